@@ -1,0 +1,28 @@
+"""tempkit: temporary tokens, a token server and streaming speech-to-text, with an offline sandbox."""
+
+from tempkit.audio import Clip
+from tempkit.client import StreamingSession, connect, transcribe
+from tempkit.config import Settings
+from tempkit.defaults import default_settings
+from tempkit.errors import (
+    AudioError,
+    ConfigurationError,
+    ProtocolError,
+    ServiceUnreachable,
+    SessionClosed,
+    TempkitError,
+    TokenRefused,
+)
+from tempkit.messages import (
+    Begin,
+    CloseCode,
+    SpeechStarted,
+    Termination,
+    Turn,
+    Unknown,
+    Word,
+)
+from tempkit.parameters import SessionParameters
+from tempkit.sandbox import Sandbox
+from tempkit.session import Transcript
+from tempkit.tokens import TemporaryToken, generate_temp_token

@@ -1,0 +1,159 @@
+"""Clip: speech from a WAV file, cut into the chunks that the streaming service takes."""
+
+import time
+import wave
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+
+from tempkit.errors import AudioError
+from tempkit.messages import CHUNK_MILLISECONDS
+from tempkit.parameters import SAMPLE_WIDTH
+
+CONVERT = "convert it: ffmpeg -i IN -ac 1 -ar 16000 -c:a pcm_s16le OUT.wav"
+ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
+SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
+LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Speech: 16-bit little-endian mono PCM at ``sample_rate`` Hz."""
+
+    pcm: bytes = field(repr=False)
+    sample_rate: int
+
+    @classmethod
+    def read(cls, path: "str | PathLike[str]") -> "Clip":
+        """The speech in a WAV file of 16-bit PCM, any rate, mono or stereo (averaged).
+
+        Raises AudioError, which names what is wrong, for anything else.
+        """
+        name = fspath(path)
+        try:
+            with wave.open(name, "rb") as file:
+                return cls._from_wave(name, file)
+        except FileNotFoundError:
+            raise AudioError(f"there is no file {name}") from None
+        except OSError as error:
+            raise AudioError(f"{name} cannot be read: {error.strerror}") from None
+        except EOFError:
+            raise AudioError(f"{name} is empty or cut off: it ends inside its header") from None
+        except wave.Error as error:
+            raise AudioError(f"{name} is not a PCM WAV file ({error}); {CONVERT}") from None
+
+    @classmethod
+    def _from_wave(cls, name: str, file: wave.Wave_read) -> "Clip":
+        channels, width, declared = file.getnchannels(), file.getsampwidth(), file.getnframes()
+        if width != 2:
+            raise AudioError(f"{name} has {width * 8}-bit samples, 16-bit is taken; {CONVERT}")
+        if channels not in (1, 2):
+            raise AudioError(f"{name} has {channels} channels, one or two are taken; {CONVERT}")
+        pcm = file.readframes(declared)
+        frames = len(pcm) // (width * channels)
+        if frames < declared and declared * width * channels < ENDLESS:
+            raise AudioError(
+                f"{name} is cut off: its header promises {declared} samples, {frames} are there"
+            )
+        if frames == 0:
+            raise AudioError(f"{name} holds no audio")
+        pcm = pcm[: frames * width * channels]
+        return cls(_averaged(pcm) if channels == 2 else pcm, file.getframerate())
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio."""
+        return len(self.pcm) / 2 / self.sample_rate
+
+    def chunks(self, milliseconds: int = 100) -> "Chunks":
+        """The audio in pieces of ``milliseconds`` (50 to 1000), the last one filled with silence.
+
+        Iterate it as often as needed; ``len()`` counts the pieces.
+        """
+        low, high = CHUNK_MILLISECONDS
+        if not low <= milliseconds <= high:
+            raise ValueError(f"a chunk holds {low} to {high} ms, not {milliseconds}")
+        return Chunks(self, milliseconds)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """A clip in pieces of bytes."""
+
+    clip: Clip
+    milliseconds: int
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; a session has to be opened with the same rate."""
+        return self.clip.sample_rate
+
+    @property
+    def _size(self) -> int:
+        return self.sample_rate * self.milliseconds // 1000 * 2
+
+    def __len__(self) -> int:
+        return -(-len(self.clip.pcm) // self._size)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self.clip.pcm), self._size):
+            yield self.clip.pcm[start : start + self._size].ljust(self._size, b"\x00")
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """How a session's audio is encoded: what one needs to know to cut and time it."""
+
+    sample_rate: int
+    encoding: str = "pcm_s16le"
+
+    def size(self, milliseconds: float) -> int:
+        """Bytes that hold at least ``milliseconds``."""
+        return -int(-self.sample_rate * milliseconds // 1000) * SAMPLE_WIDTH[self.encoding]
+
+    def seconds(self, size: int) -> float:
+        """How long ``size`` bytes last."""
+        return size / (self.sample_rate * SAMPLE_WIDTH[self.encoding])
+
+    def lawful(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same audio in pieces of 50 to 100 ms; the tail is filled with silence to 50 ms."""
+        smallest, largest = self.size(CHUNK_MILLISECONDS[0]), self.size(LARGEST_CHUNK)
+        waiting = b""
+        for chunk in chunks:
+            waiting += chunk
+            while len(waiting) >= largest:
+                yield waiting[:largest]
+                waiting = waiting[largest:]
+            whole = len(waiting) // SAMPLE_WIDTH[self.encoding] * SAMPLE_WIDTH[self.encoding]
+            if whole >= smallest:
+                yield waiting[:whole]
+                waiting = waiting[whole:]
+        if waiting:
+            yield waiting.ljust(smallest, SILENCE[self.encoding])
+
+
+def paced(
+    chunks: Iterable[bytes],
+    audio: AudioFormat,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[bytes]:
+    """The chunks at the speed at which they sound, counted from the first one.
+
+    Deadlines come from one clock, so waits do not add up; a late source is not slowed down further.
+    """
+    start, sent = clock(), 0
+    for chunk in chunks:
+        sent += len(chunk)
+        yield chunk
+        wait = start + audio.seconds(sent) - clock()
+        if wait > 0:
+            sleep(wait)
+
+
+def _averaged(stereo: bytes) -> bytes:
+    samples = array("h", stereo)
+    mono = array("h", ((a + b) // 2 for a, b in zip(samples[::2], samples[1::2], strict=True)))
+    return mono.tobytes()

@@ -1,0 +1,58 @@
+"""Everything tempkit raises on purpose.
+
+TempkitError
+├── ConfigurationError   no key, placeholder key, unreadable .env, unsafe bind     (before any network)
+├── AudioError           not 16-bit PCM that the service takes
+├── ServiceUnreachable   no answer: name, refused, timeout                         (__cause__ is the library's)
+├── TokenRefused         .status .detail
+├── SessionClosed        .code .reason .advice   closed with anything but 1000
+└── ProtocolError        the other side said something v3 does not allow
+
+An out-of-range argument is a ValueError that names the range.
+"""
+
+
+class TempkitError(Exception):
+    """The base of every error that tempkit raises on purpose."""
+
+
+class ConfigurationError(TempkitError):
+    """Something has to be set up first; the text says what and where."""
+
+
+class AudioError(TempkitError):
+    """The audio is not 16-bit PCM that the streaming service takes."""
+
+
+class ServiceUnreachable(TempkitError):
+    """The streaming service gave no answer; ``__cause__`` is the network library's error."""
+
+
+class TokenRefused(TempkitError):
+    """The service answered a token request with an error.
+
+    ``status`` is the HTTP status, ``detail`` the service's own words.
+    """
+
+    def __init__(self, status: int, detail: str, advice: str) -> None:
+        super().__init__(f"token refused with HTTP {status}: {detail}; {advice}")
+        self.status = status
+        self.detail = detail
+
+
+class SessionClosed(TempkitError):
+    """A streaming session ended with another close code than 1000.
+
+    ``code`` is the WebSocket close code, ``reason`` the text of the service's Error message,
+    ``advice`` what to do about it.
+    """
+
+    def __init__(self, code: int, reason: str, advice: str) -> None:
+        super().__init__(f"session closed {code}: {reason or 'no reason given'}; {advice}")
+        self.code = code
+        self.reason = reason
+        self.advice = advice
+
+
+class ProtocolError(TempkitError):
+    """The other side said something that the v3 protocol does not allow."""

@@ -1,0 +1,221 @@
+"""The words of the v3 streaming protocol: server messages, client messages, close codes, limits.
+
+Both halves of a session, the client's and the sandbox's, speak through this module. Times are integer
+milliseconds of the session's audio unless a name says otherwise. Source: AssemblyAI's documentation
+of the streaming WebSocket API, its message sequence and its session errors.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from enum import IntEnum
+from typing import ClassVar, TypeAlias, TypeVar
+
+from tempkit.errors import ProtocolError
+
+# The limits that the documentation states; both ends of each range are allowed.
+EXPIRES_IN_SECONDS = (1, 600)  # how long a token may be used to open a session
+MAX_SESSION_DURATION_SECONDS = (60, 10_800)  # how long that session may last
+CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message
+
+# The close reason that goes with every Error message; the meaning is in the message.
+ERROR_REASON = "See Error message for details"
+END_REASON = "Session Ended"
+
+Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+
+
+class CloseCode(IntEnum):
+    """How a session's WebSocket was closed; ``advice`` says what to do about it."""
+
+    advice: str
+
+    def __new__(cls, code: int, advice: str) -> "CloseCode":
+        """A member is an int, its advice travels with it."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.advice = advice
+        return member
+
+    ENDED = 1000, "the session ended as asked"
+    GOING_AWAY = 1001, "the service is restarting; open a new session with a fresh token"
+    ABNORMAL = 1006, "the connection was lost; check the network, open a new session"
+    REFUSED = 1008, "check the key or take a fresh token; each token opens one session"
+    INTERNAL = 1011, "the service failed; wait a moment, open a new session"
+    CANCELLED = 3005, "the service failed in mid-session; open a new session with a fresh token"
+    BAD_INPUT = 3006, "correct the parameter or message that the text names"
+    BAD_AUDIO = 3007, "send 50 to 1000 ms of audio in each message, no faster than real time"
+    EXPIRED = 3008, "the session reached its longest duration; open a new one with a fresh token"
+    TOO_MANY = 3009, "too many sessions at once; close some or wait a minute"
+
+    @classmethod
+    def advice_for(cls, code: int) -> str:
+        """What to do about any close code, known or not."""
+        try:
+            return cls(code).advice
+        except ValueError:
+            return "the documentation names no such code; open a new session"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a turn. ``start`` and ``end`` are ms, ``confidence`` is 0 to 1."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+    word_is_final: bool
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The first message: the session is open until ``expires_at`` (Unix seconds) at the latest."""
+
+    type: ClassVar[str] = "Begin"
+    id: str
+    expires_at: int
+    configuration: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """U3 models: speech began ``timestamp`` ms into the audio; at least one Turn follows."""
+
+    type: ClassVar[str] = "SpeechStarted"
+    timestamp: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a turn says so far; a later Turn with the same ``turn_order`` replaces it.
+
+    ``transcript`` holds the final words only on US models, the whole hypothesis on U3 models.
+    """
+
+    type: ClassVar[str] = "Turn"
+    turn_order: int
+    turn_is_formatted: bool
+    end_of_turn: bool
+    transcript: str
+    end_of_turn_confidence: float
+    words: tuple[Word, ...]
+    utterance: str = ""
+
+    @property
+    def text(self) -> str:
+        """The transcript and the words that may still change: what a live view shows."""
+        if self.end_of_turn or all(word.word_is_final for word in self.words):
+            return self.transcript
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True)
+class Termination:
+    """The last message: whole seconds of audio received and of the session's own time."""
+
+    type: ClassVar[str] = "Termination"
+    audio_duration_seconds: int
+    session_duration_seconds: int
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """Sent every 5 s when asked for with ``session_heartbeat``; durations in ms."""
+
+    type: ClassVar[str] = "Heartbeat"
+    total_audio_received_ms: int
+    total_duration_ms: int
+    realtime_factor: float
+    max_speech_probability: float = 0.0
+
+
+@dataclass(frozen=True)
+class Warning:  # noqa: A001 - the service's own name
+    """Something was not applied; the session goes on."""
+
+    type: ClassVar[str] = "Warning"
+    warning_code: int
+    warning: str
+
+
+@dataclass(frozen=True)
+class Error:
+    """The session is over; a close with the same code follows."""
+
+    type: ClassVar[str] = "Error"
+    error_code: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A message of a type that this version does not know, as it came."""
+
+    type: str
+    payload: dict[str, Json]
+
+
+Known: TypeAlias = Begin | SpeechStarted | Turn | Termination | Heartbeat | Warning | Error
+ServerMessage: TypeAlias = Known | Unknown
+Shape = TypeVar("Shape", Known, Word)
+
+KNOWN: dict[str, type[Known]] = {
+    shape.type: shape
+    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Warning, Error)
+}
+
+
+def dump(message: Known) -> str:
+    """A server message as JSON text for the wire."""
+    return json.dumps({"type": message.type, **asdict(message)})
+
+
+def load(text: str | bytes) -> ServerMessage:
+    """The server message in a JSON text; fields that it does not know are left out.
+
+    Raises ProtocolError when it is no JSON object or lacks a documented field.
+    """
+    payload = parse_object(text)
+    name = payload.get("type")
+    # Both official SDKs take any object with an "error" key as an Error, with a type or without.
+    if name not in KNOWN and "error" in payload:
+        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
+    shape = KNOWN.get(name) if isinstance(name, str) else None
+    if shape is None:
+        return Unknown(str(name), payload)
+    if shape is not Turn:
+        return _filled(shape, payload)
+    words = payload.get("words")
+    if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
+        raise ProtocolError("a Turn message came without its list of words")
+    typed = tuple(_filled(Word, word) for word in words if isinstance(word, dict))
+    return _filled(Turn, {**payload, "words": typed})
+
+
+def parse_object(text: str | bytes) -> dict[str, Json]:
+    """The JSON object in a message. Raises ProtocolError, in Python's own words, when it is none."""
+    try:
+        payload = json.loads(text)
+    except ValueError as error:  # a UnicodeDecodeError is one too
+        raise ProtocolError(f"Invalid JSON: {error}") from None
+    except RecursionError:
+        raise ProtocolError("Invalid JSON: nested too deeply") from None
+    if not isinstance(payload, dict):
+        raise ProtocolError(f"Invalid Message: a JSON object was expected, not {payload!r:.40}")
+    return payload
+
+
+def _filled(shape: type[Shape], payload: Mapping[str, object]) -> Shape:
+    """The dataclass with those of its fields that the payload has."""
+    for each in fields(shape):
+        required = each.default is MISSING and each.default_factory is MISSING
+        if required and each.name not in payload:
+            raise ProtocolError(f"a {shape.__name__} message came without {each.name!r}")
+    names = {each.name for each in fields(shape)}
+    return shape(**{name: value for name, value in payload.items() if name in names})
+
+
+def _as_int(value: object) -> int:
+    return value if isinstance(value, int) else CloseCode.CANCELLED

@@ -1,0 +1,234 @@
+"""The parameters of a streaming session: names, kinds, ranges, and how they travel in the query.
+
+Source: AssemblyAI's documentation of the streaming WebSocket API. The client builds the query of its
+address from ``SessionParameters``; the sandbox reads it back with the same table.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self, TypeAlias
+
+Value: TypeAlias = str | int | float | bool | Sequence[str] | Mapping[str, object]
+
+US_MODELS = ("universal-streaming-english", "universal-streaming-multilingual")
+U3_MODELS = (
+    "u3-rt-pro",
+    "u3-rt-pro-beta-1",
+    "u3-rt-agent",
+    "universal-3-5-pro",
+    "universal-3-6-pro",
+    "universal-3-6",
+    "universal-3-7-preview",
+)
+SPEECH_MODELS = (*US_MODELS, "whisper-rt", *U3_MODELS)
+ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
+SAMPLE_WIDTH = {"pcm_s16le": 2, "pcm_mulaw": 1}  # bytes
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may hold: its kind and, inclusive, its range, length or choices."""
+
+    kind: type
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, name: str, value: object) -> None:
+        """Raises ValueError, naming the range, unless ``value`` is allowed."""
+        if not self._is_of_kind(value):
+            raise ValueError(f"{name} takes {self.expected}, not {type(value).__name__}")
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            measure: float = value
+        elif isinstance(value, str):
+            if self.choices and value not in self.choices:
+                raise ValueError(f"{name} takes one of {', '.join(self.choices)}, not {value!r}")
+            measure = len(value)
+        else:
+            measure = len(value) if isinstance(value, Sequence) else 0
+        low, high = self.low, self.high
+        if (low is not None and measure < low) or (high is not None and measure > high):
+            raise ValueError(f"{name} takes {self.expected}, not {_shown(value)}")
+
+    @property
+    def expected(self) -> str:
+        """What the parameter takes, in words."""
+        noun = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            str: "a string",
+            list: "a list of strings",
+            dict: "a mapping",
+        }[self.kind]
+        unit = {str: " characters", list: " items"}.get(self.kind, "")
+        if self.low is not None and self.high is not None:
+            return f"{noun} from {self.low:g} to {self.high:g}{unit}"
+        if self.high is not None:
+            return f"{noun} of at most {self.high:g}{unit}"
+        return noun
+
+    def _is_of_kind(self, value: object) -> bool:
+        if self.kind is list:
+            is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+            return is_list and all(isinstance(item, str) for item in value)  # type: ignore[attr-defined]
+        if self.kind is dict:
+            return isinstance(value, Mapping)
+        if isinstance(value, bool):
+            return self.kind is bool
+        return isinstance(value, (int, float) if self.kind is float else self.kind)
+
+
+def check_whole_number(name: str, value: object, limits: tuple[int, int]) -> None:
+    """Raises ValueError, naming the range, unless ``value`` is an int within ``limits``."""
+    Rule(int, *limits).check(name, value)
+
+
+def _shown(value: object) -> object:
+    return value if isinstance(value, (int, float)) else f"{len(value)}"  # type: ignore[arg-type]
+
+
+def _parameter(
+    kind: type,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    choices: tuple[str, ...] = (),
+    default: Value | None = None,
+) -> Any:  # noqa: ANN401 - the same as dataclasses.field
+    return field(default=default, metadata={"rule": Rule(kind, low, high, choices)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionParameters:
+    """What a session is asked for. None leaves a parameter to the service's default.
+
+    Silences and delays are milliseconds, ``inactivity_timeout`` is seconds, thresholds are 0 to 1.
+    Raises ValueError, naming the range, for a value that the service would refuse.
+    """
+
+    speech_model: str = _parameter(str, choices=SPEECH_MODELS, default=US_MODELS[0])
+    sample_rate: int = _parameter(int, 8000, 96_000, default=16_000)
+    encoding: str = _parameter(str, choices=ENCODINGS, default="pcm_s16le")
+    format_turns: bool | None = _parameter(bool, default=True)
+
+    end_of_turn_confidence_threshold: float | None = _parameter(float, 0, 1)
+    min_turn_silence: int | None = _parameter(int, 50, 10_000)
+    max_turn_silence: int | None = _parameter(int, 50, 10_000)
+    vad_threshold: float | None = _parameter(float, 0, 1)
+    mode: str | None = _parameter(str, choices=("min_latency", "balanced", "max_accuracy"))
+    interruption_delay: int | None = _parameter(int, 0, 1000)
+    continuous_partials: bool | None = _parameter(bool)
+    include_partial_turns: bool | None = _parameter(bool)
+    turn_left_pad_ms: int | None = _parameter(int)
+    inactivity_timeout: int | None = _parameter(int, 5, 3600)
+    session_heartbeat: bool | None = _parameter(bool)
+    acknowledge_silence: bool | None = _parameter(bool)
+
+    keyterms_prompt: Sequence[str] | None = _parameter(list, 0, 100)
+    prompt: str | None = _parameter(str, 0, 1750)
+    agent_context: str | None = _parameter(str, 0, 1750)
+    previous_context_n_turns: int | None = _parameter(int, 0, 100)
+    language_codes: Sequence[str] | None = _parameter(list, 0, 10)
+    language_code: str | None = _parameter(str)
+    language_detection: bool | None = _parameter(bool)
+    speaker_labels: bool | None = _parameter(bool)
+    max_speakers: int | None = _parameter(int, 1, 10)
+    speaker_labels_revision_interval_ms: int | None = _parameter(int, 0, 86_400_000)
+    domain: str | None = _parameter(str, choices=("medical-v1",))
+    voice_focus: str | None = _parameter(str, choices=("near-field", "far-field"))
+    voice_focus_threshold: float | None = _parameter(float, 0, 1)
+    filter_profanity: bool | None = _parameter(bool)
+    redact_pii: bool | None = _parameter(bool)
+    redact_pii_policies: Sequence[str] | None = _parameter(list)
+    redact_pii_sub: str | None = _parameter(str, choices=("hash", "entity_name"))
+    llm_gateway: Mapping[str, object] | None = _parameter(dict)
+    webhook_url: str | None = _parameter(str)
+    webhook_auth_header_name: str | None = _parameter(str)
+    webhook_auth_header_value: str | None = field(
+        default=None, repr=False, metadata={"rule": Rule(str)}
+    )
+    customer_support_audio_capture: bool | None = _parameter(bool)
+
+    def __post_init__(self) -> None:
+        """Check every value that was given."""
+        for name, rule in RULES.items():
+            value = getattr(self, name)
+            if value is not None:
+                rule.check(name, value)
+            elif name in ("speech_model", "sample_rate", "encoding"):
+                raise ValueError(f"{name} is always sent and takes {rule.expected}")
+
+    def query(self) -> dict[str, str]:
+        """The parameters that were given, as they travel in the query of the address."""
+        given = {name: getattr(self, name) for name in RULES}
+        return {name: _encoded(value) for name, value in given.items() if value is not None}
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Self:
+        """The parameters in a query, as the service reads them: unknown names are ignored.
+
+        Raises ValueError with the service's text, ``Invalid '<name>': ...``, for a bad value.
+        """
+        given: dict[str, Any] = {"format_turns": None}
+        for sent, text in query.items():
+            name = ALIASES.get(sent, sent)
+            if name in RULES:
+                given[name] = _decoded(name, text, RULES[name].kind)
+        for name, value in given.items():
+            if value is not None:
+                check_as_service(name, value)
+        return cls(**given)
+
+
+RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}
+
+# Older names that the service still reads.
+ALIASES = {
+    "min_end_of_turn_silence_when_confident": "min_turn_silence",
+    "keyterms": "keyterms_prompt",
+    "noise_suppression_model": "voice_focus",
+    "noise_suppression_threshold": "voice_focus_threshold",
+    "_customer_support_audio_capture": "customer_support_audio_capture",
+}
+
+
+def check_as_service(name: str, value: object) -> None:
+    """Raises ValueError with the service's text for a bad value: ``Invalid '<name>': ...``."""
+    rule = RULES[name]
+    if name == "encoding" and value not in rule.choices:
+        raise ValueError(f"Invalid 'encoding': Value error, '{value}' is not a valid Encoding")
+    if name == "sample_rate" and isinstance(value, int) and rule.low and value < rule.low:
+        text = "sample_rate must be at least 8,000 Hz"
+        raise ValueError(f"Invalid 'sample_rate': Value error, {text}")
+    if name == "keyterms_prompt" and isinstance(value, Sequence) and len(value) > (rule.high or 0):
+        raise ValueError("Invalid 'keyterms_prompt': Value error, Max 100 items")
+    try:
+        rule.check(name, value)
+    except ValueError as error:
+        raise ValueError(f"Invalid '{name}': Value error, {error}") from None
+
+
+def _encoded(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    return json.dumps(value if isinstance(value, Mapping) else list(value))
+
+
+def _decoded(name: str, text: str, kind: type) -> object:
+    """A value of the query; numbers are strict, booleans take any case, lists and mappings are JSON."""
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if kind in (list, dict):
+            value = json.loads(text)
+            return value if isinstance(value, kind) else json.loads("")
+        return kind(text)
+    except KeyError:
+        raise ValueError(f"Invalid '{name}': Value error, '{text}' is not a boolean") from None
+    except ValueError as error:
+        said = "Invalid JSON array" if kind is list else str(error)
+        raise ValueError(f"Invalid '{name}': Value error, {said}") from None

