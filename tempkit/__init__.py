@@ -1,4 +1,4 @@
-"""tempkit: temporary tokens, a token server and streaming speech-to-text, with an offline sandbox."""
+"""tempkit: temporary tokens, a token server, streaming speech-to-text, and an offline sandbox."""
 
 from tempkit.audio import Clip
 from tempkit.client import StreamingSession, connect, transcribe
@@ -24,5 +24,35 @@ from tempkit.messages import (
 )
 from tempkit.parameters import SessionParameters
 from tempkit.sandbox import Sandbox
+from tempkit.server import TokenServer
 from tempkit.session import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
+
+__all__ = [
+    "AudioError",
+    "Begin",
+    "Clip",
+    "CloseCode",
+    "ConfigurationError",
+    "ProtocolError",
+    "Sandbox",
+    "ServiceUnreachable",
+    "SessionClosed",
+    "SessionParameters",
+    "Settings",
+    "SpeechStarted",
+    "StreamingSession",
+    "TempkitError",
+    "TemporaryToken",
+    "Termination",
+    "TokenRefused",
+    "TokenServer",
+    "Transcript",
+    "Turn",
+    "Unknown",
+    "Word",
+    "connect",
+    "default_settings",
+    "generate_temp_token",
+    "transcribe",
+]

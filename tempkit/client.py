@@ -1,38 +1,26 @@
 """connect, StreamingSession and transcribe: the client half of a session over a real WebSocket."""
 
 import json
-import logging
-import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlencode
-
-from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection
-from websockets.sync.client import connect as open_websocket
 
 from tempkit.audio import AudioFormat, Chunks, Clip, paced
-from tempkit.config import URL_VARIABLE, Settings
+from tempkit.config import Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
+from tempkit.link import Link, LinkClosed
 from tempkit.messages import Begin, CloseCode, Error, Json, ServerMessage, Termination, load
 from tempkit.parameters import SessionParameters, check_as_service
 from tempkit.session import ClientSession, Transcript
 from tempkit.tokens import generate_temp_token
 
-# The library's own lines at DEBUG show addresses and headers, and with them tokens.
-quiet_log = logging.getLogger("tempkit.client.websocket")
-quiet_log.setLevel(logging.WARNING)
-
 TERMINATE = '{"type": "Terminate"}'
 TERMINATE_SECONDS = 10.0  # how long the last words may take; the service was seen to take 1.3 s
-CLOSE_SECONDS = 2.0
 STOP_SECONDS = 2.0  # how long a stopped stream waits for its sending thread
-LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
+LOOK_SECONDS = 0.2  # how often a waiting stream looks whether all audio was sent
 
 
 def connect(
@@ -48,8 +36,7 @@ def connect(
     refuses the session, and ProtocolError.
     """
     settings = settings or default_settings()
-    parameters = parameters or SessionParameters()
-    return StreamingSession(settings, parameters, token=token)
+    return StreamingSession(settings, parameters or SessionParameters(), token=token)
 
 
 def transcribe(
@@ -75,8 +62,7 @@ class StreamingSession:
     """An open session: send audio, iterate over what the service says.
 
     Made by ``connect``. ``id`` and ``expires_at`` (Unix seconds) are the service's; ``transcript``
-    grows while messages are read. Only reading moves it: use ``stream``, or send from one thread
-    and iterate in another.
+    grows while messages are read. Use ``stream``, or send from one thread and iterate in another.
     """
 
     def __init__(
@@ -85,14 +71,15 @@ class StreamingSession:
         self.parameters = parameters
         self._audio = AudioFormat(parameters.sample_rate, parameters.encoding)
         self._sent_seconds = 0.0
-        self._opened_at = time.monotonic()
         self._half = ClientSession()
-        self._unread: deque[str | bytes] = deque()
-        self._connection = _open(settings, parameters, token)
+        self._link = Link.open(
+            settings, parameters, token or generate_temp_token(settings=settings)
+        )
+        self._opened_at = time.monotonic()
         try:
             begin = self._await_begin(settings.timeout)
         except BaseException:
-            self._connection.close()
+            self._link.close()
             raise
         self.id = begin.id
         self.expires_at = begin.expires_at
@@ -104,10 +91,8 @@ class StreamingSession:
 
     def send_audio(self, chunk: bytes) -> None:
         """Send 50 to 1000 ms of audio in the session's encoding. Raises SessionClosed."""
-        try:
-            self._transmit_audio(chunk)
-        except ConnectionClosed as closed:
-            raise self._explained(closed) from None
+        self._send(chunk)
+        self._sent_seconds += self._audio.seconds(len(chunk))
 
     def force_endpoint(self) -> None:
         """End the current turn now; its final Turn comes among the messages."""
@@ -134,17 +119,17 @@ class StreamingSession:
         Messages that were not read yet are read here; ``transcript`` has them all.
         """
         self._send(TERMINATE)
-        for _ in self._messages(self._terminate_deadline()):
+        sent = threading.Event()
+        sent.set()
+        for _ in self._messages(sent):
             pass
         return self.transcript
 
     def __iter__(self) -> Iterator[ServerMessage]:
         """The messages until the session ends. Raises SessionClosed unless it ends well."""
-        return self._messages(None)
+        return self._messages(threading.Event())
 
-    def stream(
-        self, chunks: Iterable[bytes], *, realtime: bool = True
-    ) -> Iterator[ServerMessage]:
+    def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Iterator[ServerMessage]:
         """Send audio, yield every message meanwhile, then terminate and yield the last ones.
 
         ``chunks`` is audio in pieces of any size, also from a source that blocks; it is sent in 50
@@ -160,7 +145,7 @@ class StreamingSession:
 
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
-        self._connection.close()
+        self._link.close()
 
     def __enter__(self) -> Self:
         return self
@@ -177,67 +162,37 @@ class StreamingSession:
         return f"<StreamingSession {self.id}>"
 
     def _stream(self, chunks: Iterable[bytes], realtime: bool) -> Iterator[ServerMessage]:
-        stopped = threading.Event()
-        failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
-        finished = threading.Event()
-
-        def send() -> None:
-            pieces = self._audio.lawful(chunks)
-            if realtime:
-                pieces = paced(pieces, self._audio, sleep=stopped.wait)
-            try:
-                for piece in pieces:
-                    if stopped.is_set():
-                        return
-                    self._transmit_audio(piece)
-                self._connection.send(TERMINATE)
-            except ConnectionClosed:
-                pass  # the reader raises it, with the service's reason
-            except BaseException as error:  # noqa: BLE001 - it is raised where the user is
-                failures.put(error)
-                self._connection.close()
-            finally:
-                finished.set()
-
-        sender = threading.Thread(target=send, name="tempkit sender", daemon=True)
+        sender = _Sender(self, chunks, realtime)
         sender.start()
         try:
-            yield from self._messages(None, finished)
+            yield from self._messages(sender.finished)
         except SessionClosed:
-            if not failures.empty():
-                raise failures.get() from None
+            sender.raise_failure()
             raise
         finally:
-            stopped.set()
-            sender.join(STOP_SECONDS)
-            self._connection.close()
-        if not failures.empty():
-            raise failures.get()
+            sender.stop()
+            self._link.close()
+        sender.raise_failure()
 
-    def _messages(
-        self, deadline: float | None, finished: threading.Event | None = None
-    ) -> Iterator[ServerMessage]:
-        """The messages until the connection closes; ``finished`` sets the deadline when it is set."""
+    def _messages(self, terminated: threading.Event) -> Iterator[ServerMessage]:
+        """The messages until the session ends; that has a bound once ``terminated`` is set."""
+        deadline = None
         while True:
-            if deadline is None and finished is not None and finished.is_set():
-                deadline = self._terminate_deadline()
-            wait = 0.2 if finished is not None else None
-            if deadline is not None:
-                wait = max(0.0, min(wait or TERMINATE_SECONDS, deadline - time.monotonic()))
+            if deadline is None and terminated.is_set():
+                # Audio that was sent ahead of time takes its own time to be heard.
+                ahead = self._sent_seconds - (time.monotonic() - self._opened_at)
+                deadline = time.monotonic() + TERMINATE_SECONDS + max(0.0, ahead)
             try:
-                text = self._unread.popleft() if self._unread else self._connection.recv(wait)
+                message = self._half.receive(self._link.receive(LOOK_SECONDS))
             except TimeoutError:
                 if deadline is not None and time.monotonic() >= deadline:
-                    text = f"no Termination within {TERMINATE_SECONDS:g} s"
-                    raise SessionClosed(
-                        CloseCode.ABNORMAL, text, CloseCode.ABNORMAL.advice
-                    ) from None
+                    lost, text = CloseCode.ABNORMAL, f"no Termination in {TERMINATE_SECONDS:g} s"
+                    raise SessionClosed(lost, text, lost.advice) from None
                 continue
-            except ConnectionClosed as closed:
-                if error := self._error(closed):
+            except LinkClosed as closed:
+                if error := self._half.closed(closed.code, closed.reason):
                     raise error from None
                 return
-            message = self._half.receive(text)
             yield message
             if isinstance(message, Termination):
                 return
@@ -246,84 +201,73 @@ class StreamingSession:
         deadline = time.monotonic() + timeout
         while self._half.begin is None:
             try:
-                text = self._connection.recv(timeout=max(0.0, deadline - time.monotonic()))
-                self._half.receive(text)
+                self._half.receive(self._link.receive(max(0.0, deadline - time.monotonic())))
             except TimeoutError:
-                raise ServiceUnreachable(
-                    f"the service opened the connection but sent no Begin within {timeout:g} s"
-                ) from None
-            except ConnectionClosed as closed:
-                raise self._error(closed) or ProtocolError(
+                text = f"the service opened the connection but sent no Begin within {timeout:g} s"
+                raise ServiceUnreachable(text) from None
+            except LinkClosed as closed:
+                raise self._half.closed(closed.code, closed.reason) or ProtocolError(
                     "the service closed the session before it began"
                 ) from None
         return self._half.begin
 
-    def _error(self, closed: ConnectionClosed) -> SessionClosed | None:
-        frame = closed.rcvd
-        return self._half.closed(*(frame.code, frame.reason) if frame else (1006, ""))
-
-    def _terminate_deadline(self) -> float:
-        """When waiting for the Termination ends: audio sent ahead takes its own time to be heard."""
-        ahead = self._sent_seconds - (time.monotonic() - self._opened_at)
-        return time.monotonic() + TERMINATE_SECONDS + max(0.0, ahead)
-
-    def _transmit_audio(self, chunk: bytes) -> None:
-        self._connection.send(chunk)
-        self._sent_seconds += self._audio.seconds(len(chunk))
-
-    def _send(self, message: str) -> None:
+    def _send(self, data: str | bytes) -> None:
         try:
-            self._connection.send(message)
-        except ConnectionClosed as closed:
-            raise self._explained(closed) from None
+            self._link.send(data)
+        except LinkClosed as closed:
+            raise self._why(closed) from None
 
-    def _explained(self, closed: ConnectionClosed) -> SessionClosed:
-        """Why nothing can be sent any more: the reason is among what had come before the close."""
-        try:
-            while True:
-                self._unread.append(self._connection.recv(timeout=0))
-        except (ConnectionClosed, TimeoutError, ConcurrencyError):
-            pass  # ConcurrencyError: another thread is reading, it gets the reason
-        for text in self._unread:
+    def _why(self, closed: LinkClosed) -> SessionClosed:
+        """Why nothing can be sent any more: the service's reason came before the close."""
+        for text in self._link.waiting():
             if isinstance(error := load(text), Error):
                 advice = CloseCode.advice_for(error.error_code)
                 return SessionClosed(error.error_code, error.error, advice)
         ended = SessionClosed(CloseCode.ENDED, "the session has ended", "open a new one")
-        return self._error(closed) or ended
+        return self._half.closed(closed.code, closed.reason) or ended
 
 
-def _open(
-    settings: Settings, parameters: SessionParameters, token: str | None
-) -> ClientConnection:
-    if token is None:
-        token = generate_temp_token(settings=settings)
-    # The token travels in the header, where no log of addresses shows it.
-    try:
-        return open_websocket(
-            f"{settings.websocket_url}?{urlencode(parameters.query())}",
-            additional_headers={"Authorization": token, "User-Agent": "tempkit"},
-            user_agent_header=None,
-            compression=None,
-            proxy=None if settings.is_local else True,
-            open_timeout=settings.timeout,
-            close_timeout=CLOSE_SECONDS,
-            max_size=LARGEST_MESSAGE,
-            max_queue=None,
-            logger=quiet_log,
+class _Sender:
+    """Sends a stream's audio and the Terminate after it, in a thread of its own."""
+
+    def __init__(self, session: StreamingSession, chunks: Iterable[bytes], realtime: bool) -> None:
+        self.finished = threading.Event()
+        self._session = session
+        self._stopped = threading.Event()
+        self._failure: BaseException | None = None
+        pieces = session._audio.lawful(chunks)
+        self._pieces = (
+            paced(pieces, session._audio, sleep=self._stopped.wait) if realtime else pieces
         )
-    except InvalidStatus as refusal:
-        raise ProtocolError(
-            f"the service answered HTTP {refusal.response.status_code} instead of opening a "
-            f"WebSocket; check {URL_VARIABLE}"
-        ) from None
-    except InvalidHandshake as error:
-        raise ProtocolError(f"no WebSocket at {settings.websocket_url}: {error}") from None
-    except TimeoutError as error:
-        raise ServiceUnreachable(
-            f"{settings.websocket_url} did not open within {settings.timeout:g} s"
-        ) from error
-    except OSError as error:
-        raise ServiceUnreachable(
-            f"{settings.websocket_url} cannot be reached: {error.strerror or error}; "
-            f"check the network and {URL_VARIABLE}"
-        ) from error
+        self._thread = threading.Thread(target=self._run, name="tempkit sender", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send no more; waits a little for the thread, which may be inside a source that blocks."""
+        self._stopped.set()
+        self._thread.join(STOP_SECONDS)
+
+    def raise_failure(self) -> None:
+        """Raise what the source of the audio raised, where the user is."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        session, link = self._session, self._session._link
+        try:
+            for piece in self._pieces:
+                if self._stopped.is_set():
+                    return
+                link.send(piece)
+                session._sent_seconds += session._audio.seconds(len(piece))
+            link.send(TERMINATE)
+        except LinkClosed:
+            pass  # the reader raises it, with the service's reason
+        except BaseException as error:
+            self._failure = error
+            link.close()
+        finally:
+            self.finished.set()

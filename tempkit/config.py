@@ -105,7 +105,7 @@ class Settings:
             )
         if not key.isascii() or not key.isprintable():
             raise ConfigurationError(
-                f"the AssemblyAI API key holds characters that no key has; copy it again, then {WHERE}"
+                f"the AssemblyAI API key holds characters no key has; copy it again, then {WHERE}"
             )
         return key
 

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
-from tempkit.config import KEY_VARIABLE, URL_VARIABLE, BASE_URL, Settings
+from tempkit.config import BASE_URL, KEY_VARIABLE, URL_VARIABLE, Settings
 from tempkit.errors import ConfigurationError
 
 if TYPE_CHECKING:

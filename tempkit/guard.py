@@ -1,7 +1,7 @@
 """Guard: who may ask the token server for anything. No I/O.
 
 ``/token`` spends the key owner's money, and a server on 127.0.0.1 can be reached by every page that
-the owner's browser has open: by a cross-site request, or by a name that its owner points at 127.0.0.1.
+the owner's browser has open: by a cross-site request, or by a name that points at 127.0.0.1.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,15 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets in requests by a loopback name, or by one of ``allowed_hosts``, from this server's pages."""
+    """Lets in requests by a loopback name or one of ``allowed_hosts``, from the server's pages."""
 
     allowed_hosts: frozenset[str] = frozenset()
 
-    def check(self, headers: Mapping[str, str | None]) -> Refusal | None:
-        """Why a request with these headers is refused, None when it is not."""
+    def check(self, headers: Mapping[str, str | None], *, mints: bool) -> Refusal | None:
+        """Why a request with these headers is refused, None when it is not.
+
+        ``mints``: it asks for a token. The page itself may be linked to and framed by other sites.
+        """
         host = headers.get("Host") or ""
         if not self._is_expected(host):
             return Refusal(
@@ -34,6 +37,8 @@ class Guard:
                 "unknown_host",
                 "this server answers to localhost; name others with Guard(allowed_hosts={...})",
             )
+        if not mints:
+            return None
         origin = headers.get("Origin")
         site = headers.get("Sec-Fetch-Site")
         if site in ("cross-site", "same-site") or (origin is not None and _host(origin) != host):

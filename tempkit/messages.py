@@ -1,6 +1,6 @@
 """The words of the v3 streaming protocol: server messages, client messages, close codes, limits.
 
-Both halves of a session, the client's and the sandbox's, speak through this module. Times are integer
+Both halves of a session, the client's and the sandbox's, speak through this module. Times are whole
 milliseconds of the session's audio unless a name says otherwise. Source: AssemblyAI's documentation
 of the streaming WebSocket API, its message sequence and its session errors.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from tempkit.errors import ProtocolError
 
@@ -22,7 +22,7 @@ CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message
 ERROR_REASON = "See Error message for details"
 END_REASON = "Session Ended"
 
-Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
 class CloseCode(IntEnum):
@@ -51,10 +51,8 @@ class CloseCode(IntEnum):
     @classmethod
     def advice_for(cls, code: int) -> str:
         """What to do about any close code, known or not."""
-        try:
-            return cls(code).advice
-        except ValueError:
-            return "the documentation names no such code; open a new session"
+        known = next((member for member in cls if member == code), None)
+        return known.advice if known else "the documentation names no such code; open a new session"
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ def load(text: str | bytes) -> ServerMessage:
 
 
 def parse_object(text: str | bytes) -> dict[str, Json]:
-    """The JSON object in a message. Raises ProtocolError, in Python's own words, when it is none."""
+    """The JSON object in a message. Raises ProtocolError, in Python's words, when it is none."""
     try:
         payload = json.loads(text)
     except ValueError as error:  # a UnicodeDecodeError is one too
@@ -207,7 +205,7 @@ def parse_object(text: str | bytes) -> dict[str, Json]:
     return payload
 
 
-def _filled(shape: type[Shape], payload: Mapping[str, object]) -> Shape:
+def _filled(shape: type[Shape], payload: Mapping[str, Any]) -> Shape:
     """The dataclass with those of its fields that the payload has."""
     for each in fields(shape):
         required = each.default is MISSING and each.default_factory is MISSING

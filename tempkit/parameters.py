@@ -1,7 +1,7 @@
 """The parameters of a streaming session: names, kinds, ranges, and how they travel in the query.
 
-Source: AssemblyAI's documentation of the streaming WebSocket API. The client builds the query of its
-address from ``SessionParameters``; the sandbox reads it back with the same table.
+Source: AssemblyAI's documentation of the streaming WebSocket API. The client builds its query from
+``SessionParameters``; the sandbox reads it back with the same table.
 """
 
 import json
@@ -24,6 +24,17 @@ U3_MODELS = (
 SPEECH_MODELS = (*US_MODELS, "whisper-rt", *U3_MODELS)
 ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
 SAMPLE_WIDTH = {"pcm_s16le": 2, "pcm_mulaw": 1}  # bytes
+
+
+# Each kind of value in words, and what its range counts.
+KINDS: dict[type, tuple[str, str]] = {
+    bool: ("true or false", ""),
+    int: ("a whole number", ""),
+    float: ("a number", ""),
+    str: ("a string", " characters"),
+    list: ("a list of strings", " items"),
+    dict: ("a mapping", ""),
+}
 
 
 @dataclass(frozen=True)
@@ -54,15 +65,7 @@ class Rule:
     @property
     def expected(self) -> str:
         """What the parameter takes, in words."""
-        noun = {
-            bool: "true or false",
-            int: "a whole number",
-            float: "a number",
-            str: "a string",
-            list: "a list of strings",
-            dict: "a mapping",
-        }[self.kind]
-        unit = {str: " characters", list: " items"}.get(self.kind, "")
+        noun, unit = KINDS[self.kind]
         if self.low is not None and self.high is not None:
             return f"{noun} from {self.low:g} to {self.high:g}{unit}"
         if self.high is not None:
@@ -219,7 +222,7 @@ def _encoded(value: Value) -> str:
 
 
 def _decoded(name: str, text: str, kind: type) -> object:
-    """A value of the query; numbers are strict, booleans take any case, lists and mappings are JSON."""
+    """A value of the query: strict numbers, booleans in any case, lists and mappings as JSON."""
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]

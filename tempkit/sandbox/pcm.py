@@ -34,9 +34,12 @@ class PcmDecoder:
     def decode(self, data: bytes, *, is_last: bool = False) -> Samples:
         """The samples that this message completes; ``is_last`` gives what is still inside."""
         if self._encoding == "pcm_mulaw":
-            samples = MULAW[np.frombuffer(data, np.uint8)]
+            samples: Samples = MULAW[np.frombuffer(data, np.uint8)]
         else:
-            samples = np.frombuffer(data, "<i2").astype(np.float32) / 32768
-        if self._resampler is not None:
-            samples = self._resampler.resample_chunk(samples, last=is_last)
-        return samples
+            samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+        if self._resampler is None:
+            return samples
+        resampled: Samples = self._resampler.resample_chunk(samples, last=is_last).astype(
+            np.float32
+        )
+        return resampled

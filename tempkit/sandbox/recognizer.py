@@ -66,7 +66,7 @@ class Scripted:
     """A recogniser that hears a loud stretch of audio and says the next line of a script.
 
     Each turn gets one line; a word is heard for every ``word_milliseconds`` of sound, all of them
-    at the end of the turn. Every session starts at the first line; past the last one it starts over.
+    at the end of the turn. Every session starts at the first line; after the last it starts over.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ScriptedListener:
         fixed: Sequence[SpokenWord],
         guess: Sequence[SpokenWord] | None,
     ) -> Hypothesis:
-        """The line's words so far: one for each ``word_milliseconds``, all when ``guess`` is None."""
+        """The line's words so far, one each ``word_milliseconds``; all when ``guess`` is None."""
         words = self._script.lines[self._turn % len(self._script.lines)].split()
         if guess is not None:
             loud = np.abs(samples) >= self._script.loudness / 2

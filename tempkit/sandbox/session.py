@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from tempkit.errors import ProtocolError
 from tempkit.messages import (
     CHUNK_MILLISECONDS,
@@ -20,12 +18,9 @@ from tempkit.messages import (
     CloseCode,
     Error,
     Json,
-    Known,
-    SpeechStarted,
     Termination,
     Turn,
-    Warning,
-    Word,
+    Warning,  # noqa: A004 - the service's own name
     dump,
     parse_object,
 )
@@ -40,7 +35,8 @@ from tempkit.parameters import (
 from tempkit.sandbox.ledger import Ledger, Refused
 from tempkit.sandbox.pcm import PcmDecoder
 from tempkit.sandbox.recognizer import Recognizer
-from tempkit.sandbox.turns import Heard, HeardWord, TurnDetector, TurnRules, plain
+from tempkit.sandbox.turn_messages import TurnMessages
+from tempkit.sandbox.turns import TurnDetector, TurnRules
 
 # What each model family waits for unless told otherwise.
 US_DEFAULTS = TurnRules(400, 1280, 0.4, 0.4)
@@ -49,13 +45,14 @@ U3_NEWER_DEFAULTS = TurnRules(128, 1536, 0.2, 0.0)
 
 # Accepted, checked, and then without effect in the sandbox: the session says so in a Warning.
 WITHOUT_EFFECT = (
-    "mode interruption_delay continuous_partials turn_left_pad_ms session_heartbeat "
-    "acknowledge_silence keyterms_prompt prompt agent_context previous_context_n_turns "
-    "language_codes language_code language_detection speaker_labels max_speakers "
-    "speaker_labels_revision_interval_ms domain voice_focus voice_focus_threshold "
-    "filter_profanity redact_pii redact_pii_policies redact_pii_sub llm_gateway webhook_url "
-    "webhook_auth_header_name webhook_auth_header_value"
-).split()
+    *("mode", "interruption_delay", "continuous_partials", "turn_left_pad_ms"),
+    *("session_heartbeat", "acknowledge_silence", "keyterms_prompt", "prompt", "agent_context"),
+    *("previous_context_n_turns", "language_codes", "language_code", "language_detection"),
+    *("speaker_labels", "max_speakers", "speaker_labels_revision_interval_ms", "domain"),
+    *("voice_focus", "voice_focus_threshold", "filter_profanity", "redact_pii"),
+    *("redact_pii_policies", "redact_pii_sub", "llm_gateway", "webhook_url"),
+    *("webhook_auth_header_name", "webhook_auth_header_value"),
+)
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
 INPUT_ERROR = "User Input Validation Error"
 
@@ -70,7 +67,7 @@ class Closing(NamedTuple):
 Output = str | Closing
 
 
-class Violation(Exception):
+class Violation(Exception):  # noqa: N818 - it ends a session, it is not reported
     """A rule was broken: the close code and the text of the Error message."""
 
     def __init__(self, code: CloseCode, text: str) -> None:
@@ -110,8 +107,6 @@ class ServerSession:
         self._begun_at = self._last_message_at = clock()
         self._audio_milliseconds = 0.0
         self._short: float | None = None  # the last message's ms, when it held too little
-        self._turn_order = 0
-        self._has_started_turn = False
 
     def open(self) -> Iterator[Output]:
         """Begin, or the Error and the close: the service checks after the upgrade."""
@@ -162,6 +157,9 @@ class ServerSession:
         self._is_u3 = self._parameters.speech_model in U3_MODELS
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
         self._turns = TurnDetector(self._recognizer.listen(), self._turn_rules())
+        self._messages = TurnMessages(
+            self._parameters, is_u3=self._is_u3, one_final=self._one_final
+        )
         yield dump(Begin(str(uuid.uuid4()), int(self._expires_at), self._configuration()))
         given = self._parameters.query()
         for code, name in enumerate(WITHOUT_EFFECT, 1):
@@ -197,8 +195,8 @@ class ServerSession:
         given = {name: getattr(self._parameters, name) for name in asdict(rules)}
         given = {name: value for name, value in given.items() if value is not None}
         if self._is_u3:
-            # "end_of_turn_confidence_threshold has no effect" on U3: punctuation decides. Zero would
-            # let the silence alone decide, so it is a hair above.
+            # "end_of_turn_confidence_threshold has no effect" on U3: punctuation decides. Zero
+            # would let the silence alone decide, so it is a hair above.
             given["end_of_turn_confidence_threshold"] = 1e-9
         return replace(rules, **given)
 
@@ -218,8 +216,8 @@ class ServerSession:
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         milliseconds = self._decoder.milliseconds(data)
         _, most = CHUNK_MILLISECONDS
-        # 3007 - "Each frame must hold between 50 and 1000 ms of audio." Too long is noticed at once,
-        # too short after a second of audio and not for the last message before Terminate.
+        # 3007 - "Each frame must hold between 50 and 1000 ms of audio." Too long is noticed at
+        # once, too short after a second of audio and not for the last message before Terminate.
         if milliseconds > most:
             raise _duration_violation(milliseconds)
         if self._short is not None and self._audio_milliseconds >= GRACE_MILLISECONDS:
@@ -231,7 +229,7 @@ class ServerSession:
         self._short = milliseconds if milliseconds < CHUNK_MILLISECONDS[0] else None
         self._audio_milliseconds += milliseconds
         for heard in self._turns.hear(self._decoder.decode(data)):
-            yield from self._say(heard)
+            yield from map(dump, self._messages.about(heard))
 
     def _receive_text(self, text: str) -> Iterator[Output]:
         # 3006 - a text message is a JSON object of a known type.
@@ -253,7 +251,7 @@ class ServerSession:
     def _force_endpoint(self) -> Iterator[Output]:
         # "Ends the current turn now"; with nothing pending nothing is sent back.
         for heard in self._turns.end_turn():
-            yield from self._say(heard)
+            yield from map(dump, self._messages.about(heard))
 
     def _update(self, message: Mapping[str, Json]) -> Iterator[Output]:
         # "Absent fields keep their value"; an invalid value ends the session as at connect.
@@ -267,15 +265,16 @@ class ServerSession:
         changes = {name: value for name, value in given.items() if name not in fixed}
         self._parameters = replace(self._parameters, **changes)  # type: ignore[arg-type]
         self._turns.rules = self._turn_rules()
+        self._messages.parameters = self._parameters
         return iter(())
 
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."
         rest = self._decoder.decode(b"", is_last=True)
         for heard in (*self._turns.hear(rest), *self._turns.finish()):
-            yield from self._say(heard)
+            yield from map(dump, self._messages.about(heard))
         if not self._is_u3:  # seen on the live service: an empty final with the next turn_order
-            yield dump(Turn(self._turn_order, False, True, "", 0.0, ()))
+            yield dump(Turn(self._messages.turn_order, False, True, "", 0.0, ()))
         self._is_over = True
         audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
         yield dump(Termination(int(audio), int(session)))
@@ -291,73 +290,11 @@ class ServerSession:
         limit = self._parameters.inactivity_timeout
         if limit is not None and now >= self._last_message_at + limit:
             text = f"No messages received for {limit} seconds"
-            raise Violation(
-                CloseCode.BAD_INPUT, f"Session terminated due to inactivity: {text}"
-            )
+            raise Violation(CloseCode.BAD_INPUT, f"Session terminated due to inactivity: {text}")
         return iter(())
-
-    def _say(self, heard: Heard) -> Iterator[Output]:
-        for message in self._turn_messages(heard):
-            yield dump(message)
-        if heard.end_of_turn:
-            self._turn_order += 1
-            self._has_started_turn = False
-
-    def _turn_messages(self, heard: Heard) -> Iterator[Known]:
-        wants_partials = self._parameters.include_partial_turns is not False
-        if not heard.end_of_turn and not wants_partials:
-            return
-        if self._is_u3:
-            yield from self._u3_messages(heard)
-            return
-        # US: the transcript holds final words only; with format_turns a formatted final follows.
-        formats = bool(self._parameters.format_turns)
-        if not (heard.end_of_turn and formats and self._one_final):
-            yield self._turn(heard, is_formatted=False)
-        if heard.end_of_turn and formats:
-            yield self._turn(heard, is_formatted=True)
-
-    def _u3_messages(self, heard: Heard) -> Iterator[Known]:
-        # U3: SpeechStarted comes with a turn's first message; partials are formatted and may change.
-        if not self._has_started_turn:
-            self._has_started_turn = True
-            yield SpeechStarted(heard.speech_start, heard.speech_confidence)
-        words = tuple(_word(w, True, is_final=heard.end_of_turn) for w in heard.words)
-        text = " ".join(word.text for word in words)
-        yield Turn(
-            turn_order=self._turn_order,
-            turn_is_formatted=True,
-            end_of_turn=heard.end_of_turn,
-            transcript=text,
-            end_of_turn_confidence=1.0 if heard.end_of_turn else 0.0,
-            words=words,
-            utterance=text if heard.end_of_turn else "",
-        )
-
-    def _turn(self, heard: Heard, *, is_formatted: bool) -> Turn:
-        words = tuple(_word(w, is_formatted, is_final=w.is_final) for w in heard.words)
-        words = tuple(word for word in words if word.text)
-        text = " ".join(word.text for word in words if word.word_is_final)
-        return Turn(
-            turn_order=self._turn_order,
-            turn_is_formatted=is_formatted,
-            end_of_turn=heard.end_of_turn,
-            transcript=text,
-            end_of_turn_confidence=round(heard.confidence, 4),
-            words=words,
-            utterance=text if heard.end_of_turn and not is_formatted else "",
-        )
-
-
-def _word(heard: HeardWord, is_formatted: bool, *, is_final: bool) -> Word:
-    text = heard.spoken.text if is_formatted else plain(heard.spoken.text)
-    confidence = float(np.clip(round(heard.spoken.confidence, 4), 0, 1))
-    return Word(text, heard.start, heard.end, confidence, is_final)
 
 
 def _duration_violation(milliseconds: float) -> Violation:
     least, most = CHUNK_MILLISECONDS
     text = f"{milliseconds:.1f} ms. Expected between {least} and {most} ms"
-    return Violation(
-        CloseCode.BAD_AUDIO, f"Input Duration Error: Input Duration Violation: {text}"
-    )
+    return Violation(CloseCode.BAD_AUDIO, f"Input Duration Error: Input Duration Violation: {text}")

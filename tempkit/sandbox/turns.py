@@ -1,4 +1,4 @@
-"""Turn detection: audio in, what was said and when a turn ends out. No I/O; time is the audio's own.
+"""Turn detection: audio in, what was said and when a turn ends out. No I/O; time is the audio's.
 
 The rules are those of the service's turn detection page: a turn ends when the recogniser is
 confident that the sentence is over and ``min_turn_silence`` has passed, or at ``max_turn_silence``.

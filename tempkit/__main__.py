@@ -1,0 +1,213 @@
+"""The command line: tempkit = python -m tempkit, serve | token | stream | sandbox | check."""
+
+import argparse
+import logging
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+
+from tempkit.audio import Clip
+from tempkit.client import connect
+from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
+from tempkit.defaults import default_settings
+from tempkit.errors import TempkitError
+from tempkit.messages import Turn
+from tempkit.parameters import SPEECH_MODELS, SessionParameters
+from tempkit.sandbox import Sandbox, load_recognizer
+from tempkit.server import PUBLIC, TokenServer
+from tempkit.tokens import generate_temp_token
+
+SANDBOX_PORT = 8765
+INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+
+DESCRIPTION = """\
+Temporary tokens for AssemblyAI streaming speech-to-text.
+
+With an API key (ASSEMBLYAI_API_KEY, in the environment or a .env file) every command talks to the
+real service; without one to a sandbox: a local stand-in that recognises English speech offline.
+"""
+EPILOG = """\
+examples:
+  tempkit                              the page and GET /token at http://localhost:8000
+  tempkit stream public/sample.wav     a WAV file to text, while it plays
+  tempkit sandbox                      a stand-in for the service, for other programs
+  tempkit check                        what is there, what is missing, and how to get it
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # The error is printed once, below.
+    logging.getLogger("tempkit.tokens").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (TempkitError, ValueError) as error:
+        print(f"tempkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tempkit",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=_serve, port=None, directory=PUBLIC)
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    serve = commands.add_parser("serve", help="serve the page and GET /token (the default)")
+    serve.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
+    serve.add_argument("--directory", default=PUBLIC, help="the folder to serve, not the kit's own")
+    serve.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
+    serve.set_defaults(command=_serve)
+
+    token = commands.add_parser("token", help="print a temporary token")
+    token.add_argument("--expires-in", type=int, default=60, metavar="SECONDS", help="1 to 600")
+    token.add_argument("--max-session", type=int, metavar="SECONDS", help="60 to 10800")
+    token.set_defaults(command=_token)
+
+    stream = commands.add_parser("stream", help="a WAV file to text: partials while it plays")
+    stream.add_argument("file", help="16-bit PCM WAV, any rate, mono or stereo")
+    stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
+    stream.add_argument("--model", choices=SPEECH_MODELS, default=SPEECH_MODELS[0], metavar="MODEL")
+    stream.set_defaults(command=_stream)
+
+    sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
+    sandbox.add_argument("--port", type=int, default=SANDBOX_PORT, help="0: any free port")
+    sandbox.set_defaults(command=_sandbox)
+
+    check = commands.add_parser("check", help="say what is there, what is missing and the fix")
+    check.add_argument("--port", type=int, default=TokenServer.default_port)
+    check.set_defaults(command=_check)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    with TokenServer(port=options.port, directory=options.directory) as server:
+        print("Press Ctrl-C to stop.", flush=True)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            print("\nServer stopped.")
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    with redirect_stdout(sys.stderr):  # the token alone goes to standard output
+        settings = default_settings()
+        if settings.is_local and not Settings.from_env().api_key:
+            print("This token's sandbox ends now; keep one running with: tempkit sandbox")
+    token = generate_temp_token(
+        options.expires_in, max_session_duration_seconds=options.max_session, settings=settings
+    )
+    print(str(token))
+    return 0
+
+
+def _stream(options: argparse.Namespace) -> int:
+    clip = Clip.read(options.file)
+    parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
+    with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
+        settings = default_settings()
+    shown = 0
+    with connect(settings, parameters) as session:
+        for message in session.stream(clip.chunks(), realtime=not options.fast):
+            if not isinstance(message, Turn):
+                continue
+            _show_live(session.transcript.partial, clip.duration, message)
+            # The turn that ended last may still be replaced by its formatted form.
+            turns = session.transcript.turns
+            ready = len(turns) - (not turns[-1].turn_is_formatted if turns else 0)
+            for turn in turns[shown:ready]:
+                print(turn.transcript, flush=True)
+            shown = max(shown, ready)
+    for turn in session.transcript.turns[shown:]:
+        print(turn.transcript, flush=True)
+    return 0
+
+
+def _show_live(text: str, duration: float, turn: Turn) -> None:
+    """The open turn's text on the error stream: one line that moves on a terminal."""
+    heard = turn.words[-1].end / 1000 if turn.words else 0.0
+    if not sys.stderr.isatty():
+        if text:
+            print(f"{heard:5.1f} s  {text}", file=sys.stderr, flush=True)
+        return
+    bar = "█" * round(10 * min(1.0, heard / duration))
+    room = shutil.get_terminal_size().columns - 13
+    line = f"{bar:░<10}  {text[-room:]}" if text else ""
+    print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    with Sandbox(port=options.port) as sandbox:
+        print(f"Sandbox is running at {sandbox.url}")
+        print("Point a program at it with:")
+        print(f"  export {URL_VARIABLE}={sandbox.url} {KEY_VARIABLE}=sandbox")
+        print("Press Ctrl-C to stop.", flush=True)
+        try:
+            sandbox.wait()
+        except KeyboardInterrupt:
+            print("\nSandbox stopped.")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    checks = (_check_key, _check_recognizer, _check_service, lambda: _check_port(options.port))
+    failures = 0
+    for check in checks:
+        try:
+            print(f"ok    {check()}", flush=True)
+        except TempkitError as error:
+            failures += 1
+            print(f"fix   {error}", flush=True)
+    return min(failures, 1)
+
+
+def _check_key() -> str:
+    settings = Settings.from_env()
+    if not settings.api_key:
+        return f"key: none, so the sandbox is used; for the real service set {KEY_VARIABLE} in .env"
+    settings.require_key()
+    return "key: configured"
+
+
+def _check_recognizer() -> str:
+    load_recognizer()
+    return "recogniser: ready"
+
+
+def _check_service() -> str:
+    with redirect_stdout(sys.stderr):
+        settings = default_settings()
+    generate_temp_token(settings=settings)
+    return f"service: {settings.base_url} gives tokens"
+
+
+def _check_port(port: int) -> str:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) != 0:
+            return f"port: {port} is free"
+    raise TempkitError(
+        f"port: {port} is taken; stop what holds it, or run: tempkit serve --port {port + 1}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

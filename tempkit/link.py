@@ -1,0 +1,117 @@
+"""Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
+
+import logging
+from collections import deque
+from typing import NoReturn, Self
+from urllib.parse import urlencode
+
+from websockets.exceptions import (
+    ConcurrencyError,
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+)
+from websockets.sync.client import ClientConnection, connect
+
+from tempkit.config import URL_VARIABLE, Settings
+from tempkit.errors import ProtocolError, ServiceUnreachable
+from tempkit.messages import CloseCode
+from tempkit.parameters import SessionParameters
+
+# The library's own lines at DEBUG show addresses and headers, and with them tokens.
+quiet_log = logging.getLogger("tempkit.client.websocket")
+quiet_log.setLevel(logging.WARNING)
+
+CLOSE_SECONDS = 2.0
+LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
+
+
+class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or nothing
+    """The connection is closed, with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Link:
+    """An open connection; made by ``Link.open``."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._unread: deque[str | bytes] = deque()
+
+    @classmethod
+    def open(cls, settings: Settings, parameters: SessionParameters, token: str) -> Self:
+        """Connect; the service checks token and parameters afterwards, in its first message.
+
+        Raises ServiceUnreachable and ProtocolError.
+        """
+        try:
+            connection = connect(
+                f"{settings.websocket_url}?{urlencode(parameters.query())}",
+                # In the header no log of addresses shows the token.
+                additional_headers={"Authorization": token, "User-Agent": "tempkit"},
+                user_agent_header=None,
+                compression=None,
+                proxy=None if settings.is_local else True,
+                open_timeout=settings.timeout,
+                close_timeout=CLOSE_SECONDS,
+                max_size=LARGEST_MESSAGE,
+                max_queue=None,
+                logger=quiet_log,
+            )
+        except (InvalidHandshake, OSError, ValueError) as error:
+            _raise_as_ours(error, settings)
+        return cls(connection)
+
+    def send(self, data: str | bytes) -> None:
+        """Send a message. Raises LinkClosed."""
+        try:
+            self._connection.send(data)
+        except ConnectionClosed as closed:
+            raise _as_ours(closed) from None
+
+    def receive(self, timeout: float | None = None) -> str | bytes:
+        """The next message. Raises TimeoutError and, when there is none left, LinkClosed."""
+        if self._unread:
+            return self._unread.popleft()
+        try:
+            return self._connection.recv(timeout)
+        except ConnectionClosed as closed:
+            raise _as_ours(closed) from None
+
+    def waiting(self) -> tuple[str | bytes, ...]:
+        """The messages that have come in and were not received yet; they stay to be received."""
+        try:
+            while True:
+                self._unread.append(self._connection.recv(timeout=0))
+        except (ConnectionClosed, TimeoutError, ConcurrencyError):
+            pass  # the last one: another thread is receiving, and gets them
+        return tuple(self._unread)
+
+    def close(self) -> None:
+        """Close the connection; returns within two seconds, also when it is closed already."""
+        self._connection.close()
+
+
+def _as_ours(closed: ConnectionClosed) -> LinkClosed:
+    frame = closed.rcvd
+    return LinkClosed(frame.code, frame.reason) if frame else LinkClosed(CloseCode.ABNORMAL, "")
+
+
+def _raise_as_ours(error: Exception, settings: Settings) -> NoReturn:
+    where = settings.websocket_url
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        text = f"{where} answered HTTP {status} instead of opening a WebSocket"
+    elif isinstance(error, TimeoutError):
+        text = f"{where} did not open within {settings.timeout:g} s; check the network"
+        raise ServiceUnreachable(text) from error
+    elif isinstance(error, OSError):
+        text = f"{where} cannot be reached: {error.strerror or error}"
+        raise ServiceUnreachable(f"{text}; check the network and {URL_VARIABLE}") from error
+    else:
+        text = f"{where} speaks no WebSocket: {type(error).__name__}"
+    raise ProtocolError(f"{text}; check {URL_VARIABLE}") from None
