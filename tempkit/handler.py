@@ -28,6 +28,7 @@ from tempkit.tokens import generate_temp_token
 log = logging.getLogger(__name__)
 
 TOKEN_SECONDS = 60  # how long a token of GET /token may be used
+POLL_SECONDS = 0.05
 IDLE_SECONDS = 30.0  # how long a connection may be silent
 GUARDED = ("Host", "Origin", "Sec-Fetch-Site")
 
@@ -62,6 +63,10 @@ class Engine(ThreadingHTTPServer):
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, handler)
+
+    def serve_forever(self, poll_interval: float = POLL_SECONDS) -> None:
+        """Serve until ``shutdown``, which waits for this long at the most."""
+        super().serve_forever(poll_interval)
 
     def server_bind(self) -> None:
         """Bind without looking up the host's name, which may take seconds."""
@@ -102,8 +107,7 @@ class Handler(SimpleHTTPRequestHandler):
     """Answers GET and HEAD: /token, and the files of the folder."""
 
     protocol_version = "HTTP/1.1"
-    server_version = "tempkit"
-    sys_version = ""
+    default_request_version = "HTTP/1.1"  # what cannot be read is answered in it, too
     disable_nagle_algorithm = True
     wbufsize = -1  # one write an answer
     timeout = IDLE_SECONDS
@@ -139,11 +143,16 @@ class Handler(SimpleHTTPRequestHandler):
             self._refuse(refusal)
         elif mints:
             self._send_token()
+        elif self.command == "HEAD":
+            super().do_HEAD()
         else:
             super().do_GET()
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def version_string(self) -> str:
+        return "tempkit"
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         # http.server looks for a do_ method of any name that a client sends.
@@ -219,15 +228,19 @@ class Handler(SimpleHTTPRequestHandler):
 
     def send_head(self) -> Any:  # noqa: ANN401
         """The file for a GET or HEAD: inside the folder, no dot files, no listing."""
-        root = self._site.directory
-        path = Path(self.translate_path(self.path)).resolve()
-        if self._path == "/":
-            path = (root / "index.html").resolve()
-        hidden = any(part.startswith(".") for part in self._path.split("/"))
-        if hidden or not path.is_relative_to(root) or not path.is_file() or "\0" in self._path:
+        if not self._is_servable():
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
         return super().send_head()
+
+    def _is_servable(self) -> bool:
+        path, root = self._path, self._site.directory
+        if "\0" in path or any(part.startswith(".") for part in path.split("/")):
+            return False
+        if path == "/":
+            return (root / "index.html").is_file()
+        file = Path(self.translate_path(self.path)).resolve()
+        return not path.endswith("/") and file.is_relative_to(root) and file.is_file()
 
     def end_headers(self) -> None:
         """The headers that every answer carries."""

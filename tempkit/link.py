@@ -49,6 +49,7 @@ class Link:
         Raises ServiceUnreachable and ProtocolError.
         """
         try:
+            # Entered by hand: the link leaves it in close(), which may be called from any thread.
             connection = connect(
                 f"{settings.websocket_url}?{urlencode(parameters.query())}",
                 # In the header no log of addresses shows the token.
@@ -61,7 +62,7 @@ class Link:
                 max_size=LARGEST_MESSAGE,
                 max_queue=None,
                 logger=quiet_log,
-            )
+            ).__enter__()
         except (InvalidHandshake, OSError, ValueError) as error:
             _raise_as_ours(error, settings)
         return cls(connection)

@@ -5,6 +5,7 @@ Source: AssemblyAI's documentation of the streaming WebSocket API. The client bu
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypeAlias
@@ -58,8 +59,9 @@ class Rule:
             measure = len(value)
         else:
             measure = len(value) if isinstance(value, Sequence) else 0
-        low, high = self.low, self.high
-        if (low is not None and measure < low) or (high is not None and measure > high):
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not low <= measure <= high:  # so that "not a number" is refused, too
             raise ValueError(f"{name} takes {self.expected}, not {_shown(value)}")
 
     @property
@@ -232,6 +234,6 @@ def _decoded(name: str, text: str, kind: type) -> object:
         return kind(text)
     except KeyError:
         raise ValueError(f"Invalid '{name}': Value error, '{text}' is not a boolean") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         said = "Invalid JSON array" if kind is list else str(error)
         raise ValueError(f"Invalid '{name}': Value error, {said}") from None

@@ -19,7 +19,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from tempkit.config import Settings
 from tempkit.errors import ConfigurationError
-from tempkit.messages import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
+from tempkit.messages import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS, CloseCode
 from tempkit.sandbox.ledger import Ledger
 from tempkit.serving import Service
 
@@ -38,7 +38,7 @@ INSTALL = "install it: pip install 'tempkit[sandbox]'"
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
-HEARTBEAT_SECONDS = 1.0  # how often a quiet session looks whether the program is ending
+LOOK_SECONDS = 1.0  # how often a quiet session looks at the clock, which may be a test's
 
 
 class Sandbox(Service):
@@ -80,7 +80,7 @@ class Sandbox(Service):
         """Where it listens."""
         return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
 
-    def _bind(self, port: int) -> tuple[Server, int]:
+    def _bind(self, port: int) -> tuple["_Engine", int]:
         if self._recognizer is None:
             self._recognizer = load_recognizer()
         server = serve(
@@ -96,7 +96,7 @@ class Sandbox(Service):
             logger=quiet_log,
             server_header=None,
         )
-        return server, server.socket.getsockname()[1]
+        return _Engine(server), server.socket.getsockname()[1]
 
     def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
         address = urlsplit(request.path)
@@ -146,7 +146,7 @@ class Sandbox(Service):
         )
         try:
             is_open = _pass_on(session.open(), connection)
-            while is_open and threading.main_thread().is_alive():
+            while is_open:
                 is_open = _pass_on(self._next(session, connection), connection)
         except ConnectionClosed:
             pass  # the client is gone, there is no one to tell
@@ -155,12 +155,28 @@ class Sandbox(Service):
             _pass_on(session.fail(), connection)
 
     def _next(self, session: "ServerSession", connection: ServerConnection) -> "Iterator[Output]":
-        wait = min(HEARTBEAT_SECONDS, max(0.0, session.deadline - self._clock()))
+        wait = min(LOOK_SECONDS, max(0.0, session.deadline - self._clock()))
         try:
             data = connection.recv(timeout=wait)
         except TimeoutError:
             return session.tick()
         return session.receive(data)
+
+
+class _Engine:
+    """The library's server, that can also be shut down while the program ends."""
+
+    def __init__(self, server: Server) -> None:
+        self.serve_forever = server.serve_forever
+        self._server = server
+
+    def shutdown(self) -> None:
+        """Close the port and every session."""
+        if not threading.main_thread().is_alive():
+            # Too late for the thread pool with which the library closes its connections.
+            for connection in self._server.connections:
+                connection.close(CloseCode.GOING_AWAY)
+        self._server.shutdown()
 
 
 def load_recognizer() -> "Recognizer":

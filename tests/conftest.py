@@ -1,0 +1,48 @@
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tempkit import Sandbox, Settings
+from tempkit.sandbox.recognizer import Scripted
+from tests.doubles import AnsweringService
+
+KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
+SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
+
+
+def pytest_configure() -> None:
+    # Tests and notebooks run in the sandbox, whatever key the developer has in .env: an empty
+    # variable in the environment goes before the file and counts as none.
+    os.environ["ASSEMBLYAI_API_KEY"] = ""
+    os.environ.pop("ASSEMBLYAI_BASE_URL", None)
+    os.environ.setdefault("MPLBACKEND", "agg")
+
+
+def require(program: str) -> str:
+    """The program's path; without it the test is skipped, but fails where all has to be there."""
+    path = shutil.which(program)
+    if path is None:
+        reason = f"{program} is not installed"
+        if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture
+def service() -> Iterator[AnsweringService]:
+    with AnsweringService() as service:
+        yield service
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Scripted(SCRIPT)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox) -> Settings:
+    return sandbox.settings

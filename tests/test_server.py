@@ -1,0 +1,283 @@
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tempkit import ConfigurationError, Settings, TokenServer, connect
+from tempkit.guard import Guard
+from tests.conftest import KEY
+from tests.doubles import AnsweringService
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "public"
+    (root / "sub").mkdir(parents=True)
+    (root / "index.html").write_text("<!doctype html><p>here")
+    (root / "code.js").write_text("export const a = 1;")
+    (root / ".hidden").write_text("hidden")
+    (root / "sub" / "inner.txt").write_text("inner")
+    (tmp_path / "secret.txt").write_text("outside")
+    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
+    return root
+
+
+@pytest.fixture
+def server(settings: Settings, folder: Path) -> Iterator[TokenServer]:
+    with TokenServer(settings, port=0, directory=folder) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: TokenServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        yield client
+
+
+def raw(server: TokenServer, request: bytes) -> bytes:
+    """The bytes that answer the bytes of a request; no client library tidies them."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer
+
+
+def test_a_token_of_the_server_opens_a_session(client: httpx.Client, settings: Settings):
+    answer = client.get("/token")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    body = answer.json()
+    assert body["expires_in_seconds"] == 60
+    assert body["websocket_url"] == settings.websocket_url
+    with connect(settings, token=body["token"]) as session:
+        assert session.id
+
+
+def test_every_answer_carries_another_token(client: httpx.Client):
+    assert len({client.get("/token").json()["token"] for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "refused_by_service"), (200, "unexpected_answer")]
+)
+def test_a_failed_mint_is_the_published_500_with_code_and_hint(
+    service: AnsweringService, folder: Path, status: int, code: str
+):
+    service.status, service.body = status, json.dumps({"error": f"bad {KEY}"}).encode()
+    with TokenServer(service.settings, port=0, directory=folder) as server:
+        answer = httpx.get(f"{server.url}/token", trust_env=False)
+    assert answer.status_code == 500
+    assert answer.json()["error"] == "Failed to generate token"
+    assert answer.json()["code"] == code
+    assert answer.json()["hint"]
+    assert KEY not in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_an_unreachable_service_and_a_missing_key_have_codes_of_their_own(folder: Path):
+    for settings, code in (
+        (Settings(api_key=KEY, base_url="http://127.0.0.1:9"), "service_unreachable"),
+        (Settings(api_key=None), "not_configured"),
+    ):
+        with TokenServer(settings, port=0, directory=folder) as server:
+            answer = httpx.get(f"{server.url}/token", trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (500, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "text"),
+    [
+        ("/", "text/html; charset=utf-8", "<!doctype html><p>here"),
+        ("/index.html", "text/html; charset=utf-8", "<!doctype html><p>here"),
+        ("/code.js", "text/javascript; charset=utf-8", "export const a = 1;"),
+        ("/code.js?v=1", "text/javascript; charset=utf-8", "export const a = 1;"),
+        ("/sub/inner.txt", "text/plain", "inner"),
+    ],
+)
+def test_files_are_served_with_their_types(client: httpx.Client, path: str, kind: str, text: str):
+    answer = client.get(path)
+    assert (answer.status_code, answer.text) == (200, text)
+    assert answer.headers["Content-Type"] == kind
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_an_unchanged_file_is_not_sent_again(client: httpx.Client):
+    stamp = client.get("/code.js").headers["Last-Modified"]
+    again = client.get("/code.js", headers={"If-Modified-Since": stamp})
+    assert (again.status_code, again.content) == (304, b"")
+    assert parsedate_to_datetime(stamp)
+
+
+@pytest.mark.parametrize("path", ["/", "/code.js", "/token", "/missing"])
+def test_head_has_the_headers_alone(client: httpx.Client, path: str):
+    answer = client.head(path)
+    assert answer.status_code == (404 if path == "/missing" else 200)
+    assert answer.content == b""
+    assert client.get("/code.js").status_code == 200  # the connection is still in step
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/missing", "/sub", "/sub/", "/.hidden", "/link.txt", "/../secret.txt", "/..%2fsecret.txt",
+     "/%2e%2e/secret.txt", "/sub/../../secret.txt", "//etc/passwd", "/code.js%00.txt", "/%2e",
+     "/token/", "/tokens", "/...", "/code.js/", "/%ff", "/\\..\\secret.txt"],
+)  # fmt: skip
+def test_nothing_else_is_served(server: TokenServer, path: str):
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = raw(server, request.encode("latin-1"))
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"outside" not in answer
+    assert answer.endswith(b"404 Not Found\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"])
+def test_other_methods_are_refused_as_json_for_the_token_and_as_text_elsewhere(
+    server: TokenServer, method: str
+):
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        answer = client.request(method, "/token")
+        assert (answer.status_code, answer.json()["error"]) == (405, "Method not allowed")
+        assert answer.headers["Allow"] == "GET, HEAD"
+        answer = client.request(method, "/")
+        assert (answer.status_code, answer.text) == (405, "405 use GET\n")
+
+
+def test_connections_are_kept_between_requests(server: TokenServer):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    ports = set()
+    for path in ("/", "/token", "/missing", "/code.js"):
+        connection.request("GET", path)
+        connection.getresponse().read()
+        ports.add(connection.sock.getsockname()[1])
+    connection.close()
+    assert len(ports) == 1
+
+
+def test_a_request_with_a_body_ends_its_connection(server: TokenServer):
+    hidden = b"GET /token HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(hidden)
+    answer = raw(server, head + hidden)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [(b"nonsense", b"400"), (b"GET /token HTTP/9.9", b"505"), (b"GET " + b"/" * 70000, b"414")],
+)
+def test_a_request_that_cannot_be_read_gets_a_short_answer(server, request_line, status):
+    answer = raw(server, request_line + b"\r\nHost: localhost\r\n\r\n")
+    assert answer.split(b" ", 2)[1] == status
+    assert b"<html" not in answer.lower()
+
+
+def test_a_name_that_is_not_ours_gets_neither_page_nor_token(server: TokenServer):
+    for path in ("/", "/token"):
+        request = f"GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        answer = raw(server, request.encode())
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b'"token":' not in answer
+
+
+def test_a_foreign_page_gets_no_token(client: httpx.Client):
+    answer = client.get("/token", headers={"Origin": "https://evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_the_page_may_speak_to_the_streaming_service_alone(
+    client: httpx.Client, settings: Settings
+):
+    policy = client.get("/").headers["Content-Security-Policy"]
+    host = settings.websocket_url.removesuffix("/v3/ws")
+    assert f"connect-src 'self' {host};" in policy
+
+
+def test_the_log_has_no_query_and_no_header(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level("DEBUG"):
+        client.get("/token?key=hush", headers={"Authorization": "hush"})
+    assert "GET /token 200" in caplog.text
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith("tempkit")]
+    assert not any("hush" in line for line in ours)
+
+
+def test_the_published_line_is_printed(settings: Settings, capsys: pytest.CaptureFixture[str]):
+    with TokenServer(settings, port=0) as server:
+        assert capsys.readouterr().out == f"Server is running at http://localhost:{server.port}\n"
+
+
+def test_in_a_notebook_the_server_is_a_link(server: TokenServer):
+    assert f'<a href="http://localhost:{server.port}"' in server._repr_html_()
+    server.stop()
+    assert server._repr_html_() == "Token server, stopped"
+
+
+def test_a_host_that_others_can_reach_is_refused_unless_the_guard_names_who_may(
+    settings: Settings,
+):
+    with pytest.raises(ConfigurationError, match="lets other machines spend your key"):
+        TokenServer(settings, host="0.0.0.0")
+    with TokenServer(
+        settings, host="0.0.0.0", port=0, guard=Guard(frozenset({"me.example"}))
+    ) as server:
+        assert server.is_running
+
+
+def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="no folder"):
+        TokenServer(settings, directory=tmp_path / "nowhere")
+
+
+def test_many_browsers_at_once_each_get_a_token(server: TokenServer):
+    tokens, failures = [], []
+
+    def ask() -> None:
+        try:
+            answer = httpx.get(f"{server.url}/token", trust_env=False, timeout=10)
+            tokens.append(answer.json()["token"])
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(set(tokens)) == 40
+
+
+def test_stopping_ends_idle_connections_and_their_threads(settings: Settings):
+    before = set(threading.enumerate())
+    server = TokenServer(settings, port=0).start()
+    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(10)]
+    idle[0].sendall(b"GET /index.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert idle[0].recv(12) == b"HTTP/1.1 200"
+    server.stop()
+    for connection in idle:
+        with connection, suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert set(threading.enumerate()) <= before
+
+
+def test_stopping_twice_is_fine(settings: Settings):
+    with TokenServer(settings, port=0) as server:
+        server.stop()
+        server.stop()
+    assert not server.is_running
