@@ -116,6 +116,8 @@ class Service(ABC):
         for port in range(wanted, last + 1):
             try:
                 return self._bind(port)
+            except OverflowError:
+                raise ConfigurationError(f"a port is 0 to 65535, not {port}") from None
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise ConfigurationError(

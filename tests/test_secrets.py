@@ -1,0 +1,119 @@
+"""Keys and tokens are never shown: not in a repr, a log, an error, nor in a notebook's output."""
+
+import io
+import logging
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tempkit import (
+    Sandbox,
+    Settings,
+    TempkitError,
+    TokenServer,
+    connect,
+    generate_temp_token,
+    transcribe,
+)
+from tempkit.audio import Clip
+from tempkit.sandbox.recognizer import Scripted
+from tests.conftest import KEY
+from tests.doubles import AnsweringService, spoken
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# A key is 32 hexadecimal digits; a sandbox token has a prefix, one of the service begins AQI.
+SECRET = re.compile(r"\b[0-9a-f]{32}\b|sandbox-[\w=-]{20,}|\bAQI[\w-]{40,}")
+
+
+@pytest.fixture
+def everything_logged() -> io.StringIO:
+    """All that any logger says, at its most talkative."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield text
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def test_the_pattern_finds_what_it_is_for():
+    with Sandbox(Scripted(["Yes."])) as sandbox:
+        token = generate_temp_token(settings=sandbox.settings)
+    assert SECRET.search(f"token={token}")
+    assert SECRET.search(f"key {KEY} end")
+
+
+def test_a_whole_session_with_every_logger_open_shows_no_secret(
+    everything_logged: io.StringIO, capsys: pytest.CaptureFixture[str]
+):
+    with Sandbox(Scripted(["Yes."]), api_keys=frozenset({KEY})) as sandbox:
+        settings = sandbox.settings
+        token = generate_temp_token(settings=settings)
+        with TokenServer(settings, port=0) as server, connect(settings, token=token) as session:
+            list(session.stream([spoken(1)], realtime=False))
+            print([settings, sandbox, server, session, token, session.transcript])
+            print(server._repr_html_())
+        transcribe(Clip(spoken(1), 16000), settings, realtime=False)
+    shown = everything_logged.getvalue() + capsys.readouterr().out
+    assert "connect_tcp" in shown
+    assert "Server is running" in shown
+    assert KEY not in shown
+    assert token not in shown
+    assert not SECRET.search(shown)
+
+
+@pytest.mark.parametrize("status", [200, 401, 422, 429, 500])
+def test_no_failure_shows_a_secret(
+    service: AnsweringService, everything_logged: io.StringIO, status: int
+):
+    service.status, service.body = status, f'{{"error": "about {KEY}"}}'.encode()
+    with pytest.raises(TempkitError) as caught:
+        generate_temp_token(settings=service.settings)
+    error = caught.value
+    shown = f"{error!r} {error} {error.__dict__} {everything_logged.getvalue()}"
+    assert KEY not in shown
+
+
+def test_no_connection_failure_shows_a_secret(everything_logged: io.StringIO):
+    with Sandbox(Scripted(["Yes."])) as sandbox:
+        token = generate_temp_token(settings=sandbox.settings)
+    for attempt in (
+        lambda: generate_temp_token(settings=Settings(KEY, "http://127.0.0.1:9")),
+        lambda: connect(Settings(KEY, "http://127.0.0.1:9"), token=token),
+    ):
+        with pytest.raises(TempkitError) as caught:
+            attempt()
+        chain, error = "", caught.value
+        while error is not None:
+            chain += f"{error!r} {error}"
+            error = error.__cause__ or error.__context__
+        assert not SECRET.search(chain + everything_logged.getvalue())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_shows_is_no_secret(path: Path):
+    notebook = nbformat.read(path, as_version=4)
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=120, resources=resources).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert outputs
+    for output in outputs:
+        # A widget's own id has the shape of a key, a picture may have any.
+        shown = {k: v for k, v in output.get("data", {}).items() if k.startswith("text/")}
+        assert not SECRET.search(f"{shown} {output.get('text', '')} {output.get('traceback', '')}")
+    assert not SECRET.search(str(notebook.metadata))
+
+
+def test_no_committed_text_holds_a_secret():
+    for folder in ("tempkit", "public", "notebooks", ".ci"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix in {".py", ".js", ".html", ".ipynb", ".json", ""}:
+                for found in SECRET.findall(path.read_text()):
+                    assert found == "", path
