@@ -1,0 +1,116 @@
+"""In a Jupyter kernel: cells that run twice, an interrupt in mid-stream, a restart."""
+
+import socket
+from collections.abc import Iterator
+from queue import Empty
+
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+START = """
+from tempkit import TokenServer, connect
+from tempkit.sandbox import Sandbox
+from tempkit.sandbox.recognizer import Scripted
+from tests.doubles import chunked, spoken
+sandbox = Sandbox(Scripted(["Yes."]), port={sandbox_port}).start()
+server = TokenServer(sandbox.settings, port={server_port}).start()
+"""
+STREAM = """
+with connect(sandbox.settings) as session:
+    for message in session.stream(chunked(spoken(60))):
+        print("hearing")
+"""
+
+
+class Kernel:
+    """A kernel of its own process and what its cells print."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client: BlockingKernelClient = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def run(self, code: str) -> str:
+        """What a cell prints, or the name of what it raised."""
+        said: list[str] = []
+
+        def listen(message: dict) -> None:
+            said.append(message["content"].get("text", ""))
+
+        reply = self.client.execute_interactive(code, timeout=60, output_hook=listen)
+        return reply["content"].get("ename") or "".join(said)
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    kernel = Kernel()
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def start_cell() -> tuple[str, list[int]]:
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(int(probe.getsockname()[1]))
+    return START.format(sandbox_port=ports[0], server_port=ports[1]), ports
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_start_cell_runs_as_often_as_one_likes(kernel: Kernel, start_cell):
+    cell, ports = start_cell
+    for _ in range(3):
+        assert kernel.run(cell) == f"Server is running at http://localhost:{ports[1]}\n"
+    count = "import threading; print(sum(t.name == 'tempkit token server'"
+    assert kernel.run(f"{count} for t in threading.enumerate()))") == "1\n"
+
+
+def test_an_interrupt_in_mid_stream_leaves_no_thread_and_the_transcript(kernel: Kernel, start_cell):
+    kernel.run(start_cell[0])
+    kernel.client.execute(STREAM)
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=30)
+        if "hearing" in message["content"].get("text", ""):
+            break
+    kernel.manager.interrupt_kernel()
+    reply = kernel.client.get_shell_msg(timeout=10)
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    drain(kernel)
+    senders = (
+        "import threading; print([t.name for t in threading.enumerate() if 'sender' in t.name])"
+    )
+    assert kernel.run(senders) == "[]\n"
+    assert kernel.run("print(session.transcript.partial or session.transcript)").strip()
+
+
+def drain(kernel: Kernel) -> None:
+    try:
+        while True:
+            kernel.client.get_iopub_msg(timeout=0.5)
+    except Empty:
+        return
+
+
+def test_a_restart_frees_the_ports_and_the_cells_run_again(kernel: Kernel, start_cell):
+    cell, ports = start_cell
+    kernel.run(cell)
+    assert all(is_taken(port) for port in ports)
+    kernel.client.execute(STREAM)  # a session is open while the kernel goes down
+    kernel.client.get_iopub_msg(timeout=30)
+    kernel.manager.restart_kernel(now=False)
+    kernel.client.wait_for_ready(timeout=60)
+    assert not any(is_taken(port) for port in ports)
+    assert kernel.run(cell) == f"Server is running at http://localhost:{ports[1]}\n"
