@@ -1,0 +1,75 @@
+// 16-bit PCM without a browser: clamping, exact chunks, level. The worklet and node both import it.
+
+const CHUNKS_PER_SECOND = 10; // 100 ms each
+const LEAST_MILLISECONDS = 50; // the service refuses messages that hold less
+
+/** A sample of -1..1 as a 16-bit integer; what is louder is clamped, never wrapped. */
+export const toInt16 = (sample) =>
+  Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
+
+/**
+ * Cuts a stream of float samples into chunks of 100 ms, no sample lost or doubled.
+ *
+ * Where 100 ms is no whole number of samples (1102.5 at 11025 Hz) lengths alternate, so that the
+ * chunks never drift from the clock. Each chunk owns its buffer and may be transferred.
+ */
+export class Chunker {
+  #sampleRate;
+  #emit;
+  #index = 0;
+  #chunk;
+  #filled = 0;
+
+  /**
+   * @param {number} sampleRate in Hz
+   * @param {(chunk: Int16Array) => void} emit
+   */
+  constructor(sampleRate, emit) {
+    this.#sampleRate = sampleRate;
+    this.#emit = emit;
+    this.#begin();
+  }
+
+  /** @param {Float32Array} samples any number of them */
+  push(samples) {
+    for (const sample of samples) {
+      this.#chunk[this.#filled++] = toInt16(sample);
+      if (this.#filled === this.#chunk.length) this.#next();
+    }
+  }
+
+  /** Emits what has not filled a chunk yet. */
+  flush() {
+    if (this.#filled === 0) return;
+    this.#chunk = this.#chunk.slice(0, this.#filled);
+    this.#next();
+  }
+
+  #next() {
+    this.#emit(this.#chunk);
+    this.#index += 1;
+    this.#begin();
+  }
+
+  #begin() {
+    const boundary = (index) => Math.floor((index * this.#sampleRate) / CHUNKS_PER_SECOND);
+    this.#chunk = new Int16Array(boundary(this.#index + 1) - boundary(this.#index));
+    this.#filled = 0;
+  }
+}
+
+/** The root mean square of a chunk, 0 to 1. */
+export function rms(chunk) {
+  if (chunk.length === 0) return 0;
+  const energy = chunk.reduce((sum, sample) => sum + sample * sample, 0);
+  return Math.sqrt(energy / chunk.length) / 32768;
+}
+
+/** A chunk that is long enough to be sent: a short tail gets silence behind it. */
+export function padded(chunk, sampleRate) {
+  const least = Math.ceil((sampleRate * LEAST_MILLISECONDS) / 1000);
+  if (chunk.length >= least) return chunk;
+  const whole = new Int16Array(least);
+  whole.set(chunk);
+  return whole;
+}

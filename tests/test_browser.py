@@ -1,0 +1,402 @@
+"""The page in a real browser: a real server, a real sandbox, and a microphone that plays a file."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import wave
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tempkit import Sandbox, Settings, TokenServer
+from tempkit.sandbox.recognizer import Scripted
+from tests.conftest import require
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = ROOT / "public"
+SENTENCES = [each["text"] for each in json.loads((PUBLIC / "sample.json").read_text())["sentences"]]
+
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+        raise
+    pytest.skip("playwright is not installed", allow_module_level=True)
+
+FAKE_DEVICE = "--use-fake-device-for-media-stream"
+ALLOW = "--use-fake-ui-for-media-stream"
+SECONDS = 1000  # Playwright counts in milliseconds
+
+# What a test wants to know of the page and the page has no reason to show: its microphone tracks.
+WATCH_TRACKS = """
+window.tracks = [];
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (constraints) => {
+  const stream = await ask(constraints);
+  window.tracks.push(...stream.getTracks());
+  return stream;
+};
+"""
+
+# What Firefox does when the microphone has another rate.
+REFUSE_16_KHZ = """
+const source = AudioContext.prototype.createMediaStreamSource;
+AudioContext.prototype.createMediaStreamSource = function (stream) {
+  if (this.sampleRate === 16000) throw new DOMException('refused', 'NotSupportedError');
+  return source.call(this, stream);
+};
+"""
+
+
+def play(path):
+    """The flags for a microphone that plays a file once."""
+    return [ALLOW, FAKE_DEVICE, f"--use-file-for-fake-audio-capture={path}%noloop"]
+
+
+@pytest.fixture(scope="module")
+def launch():
+    """A function that starts a browser with extra flags; all are closed at the end."""
+    chromium = require("chromium")
+    with sync_playwright() as playwright:
+        browsers = []
+
+        def start(*flags):
+            flags = [*flags, "--disable-gpu", "--disable-quic"]
+            browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+            browsers.append(browser)
+            return browser
+
+        yield start
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    """A browser whose microphone plays the sample."""
+    return launch(*play(PUBLIC / "sample.wav"))
+
+
+@pytest.fixture
+def scripted():
+    """A sandbox that says the same lines whatever it hears."""
+    with Sandbox(Scripted(["Hello there.", "How are you?"])) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def server(scripted):
+    """A token server for the scripted sandbox."""
+    with TokenServer(scripted.settings, port=0) as server:
+        yield server
+
+
+@contextmanager
+def opened(browser, url, **options):
+    """The page at an address, in a context of its own."""
+    context = browser.new_context(**options)
+    context.add_init_script(WATCH_TRACKS)
+    page = context.new_page()
+    page.goto(url)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def frames_sent(page):
+    """What the page sends on its sockets from now on."""
+    frames = []
+    page.on("websocket", lambda ws: ws.on("framesent", lambda data: frames.append(data)))
+    return frames
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def expect_state(page, name, seconds=15):
+    expect(page.locator("body")).to_have_attribute("data-state", name, timeout=seconds * SECONDS)
+
+
+def expect_released(page):
+    assert page.evaluate("window.tracks.every((track) => track.readyState === 'ended')")
+
+
+def transcript(page):
+    return " ".join(page.locator("#finals p").all_text_contents())
+
+
+def words_of(text):
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def error_rate(said, heard):
+    """The word error rate: edits from one to the other, for each word that was said."""
+    row = list(range(len(heard) + 1))
+    for i, expected in enumerate(said, 1):
+        last, row[0] = row[0], i
+        for j, actual in enumerate(heard, 1):
+            last, row[j] = row[j], min(last + (expected != actual), row[j] + 1, row[j - 1] + 1)
+    return row[-1] / len(said)
+
+
+def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(browser):
+    with (
+        Sandbox() as sandbox,
+        TokenServer(sandbox.settings, port=0) as server,
+        opened(browser, "about:blank") as page,
+    ):
+        console, hosts, frames = [], set(), frames_sent(page)
+        page.on("console", lambda message: console.append(message.text))
+        page.on("pageerror", lambda error: console.append(str(error)))
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda ws: hosts.add(urlsplit(ws.url).netloc))
+        page.goto(server.url)
+        with page.expect_response("**/token") as answer:
+            press(page, "Start")
+        token = answer.value.json()["token"]
+        expect_state(page, "listening")
+        expect(page.locator("#service")).to_contain_text("Sandbox")
+        last = words_of(SENTENCES[-1])[-1]
+        expect(page.locator("#finals")).to_contain_text(last, timeout=60 * SECONDS)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        expect_released(page)
+
+        said, heard = words_of(" ".join(SENTENCES)), words_of(transcript(page))
+        assert error_rate(said, heard) <= 0.1, heard
+        assert (heard[0], heard[-1]) == (said[0], said[-1])
+        expect(page.locator("#partial")).to_be_empty()
+        expect(page.get_by_role("alert")).to_be_empty()
+
+        assert console == []
+        assert hosts == {urlsplit(server.url).netloc, urlsplit(sandbox.url).netloc}
+        # 16-bit samples at 16 kHz: 100 ms in each message, 50 ms or more in the last one.
+        *whole, tail = [len(frame) for frame in frames if isinstance(frame, bytes)]
+        assert set(whole) == {3200}
+        assert 1600 <= tail <= 3200
+
+        stored = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+        for place in (page.content(), page.url, stored):
+            assert token not in place
+
+
+def test_words_spoken_while_the_token_is_on_its_way_are_not_lost(browser):
+    with (
+        Sandbox() as sandbox,
+        TokenServer(sandbox.settings, port=0) as server,
+        opened(browser, server.url) as page,
+    ):
+        held = []
+        page.route("**/token", lambda route: held.append(route))
+        press(page, "Start")
+        expect_state(page, "connecting")
+        page.wait_for_timeout(5 * SECONDS)  # the first sentence is over by then
+        held[0].continue_()
+        expect(page.locator("#finals")).to_contain_text("city library", timeout=15 * SECONDS)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        heard = words_of(transcript(page))
+        first = words_of(SENTENCES[0])
+        assert heard[: len(first)] == first
+
+
+def test_stop_while_connecting_still_gives_the_words_that_were_said(browser, server):
+    with opened(browser, server.url) as page:
+        held = []
+        page.route("**/token", lambda route: held.append(route))
+        press(page, "Start")
+        expect_state(page, "connecting")
+        page.wait_for_timeout(3 * SECONDS)
+        press(page, "Stop")
+        expect_state(page, "finishing")
+        held[0].continue_()
+        expect_state(page, "idle")
+        assert transcript(page) == "Hello there."
+        expect_released(page)
+
+
+def test_stop_at_once_settles_and_start_works_again(browser, server):
+    with opened(browser, server.url) as page:
+        for _ in range(3):
+            press(page, "Start")
+            press(page, "Stop")
+            expect_state(page, "idle")
+            expect_released(page)
+        press(page, "Start")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        expect(page.get_by_role("alert")).to_be_empty()
+        expect_released(page)
+
+
+def test_a_denied_microphone_is_named_and_start_works_once_it_is_allowed(launch, server):
+    browser = launch(FAKE_DEVICE)
+    with opened(browser, server.url, permissions=["geolocation"]) as page:
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_contain_text("The microphone was denied.")
+        expect_state(page, "failed")
+        page.context.grant_permissions(["microphone"])
+        press(page, "Start")
+        expect_state(page, "listening")
+        expect(page.get_by_role("alert")).to_be_empty()
+        press(page, "Stop")
+        expect_state(page, "idle")
+
+
+def test_a_prompt_that_is_answered_with_no_shows_the_same_sentence_each_time(launch, server):
+    with opened(launch(f"{ALLOW}=deny", FAKE_DEVICE), server.url) as page:
+        for _ in range(2):
+            press(page, "Start")
+            expect_state(page, "failed")
+            expect(page.get_by_role("alert")).to_contain_text("The microphone was denied.")
+
+
+def test_a_computer_without_a_microphone_is_told_so(launch, server):
+    with opened(launch(ALLOW), server.url) as page:
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_contain_text("There is no microphone.")
+
+
+def test_a_frame_without_the_microphone_says_to_open_a_tab(browser, scripted, server, tmp_path):
+    (tmp_path / "index.html").write_text(f'<iframe src="{server.url}/"></iframe>')
+    with (
+        TokenServer(scripted.settings, port=0, directory=tmp_path) as other,
+        opened(browser, other.url, bypass_csp=True) as page,  # the outer page's is "self"
+    ):
+        frame = page.frame_locator("iframe")
+        frame.get_by_role("button", name="Start").click()
+        expect(frame.get_by_role("alert")).to_contain_text("Open this page in a tab of its own.")
+
+
+def test_a_silent_microphone_is_noticed_and_named(launch, server, tmp_path):
+    path = tmp_path / "silence.wav"
+    with wave.open(str(path), "wb") as silence:
+        silence.setparams((1, 2, 16000, 0, "NONE", ""))
+        silence.writeframes(bytes(2 * 16000))
+    with opened(launch(*play(path)), server.url) as page:
+        press(page, "Start")
+        expect(page.get_by_role("status")).to_contain_text(
+            re.compile("Your microphone is silent: .*Fake.*"), timeout=10 * SECONDS
+        )
+        expect_state(page, "listening")
+
+
+def test_a_microphone_that_goes_away_is_told_and_the_words_before_it_stay(browser, server):
+    with opened(browser, server.url) as page:
+        press(page, "Start")
+        expect(page.locator("#partial")).to_contain_text("hello", timeout=15 * SECONDS)
+        page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
+        expect(page.get_by_role("alert")).to_contain_text("The microphone was disconnected")
+        expect_state(page, "failed")
+        expect(page.locator("#finals")).to_contain_text("Hello there.")
+
+
+def test_a_browser_that_refuses_16_khz_is_heard_at_its_own_rate(browser, server):
+    with opened(browser, "about:blank") as page:
+        page.add_init_script(REFUSE_16_KHZ)
+        addresses, frames = [], frames_sent(page)
+        page.on("websocket", lambda ws: addresses.append(ws.url))
+        page.goto(server.url)
+        press(page, "Start")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        rate = int(parse_qs(urlsplit(addresses[0]).query)["sample_rate"][0])
+        assert rate > 16000
+        assert len(frames[0]) == rate // 10 * 2
+
+
+def test_a_failing_token_route_shows_the_hint_of_the_server(browser):
+    with socket.socket() as taken:  # bound and not listening: nobody answers there
+        taken.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        settings = Settings(api_key="any", base_url=nowhere)
+        with TokenServer(settings, port=0) as server, opened(browser, server.url) as page:
+            hint = httpx.get(f"{server.url}/token", trust_env=False).json()["hint"]
+            press(page, "Start")
+            expect(page.get_by_role("alert")).to_have_text(f"No token: {hint}")
+            expect_state(page, "failed")
+            expect_released(page)
+
+
+def test_a_server_that_is_gone_is_named(browser, server):
+    with opened(browser, server.url) as page:
+        server.stop()
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_contain_text("The server of this page does not answer")
+        expect_released(page)
+
+
+def test_a_sandbox_that_stops_in_the_middle_is_told_and_the_microphone_released(browser):
+    with (
+        Sandbox(Scripted(["Hello there."])) as sandbox,
+        TokenServer(sandbox.settings, port=0) as server,
+        opened(browser, server.url) as page,
+    ):
+        press(page, "Start")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        sandbox.stop()
+        expect(page.get_by_role("alert")).to_contain_text("press Start", ignore_case=True)
+        expect_state(page, "failed")
+        expect_released(page)
+        expect(page.locator("#finals")).to_contain_text("Hello there.")
+
+
+def test_the_refusal_of_the_service_is_told_in_its_own_words(browser, server):
+    with opened(browser, server.url) as page:
+
+        def spoil(route):
+            answer = route.fetch()
+            route.fulfill(response=answer, json={**answer.json(), "token": "spent"})
+
+        page.route("**/token", spoil)
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_contain_text("Unauthorized Connection")
+        expect_state(page, "failed")
+        expect_released(page)
+
+
+def test_the_real_service_is_told_apart_and_no_other_host_is_asked(browser, server):
+    with opened(browser, server.url) as page:
+        grant = {"token": "t", "websocket_url": "wss://streaming.example.com/v3/ws"}
+        page.route("**/token", lambda route: route.fulfill(json=grant))
+        press(page, "Start")
+        expect(page.locator("#service")).to_contain_text("real service (streaming.example.com)")
+        # The policy that the server sent names another host: the browser does not look this one up.
+        expect(page.get_by_role("alert")).to_contain_text("The service could not be reached.")
+        expect_state(page, "failed")
+        expect_released(page)
+
+
+def test_leaving_the_page_terminates_the_session(browser, server):
+    with opened(browser, "about:blank") as page:
+        frames = frames_sent(page)
+        page.goto(server.url)
+        press(page, "Start")
+        expect_state(page, "listening")
+        # The event of a real departure; the page stays, so that it can be looked at.
+        page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
+        expect_state(page, "idle")
+        assert frames[-1] == '{"type":"Terminate"}'
+        expect_released(page)
+
+
+def test_the_page_works_under_a_path_prefix(browser, scripted, tmp_path):
+    shutil.copytree(PUBLIC, tmp_path / "user" / "ann")
+    with (
+        TokenServer(scripted.settings, port=0, directory=tmp_path) as server,
+        opened(browser, f"{server.url}/user/ann/index.html") as page,
+    ):
+        # What a proxy does: it takes the prefix away.
+        page.route(
+            "**/user/ann/token",
+            lambda route: route.fulfill(response=route.fetch(url=f"{server.url}/token")),
+        )
+        press(page, "Start")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
