@@ -130,6 +130,15 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """U3 models, when asked for with ``acknowledge_silence``: nothing was said, in ms of audio."""
+
+    type: ClassVar[str] = "Silence"
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
 class Warning:  # noqa: A001 - the service's own name
     """Something was not applied; the session goes on."""
 
@@ -155,13 +164,15 @@ class Unknown:
     payload: dict[str, Json]
 
 
-Known: TypeAlias = Begin | SpeechStarted | Turn | Termination | Heartbeat | Warning | Error
+Known: TypeAlias = (
+    Begin | SpeechStarted | Turn | Termination | Heartbeat | Silence | Warning | Error
+)
 ServerMessage: TypeAlias = Known | Unknown
 Shape = TypeVar("Shape", Known, Word)
 
 KNOWN: dict[str, type[Known]] = {
     shape.type: shape
-    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Warning, Error)
+    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Silence, Warning, Error)
 }
 
 

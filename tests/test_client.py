@@ -249,7 +249,7 @@ def test_no_termination_is_reported_within_its_bound(monkeypatch: pytest.MonkeyP
 def test_a_message_of_an_unknown_type_is_passed_on():
     def talk(connection: ServerConnection) -> None:
         connection.send(BEGIN)
-        connection.send('{"type": "Silence", "start_ms": 1, "end_ms": 2}')
+        connection.send('{"type": "SpeakerRevision", "revisions": []}')
         connection.close()
 
     with service(talk) as settings, connect(settings, token="t") as session:

@@ -26,14 +26,34 @@ ALLOWED = {
     "sandbox.recognizer": set(),
     "sandbox.moonshine": {"errors", "sandbox.recognizer"},
     "sandbox.pcm": {"parameters", "sandbox.recognizer"},
-    "sandbox.turns": {"sandbox.recognizer"},
-    "sandbox.turn_messages": {*WORDS, "sandbox.turns"},
+    "sandbox.pool": {"sandbox.recognizer"},
+    "sandbox.heard": {"sandbox.recognizer"},
+    "sandbox.turns": {"sandbox.heard", "sandbox.recognizer"},
+    "sandbox.turn_messages": {*WORDS, "sandbox.heard"},
+    "sandbox.opening": {*WORDS, "sandbox.heard"},
     "sandbox.session": {
         *WORDS,
-        *("sandbox.ledger", "sandbox.pcm", "sandbox.recognizer", "sandbox.turn_messages"),
-        "sandbox.turns",
+        *("sandbox.ledger", "sandbox.opening", "sandbox.pcm", "sandbox.recognizer"),
+        *("sandbox.turn_messages", "sandbox.turns"),
     },
-    "sandbox": {*WORDS, "config", "serving", "sandbox.ledger"},
+    "sandbox.faults": {"parameters"},
+    "sandbox.journal": WORDS,
+    "sandbox.inbox": set(),
+    "sandbox.state": {"sandbox.faults", "sandbox.journal", "sandbox.ledger"},
+    "sandbox.page": set(),
+    "sandbox.routes": {
+        *WORDS,
+        *("sandbox.faults", "sandbox.opening", "sandbox.page", "sandbox.state"),
+    },
+    "sandbox.wire": {
+        *WORDS,
+        *("sandbox", "sandbox.faults", "sandbox.inbox", "sandbox.journal", "sandbox.opening"),
+        *("sandbox.pool", "sandbox.recognizer", "sandbox.session", "sandbox.state"),
+    },
+    "sandbox": {
+        *WORDS,
+        *("config", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
+    },
     "handler": {*WORDS, "config", "guard", "tokens"},
     "server": {"config", "defaults", "errors", "guard", "handler", "serving"},
     "link": {*WORDS, "config"},
@@ -43,16 +63,20 @@ ALLOWED = {
 }
 LAZY = {
     "defaults": {"sandbox"},
-    "sandbox": {"sandbox.session", "sandbox.moonshine", "sandbox.recognizer"},
+    "sandbox": {
+        *("sandbox.moonshine", "sandbox.opening", "sandbox.recognizer", "sandbox.wire"),
+    },
 }
 WITHOUT_IO = (
     *("guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
     *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
+    *("sandbox.heard", "sandbox.opening", "sandbox.inbox", "sandbox.pool", "sandbox.faults"),
+    *("sandbox.journal", "sandbox.state", "sandbox.routes", "sandbox.page"),
 )
 IO = {"socket", "time", "httpx", "websockets", "http", "urllib.request", "asyncio"}
 ONE_PLACE = {
     "httpx": {"tokens"},
-    "websockets": {"link", "sandbox"},
+    "websockets": {"link", "sandbox.wire"},
     "http.server": {"handler"},
     "onnxruntime": {"sandbox.moonshine"},
     "dotenv": {"config"},
