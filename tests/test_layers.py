@@ -39,6 +39,8 @@ ALLOWED = {
     "sandbox.faults": {"parameters"},
     "sandbox.journal": WORDS,
     "sandbox.inbox": set(),
+    "sandbox.certificate": {"errors"},
+    "pytest_plugin": {"config"},
     "sandbox.state": {"sandbox.faults", "sandbox.journal", "sandbox.ledger"},
     "sandbox.page": set(),
     "sandbox.routes": {
@@ -62,6 +64,7 @@ ALLOWED = {
     "__init__": None,
 }
 LAZY = {
+    "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
     "sandbox": {
         *("sandbox.moonshine", "sandbox.opening", "sandbox.recognizer", "sandbox.wire"),
@@ -81,6 +84,8 @@ ONE_PLACE = {
     "onnxruntime": {"sandbox.moonshine"},
     "dotenv": {"config"},
     "soxr": {"sandbox.pcm"},
+    "trustme": {"sandbox.certificate"},
+    "pytest": {"pytest_plugin"},
 }
 
 
