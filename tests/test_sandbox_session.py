@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,11 +27,15 @@ class Clock:
 
 
 def started(
-    query: dict[str, str] = US, *, clock: Clock | None = None, authorization: str = "any", **options
+    query: dict[str, str] = US,
+    *,
+    clock: Clock | None = None,
+    authorization: str = "any",
+    script: Sequence[str] = SCRIPT,
+    **options,
 ) -> tuple[ServerSession, list]:
     opening = Opening(query, authorization)
-    script = Scripted(SCRIPT)
-    session = ServerSession(opening, Ledger(), script, clock or Clock(), **options)
+    session = ServerSession(opening, Ledger(), Scripted(script), clock or Clock(), **options)
     return session, read(session.open())
 
 
