@@ -1,6 +1,7 @@
 """A WebSocket to a sandbox without this kit's client: what any other program sees."""
 
 import json
+from contextlib import suppress
 from urllib.parse import urlencode
 
 from websockets.exceptions import ConnectionClosed
@@ -23,6 +24,13 @@ def opened(sandbox: Sandbox, *, key: str | None = "any", **query: object) -> con
 def read(connection: ClientConnection) -> dict:
     """The next message."""
     return json.loads(connection.recv(timeout=10))
+
+
+def say(connection: ClientConnection, *messages: str | bytes) -> None:
+    """Send, until the sandbox has had enough."""
+    with suppress(ConnectionClosed):
+        for message in messages:
+            connection.send(message)
 
 
 def rest(connection: ClientConnection) -> tuple[list[dict], int, str]:
