@@ -253,7 +253,7 @@ class _Conversation:
             self._audio[1] += self._session.seconds(data)
             return
         try:
-            message = json.loads(data)
+            message = json.loads(data, parse_constant=str)  # no NaN in the journal
             name, detail = harmless(str(message["type"])), shown(message)
         except (ValueError, TypeError, LookupError, RecursionError):
             name, detail = "text", {"characters": len(data)}
