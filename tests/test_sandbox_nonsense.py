@@ -115,6 +115,14 @@ UPGRADE = (
 )
 
 
+@pytest.mark.parametrize("target", ["//v3/ws", "//[", "/v3/ws/../token", "*", "http://[/"])
+def test_an_odd_path_is_refused(watched: Sandbox, target: str):
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        raw.settimeout(15)
+        assert raw.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
     with socket.create_connection(("127.0.0.1", watched.port)) as raw:

@@ -12,7 +12,7 @@ from tempkit.messages import Json
 from tempkit.parameters import ALIASES, RULES
 
 LENGTH = 10_000  # entries; the oldest go first
-SECRET = {"webhook_auth_header_value"}
+SECRET = {"webhook_auth_header_value", "webhook_url", "llm_gateway"}  # or what may hold one
 HARMLESS = re.compile(r"[A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{0,20})*")
 
 

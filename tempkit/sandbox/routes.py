@@ -33,12 +33,12 @@ class Request:
     @property
     def path(self) -> str:
         """The path without the query."""
-        return urlsplit(self.target).path
+        return self.target.partition("?")[0]
 
     @property
     def query(self) -> dict[str, str]:
         """The parameters in the address."""
-        return read_query(urlsplit(self.target).query)
+        return read_query(self.target.partition("?")[2])
 
 
 @dataclass(frozen=True)

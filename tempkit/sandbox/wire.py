@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -91,8 +90,8 @@ class WireEngine:
             answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
         if not asked.path.startswith("/sandbox"):
             name = f"{request.method} {harmless(asked.path)}"
-            asked_for = {key: value for key, value in asked.query.items() if key in routes.LIMITS}
-            detail: dict[str, Json] = {"status": answer.status, **asked_for}
+            detail: dict[str, Json] = {"status": answer.status}
+            detail |= {k: harmless(v) for k, v in asked.query.items() if k in routes.LIMITS}
             state.journal.add(state.clock(), 0, "request", name, detail)
         return _response(answer)
 
@@ -134,7 +133,7 @@ class _Conversation:
         self._progress = Progress(state.armed.for_session(), time.monotonic())
         self._inbox = Inbox(paced=house.paced)
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
-        query = read_query(urlsplit(connection.request.path).query)
+        query = read_query(connection.request.path.partition("?")[2])
         sharing = Sharing(house.recognizer, CORES, lambda: self._inbox.is_late(time.monotonic()))
         self._session = ServerSession(
             Opening(query, _headers(connection.request).get("Authorization")),
