@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
@@ -78,18 +79,20 @@ class StreamingSession:
         token: str | None,
         policy: Reconnect | None,
     ) -> None:
-        self._policy = policy or Reconnect()
-        self._half = ClientSession(parameters, self._policy)
+        rules = policy or Reconnect()
+        self._buffer_seconds = rules.buffer_seconds
+        self._half = ClientSession(parameters, rules)
         tokens = iter([] if token is None else [token])
 
         def dial(parameters: SessionParameters) -> Link:
             fresh = next(tokens, None) or generate_temp_token(settings=settings)
             if isinstance(fresh, TemporaryToken):
                 fresh.spend()
-            return Link.open(settings, parameters, fresh, self._policy.pong_seconds)
+            return Link.open(settings, parameters, fresh, rules.pong_seconds)
 
         self._conversation = Conversation(self._half, dial, policy, settings.timeout)
         self._conversation.open()
+        weakref.finalize(self, self._conversation.abandon)  # a session that nobody closed
 
     @property
     def parameters(self) -> SessionParameters:
@@ -136,6 +139,8 @@ class StreamingSession:
         for name, value in changes.items():
             if name not in SessionParameters.__dataclass_fields__:
                 raise TypeError(f"{name} is no session parameter")
+            if name in ("speech_model", "sample_rate", "encoding"):
+                raise ValueError(f"{name} is fixed when a session opens; open another session")
             check_as_service(name, value)
         self._command({"type": "UpdateConfiguration", **changes})
         self._half.update(**changes)
@@ -168,6 +173,7 @@ class StreamingSession:
                 f"the audio has {chunks.sample_rate} Hz, the session {self.parameters.sample_rate};"
                 f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
             )
+        self._conversation.check_open()
         if not realtime:
             self._half.backlog.rate = math.inf
         return self._stream(chunks, realtime)
@@ -194,13 +200,16 @@ class StreamingSession:
         self._conversation.command(json.dumps(message))
 
     def _stream(self, chunks: Iterable[bytes], realtime: bool) -> Iterator[Message]:
-        source = _Source(self._conversation, chunks, self._policy if not realtime else None)
+        most = math.inf if realtime else self._buffer_seconds / 2
+        source = _Source(self._conversation, chunks, realtime=realtime, most_seconds=most)
         source.start()
         try:
             yield from self._conversation.messages()
         finally:
-            source.stop()
-            self._conversation.close()
+            try:
+                source.stop()
+            finally:
+                self._conversation.close()
             source.raise_failure()
 
 
@@ -208,15 +217,20 @@ class _Source:
     """Takes a stream's audio from where it comes, in a thread of its own, and then ends it."""
 
     def __init__(
-        self, conversation: Conversation, chunks: Iterable[bytes], hurry: Reconnect | None
+        self,
+        conversation: Conversation,
+        chunks: Iterable[bytes],
+        *,
+        realtime: bool,
+        most_seconds: float,
     ) -> None:
         self._conversation = conversation
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
         audio = conversation.half.backlog.audio
         pieces = audio.lawful(chunks)
-        self._pieces = pieces if hurry else paced(pieces, audio, sleep=self._stopped.wait)
-        self._most_seconds = hurry.buffer_seconds / 2 if hurry else math.inf
+        self._pieces = paced(pieces, audio, sleep=self._stopped.wait) if realtime else pieces
+        self._most_seconds = most_seconds  # how far it may be ahead of the final text
         self._thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
 
     def start(self) -> None:

@@ -74,6 +74,17 @@ class Conversation:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(STOP_SECONDS)
 
+    def abandon(self) -> None:
+        """Let the thread close the connection, soon; nobody is interested any more."""
+        self._closing.set()
+
+    def check_open(self) -> None:
+        """Raises SessionClosed when no more audio can be sent."""
+        if self._closing.is_set() or self.half.termination or self.half.has_ended_audio:
+            raise SessionClosed(
+                CloseCode.ENDED, "the session has ended", "open a new one with connect()"
+            )
+
     def offer(self, audio: bytes) -> None:
         """Send more audio. Raises SessionClosed after the end."""
         self._change(lambda half: half.backlog.offer(audio))
@@ -88,10 +99,7 @@ class Conversation:
 
     def _change(self, step: Callable[[ClientSession], None]) -> None:
         with self._lock:
-            if self._closing.is_set() or self.half.termination or self.half.has_ended_audio:
-                raise SessionClosed(
-                    CloseCode.ENDED, "the session has ended", "open a new one with connect()"
-                )
+            self.check_open()
             step(self.half)
             self._offers += 1
         self._send_due()
@@ -111,7 +119,11 @@ class Conversation:
             yield item
 
     def _connect(self) -> Link:
-        link = self._dial(self.half.parameters)
+        try:
+            link = self._dial(self.half.parameters)
+        except LinkClosed as closed:
+            code = CloseCode.ABNORMAL
+            raise SessionClosed(code, closed.reason, code.advice) from None
         try:
             with self._lock:
                 self.half.connected(time.monotonic())
@@ -163,7 +175,7 @@ class Conversation:
         assert link is not None
         assert watch is not None
         terminating_since: float | None = None
-        while True:
+        while not self._closing.is_set():
             self._send_due()
             try:
                 text = link.receive(self._tick())
@@ -179,6 +191,7 @@ class Conversation:
             if cause := self._cause(now, watch, terminating_since):
                 link.close()
                 return cause
+        return None
 
     def _take_in(self, text: str | bytes, now: float, watch: Watch) -> bool:
         """Pass a message on; whether it was the last one."""

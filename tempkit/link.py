@@ -45,8 +45,8 @@ class Link:
     ) -> Self:
         """Connect; the service checks token and parameters afterwards, in its first message.
 
-        A pong that is ``pong_seconds`` late closes the link. Raises ServiceUnreachable and
-        ProtocolError.
+        A pong that is ``pong_seconds`` late closes the link. Raises ServiceUnreachable,
+        ProtocolError, and LinkClosed when the connection breaks on the way.
         """
         try:
             # Entered by hand: the link leaves it in close(), which may be called from any thread.
@@ -95,6 +95,8 @@ def _as_ours(closed: ConnectionClosed) -> LinkClosed:
 
 def _raise_as_ours(error: Exception, settings: Settings) -> NoReturn:
     where = settings.websocket_url
+    if isinstance(error.__cause__, EOFError):
+        raise LinkClosed(CloseCode.ABNORMAL, "the connection broke while it was opened") from error
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         if status >= 500:

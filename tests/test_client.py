@@ -1,3 +1,4 @@
+import gc
 import socket
 import threading
 import time
@@ -126,6 +127,8 @@ def test_an_update_reaches_the_service(settings: Settings):
         assert session.terminate().text == "hello there"
         with pytest.raises(ValueError, match="vad_threshold"):
             session.update_configuration(vad_threshold=3)
+        with pytest.raises(ValueError, match="sample_rate is fixed when a session opens"):
+            session.update_configuration(sample_rate=8000)
         with pytest.raises(TypeError, match="wrong_name is no session parameter"):
             session.update_configuration(wrong_name=1)
 
@@ -190,6 +193,38 @@ def test_an_error_in_the_source_is_raised_where_the_user_is(settings: Settings):
     with connect(settings) as session, pytest.raises(RuntimeError, match="pulled out"):
         list(session.stream(source(), realtime=False))
     assert our_threads() == []
+
+
+def test_a_session_that_has_ended_takes_no_more_audio(settings: Settings):
+    with connect(settings) as session:
+        session.terminate()
+        assert session.terminate().text == ""
+        with pytest.raises(SessionClosed, match="the session has ended"):
+            session.send_audio(bytes(3200))
+        with pytest.raises(SessionClosed, match="the session has ended"):
+            session.stream([bytes(3200)])
+        assert list(session) == []
+
+
+def test_one_thread_may_send_and_terminate_while_another_reads(settings: Settings):
+    read: list[object] = []
+    with connect(settings) as session:
+        reader = threading.Thread(target=lambda: read.extend(session))
+        reader.start()
+        for chunk in chunked(spoken(1)):
+            session.send_audio(chunk)
+        assert session.terminate().text == "Hello there."
+        reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_a_session_that_nobody_closed_ends_when_nobody_holds_it(settings: Settings):
+    session = connect(settings)
+    thread = session._conversation._thread
+    del session
+    gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_leaving_a_stream_early_leaves_no_thread(settings: Settings):
