@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_origin
 
 from tempkit.errors import ProtocolError
 
@@ -188,10 +188,10 @@ def load(text: str | bytes) -> ServerMessage:
     """
     payload = parse_object(text)
     name = payload.get("type")
-    # Both official SDKs take any object with an "error" key as an Error, with a type or without.
-    if name not in KNOWN and "error" in payload:
-        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
     shape = KNOWN.get(name) if isinstance(name, str) else None
+    if shape is None and "error" in payload:
+        # Both official SDKs take any object with an "error" key as an Error.
+        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
     if shape is None:
         return Unknown(str(name), payload)
     if shape is not Turn:
@@ -218,12 +218,29 @@ def parse_object(text: str | bytes) -> dict[str, Json]:
 
 def _filled(shape: type[Shape], payload: Mapping[str, Any]) -> Shape:
     """The dataclass with those of its fields that the payload has."""
+    values = {}
+    for name, kinds, is_required in LAYOUT[shape.__name__]:
+        if name not in payload:
+            if is_required:
+                raise ProtocolError(f"a {shape.__name__} message came without {name!r}")
+            continue
+        value = values[name] = payload[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ProtocolError(f"a {shape.__name__} message has an odd {name!r}")
+    return shape(**values)
+
+
+def _layout(shape: type[Known] | type[Word]) -> tuple[tuple[str, tuple[type, ...], bool], ...]:
+    """A message's fields: name, what kinds of value it takes, whether it has to be there."""
+    layout = []
     for each in fields(shape):
-        required = each.default is MISSING and each.default_factory is MISSING
-        if required and each.name not in payload:
-            raise ProtocolError(f"a {shape.__name__} message came without {each.name!r}")
-    names = {each.name for each in fields(shape)}
-    return shape(**{name: value for name, value in payload.items() if name in names})
+        kind: Any = get_origin(each.type) or each.type
+        is_required = each.default is MISSING and each.default_factory is MISSING
+        layout.append((each.name, (int, float) if kind is float else (kind,), is_required))
+    return tuple(layout)
+
+
+LAYOUT = {shape.__name__: _layout(shape) for shape in (*KNOWN.values(), Word)}
 
 
 def _as_int(value: object) -> int:

@@ -21,7 +21,11 @@ ALLOWED = {
     "serving": {"errors"},
     "defaults": {"config", "errors"},
     "guard": set(),
-    "session": WORDS,
+    "transcript": WORDS,
+    "retry": WORDS,
+    "watch": {*WORDS, "retry"},
+    "backlog": {*WORDS, "audio"},
+    "session": {*WORDS, "audio", "backlog", "retry", "transcript"},
     "sandbox.ledger": WORDS,
     "sandbox.recognizer": set(),
     "sandbox.moonshine": {"errors", "sandbox.recognizer"},
@@ -59,7 +63,12 @@ ALLOWED = {
     "handler": {*WORDS, "config", "guard", "tokens"},
     "server": {"config", "defaults", "errors", "guard", "handler", "serving"},
     "link": {*WORDS, "config"},
-    "client": {*WORDS, "audio", "config", "defaults", "link", "session", "tokens"},
+    "conversation": {*WORDS, "link", "retry", "session", "watch"},
+    "client": {
+        *WORDS,
+        *("audio", "config", "conversation", "defaults", "link", "retry", "session", "tokens"),
+        "transcript",
+    },
     "__main__": None,  # the top floor sees everything
     "__init__": None,
 }
@@ -71,6 +80,7 @@ LAZY = {
     },
 }
 WITHOUT_IO = (
+    *("backlog", "retry", "transcript", "watch"),
     *("guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
     *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
     *("sandbox.heard", "sandbox.opening", "sandbox.inbox", "sandbox.pool", "sandbox.faults"),
@@ -134,8 +144,8 @@ def test_client_and_sandbox_do_not_know_each_other():
         at_once, late = imports(name)
         known = ours(at_once | late)
         if name.startswith("sandbox"):
-            assert not known & {"client", "link", "session", "server", "tokens"}
-        if name in ("client", "link", "session"):
+            assert not known & {"client", "conversation", "link", "session", "server", "tokens"}
+        if name in ("client", "conversation", "link", "session"):
             assert not any(other.startswith("sandbox") for other in known)
 
 
