@@ -223,15 +223,34 @@ def test_in_a_notebook_the_server_is_a_link(server: TokenServer):
     assert server._repr_html_() == "Token server, stopped"
 
 
-def test_a_host_that_others_can_reach_is_refused_unless_the_guard_names_who_may(
-    settings: Settings,
+def test_a_host_that_others_can_reach_is_said_with_the_address_that_lets_them_in(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ):
-    with pytest.raises(ConfigurationError, match="lets other machines spend your key"):
-        TokenServer(settings, host="0.0.0.0")
-    with TokenServer(
-        settings, host="0.0.0.0", port=0, guard=Guard(frozenset({"me.example"}))
-    ) as server:
-        assert server.is_running
+    with TokenServer(settings, host="0.0.0.0", port=0) as server:
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].endswith(f":{server.port}/?access={server.access_secret}")
+        assert said[1].startswith("Other machines can reach 0.0.0.0;")
+        assert "no microphone" in said[2]
+        assert server.access_secret not in f"{server!r} {server._repr_html_()} {vars(server)}"
+        request = "GET /token{} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n\r\n"
+        assert b" 403 " in raw(server, request.format("").encode())
+        answer = raw(server, request.format(f"?access={server.access_secret}").encode())
+        assert b" 200 " in answer
+        assert b'"token":' in answer
+
+
+def test_the_secret_moves_from_the_address_to_a_cookie(server: TokenServer):
+    head = "GET {} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n{}\r\n"
+    first = raw(server, head.format(f"/code.js?a=1&access={server.access_secret}", "").encode())
+    assert b" 303 " in first
+    assert b"Location: ./code.js?a=1\r\n" in first
+    assert b"; HttpOnly; SameSite=Lax" in first
+    cookie = first.partition(b"Set-Cookie: ")[2].partition(b";")[0].decode()
+    for path, found in (("/code.js?a=1", b"export const"), ("/token", b'"token":')):
+        answer = raw(server, head.format(path, f"Cookie: {cookie}\r\n").encode())
+        assert b" 200 " in answer
+        assert found in answer
+        assert server.access_secret.encode() not in answer
 
 
 def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path):
@@ -239,7 +258,8 @@ def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path):
         TokenServer(settings, directory=tmp_path / "nowhere")
 
 
-def test_many_browsers_at_once_each_get_a_token(server: TokenServer):
+def test_many_browsers_at_once_each_get_a_token(settings: Settings):
+    server = TokenServer(settings, port=0, guard=Guard(rate=None)).start()
     tokens, failures = [], []
 
     def ask() -> None:
@@ -254,6 +274,7 @@ def test_many_browsers_at_once_each_get_a_token(server: TokenServer):
         thread.start()
     for thread in threads:
         thread.join()
+    server.stop()
     assert failures == []
     assert len(set(tokens)) == 40
 
