@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from tempkit.client import connect
 from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import TempkitError
+from tempkit.guard import Guard
 from tempkit.messages import Turn
 from tempkit.parameters import SPEECH_MODELS, SessionParameters
 from tempkit.sandbox import Sandbox, load_recognizer
@@ -68,14 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=_serve, port=None, directory=PUBLIC)
+    parser.set_defaults(command=_serve, port=None, directory=PUBLIC, host="127.0.0.1")
+    parser.set_defaults(certfile=None, keyfile=None)
     commands = parser.add_subparsers(title="commands", metavar="")
 
-    serve = commands.add_parser("serve", help="serve the page and GET /token (the default)")
-    serve.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
-    serve.add_argument("--directory", default=PUBLIC, help="the folder to serve, not the kit's own")
-    serve.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
-    serve.set_defaults(command=_serve)
+    _add_serve(commands.add_parser("serve", help="serve the page and GET /token (the default)"))
 
     token = commands.add_parser("token", help="print a temporary token")
     token.add_argument("--expires-in", type=int, default=60, metavar="SECONDS", help="1 to 600")
@@ -98,8 +97,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
+    serve.add_argument("--directory", default=PUBLIC, help="the folder to serve, not the kit's own")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 lets in others who have the access secret"
+    )
+    serve.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
+    serve.add_argument("--keyfile", help="its PEM key, when that is another file")
+    serve.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
+    serve.set_defaults(command=_serve)
+
+
 def _serve(options: argparse.Namespace) -> int:
-    with TokenServer(port=options.port, directory=options.directory) as server:
+    with TokenServer(
+        host=options.host,
+        port=options.port,
+        directory=options.directory,
+        guard=Guard.from_variables(os.environ),
+        certfile=options.certfile,
+        keyfile=options.keyfile,
+    ) as server:
         print("Press Ctrl-C to stop.", flush=True)
         try:
             server.wait()

@@ -54,7 +54,8 @@ class Engine:
         self._parked: dict[Connection, None] = {}  # the one that has waited longest first
         self._returned: deque[Connection] = deque()
         self._waker, self._wakes = socket.socketpair()
-        self._is_stopping = False
+        self._handing_over = threading.Lock()
+        self._is_stopping = self._has_ended = False
         self._ended = threading.Event()
         self._date = (0, "")
         for each in (self._waker, self._wakes):
@@ -85,10 +86,12 @@ class Engine:
         self._ended.wait(2)
 
     def _end(self) -> None:
+        with self._handing_over:
+            self._has_ended = True
         for listener in self._listeners:
             listener.close()
         self._workers.stop()
-        for connection in list(self._parked):
+        for connection in (*self._parked, *self._returned):
             self._close(connection)
         for connection in list(self._open):  # a thread has it, and will close it
             try:
@@ -266,8 +269,12 @@ class Engine:
         return rendered if head is not None and head.method == "HEAD" else rendered + answer.body
 
     def _give_back(self, connection: Connection) -> None:
-        self._returned.append(connection)
-        self._wake()
+        with self._handing_over:
+            if not self._has_ended:
+                self._returned.append(connection)
+                self._wake()
+                return
+        self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
         self._open.discard(connection)

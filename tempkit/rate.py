@@ -53,6 +53,7 @@ class TokenCounter:
         )
         self._overall = RateLimitItemPerMinute(rate.overall, 1, "tempkit")
         self._is_down = False
+        self._noting = threading.Lock()
         self._what_then = rate.when_down
 
     def take(self, client: str) -> float | None:
@@ -63,15 +64,25 @@ class TokenCounter:
         try:
             free_at = self._take(client)
         except self._failure as error:
-            if not self._is_down:
-                self._is_down = True
-                what = type(error.storage_error).__name__
-                log.error("the rate limit cannot be counted (%s): %s tokens", what, self._what_then)
+            self._note(type(error.storage_error).__name__)
             raise RateUnavailableError from None
-        if self._is_down:
-            self._is_down = False
-            log.warning("the rate limit is counted again")
+        self._note(None)
         return free_at
+
+    def _note(self, failure: str | None) -> None:
+        """Say once that the storage is gone, and once that it is back."""
+        if self._is_down == (failure is not None):
+            return
+        with self._noting:
+            if self._is_down == (failure is not None):
+                return
+            self._is_down = failure is not None
+            if failure is None:
+                log.warning("the rate limit is counted again")
+            else:
+                log.error(
+                    "the rate limit cannot be counted (%s): %s tokens", failure, self._what_then
+                )
 
     def _take(self, client: str) -> float | None:
         with self._lock:
