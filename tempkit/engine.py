@@ -58,8 +58,7 @@ class Engine:
         self._is_stopping = self._has_ended = False
         self._ended = threading.Event()
         self._date = (0, "")
-        for each in (self._waker, self._wakes):
-            each.setblocking(False)
+        self._waker.setblocking(False)
         for each in (*listeners, self._wakes):
             each.setblocking(False)
             self._selector.register(each, READ)
