@@ -37,7 +37,7 @@ class Connection:
         self.deadline = 0.0
         self.wants_write = False  # of what TLS is waiting for
         self.ends = False  # closed after what is to be written
-        self._unsent = memoryview(b"")
+        self._unsent = self._rest = memoryview(b"")
 
     @property
     def has_request(self) -> bool:
@@ -73,9 +73,11 @@ class Connection:
         talks = self.receive()
         return talks if not talks or len(self.read) > before else None
 
-    def send(self, data: bytes | memoryview) -> bool:
+    def send(self, head: bytes, body: bytes = b"") -> bool:
         """Write; whether all of it went out, the rest waits for ``flush``. Raises OSError."""
-        self._unsent = memoryview(data)
+        # In one write, but slow clients of a large file share its bytes.
+        self._unsent = memoryview(head + body[:PIECE])
+        self._rest = memoryview(body)[PIECE:]
         return self.flush()
 
     def flush(self) -> bool:
@@ -85,6 +87,8 @@ class Connection:
                 self._unsent = self._unsent[self.socket.send(self._unsent) :]
             except WAITS:
                 return False
+            if not self._unsent:
+                self._unsent, self._rest = self._rest, self._unsent
         return True
 
     def shake_hands(self) -> bool:

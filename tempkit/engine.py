@@ -246,7 +246,8 @@ class Engine:
             answer = Answer(error.status, kind, text)
         else:
             answer = self._site.answer(_request(head, connection))
-        is_sent = connection.send(self._render(answer, head))
+        body = b"" if head is not None and head.method == "HEAD" else answer.body
+        is_sent = connection.send(self._render(answer, head), body)
         connection.ends = head is None or not head.keeps_alive
         if is_sent and not connection.ends:
             return True
@@ -264,8 +265,7 @@ class Engine:
         headers = [*answer.headers, ("Date", self._date[1])]
         if answer.status not in (204, 304):
             headers.append(("Content-Length", str(len(answer.body))))
-        rendered = render_head(answer.status, headers, head is not None and head.keeps_alive)
-        return rendered if head is not None and head.method == "HEAD" else rendered + answer.body
+        return render_head(answer.status, headers, head is not None and head.keeps_alive)
 
     def _give_back(self, connection: Connection) -> None:
         with self._handing_over:
