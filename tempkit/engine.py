@@ -240,10 +240,7 @@ class Engine:
             head = parse_head(bytes(connection.read[:size]))
             del connection.read[:size]
         except BadRequest as error:
-            log.info("- - %s 0 ms %s", error.status, connection.client)
-            text = f"{error.status} {error}\n".encode()
-            kind = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
-            answer = Answer(error.status, kind, text)
+            answer = self._site.unreadable(error.status, connection.client)
         else:
             answer = self._site.answer(_request(head, connection))
         body = b"" if head is not None and head.method == "HEAD" else answer.body

@@ -1,7 +1,6 @@
 """TokenServer: the page in public/ and a guarded GET /token, for this machine or with a secret."""
 
 import os
-import secrets
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +50,7 @@ class TokenServer(Service):
             raise ConfigurationError(f"there is no folder {folder} to serve")
         self._tls = None if certfile is None else tls_context(certfile, keyfile)
         if guard.access_secret is None:
-            guard = replace(guard, access_secret=secrets.token_urlsafe(24))
+            guard = replace(guard, access_secret=os.urandom(24).hex())
         self._site = Site(settings or default_settings(), folder, guard)
 
     @property

@@ -82,6 +82,12 @@ class Site:
             )
         return Answer(status, headers + self._fixed + self._sharing(request), body)
 
+    def unreadable(self, status: int, client: str) -> Answer:
+        """The answer to what is no request, and a line in the log about it."""
+        log.info("- - %s 0 ms %s", status, client)
+        answer = _text(status, HTTPStatus(status).phrase)
+        return answer._replace(headers=answer.headers + self._fixed)
+
     def _answer(self, request: Request) -> Answer:
         if request.path == "/health":
             return self._health()

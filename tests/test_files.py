@@ -53,6 +53,7 @@ def test_a_path_that_is_no_file_name_here_is_none_anywhere(folder: Folder, path:
     assert folder.find(path) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_device_is_no_file(folder: Folder):
     os.mkfifo(folder.directory / "pipe")
     assert folder.find("/pipe") is None

@@ -196,6 +196,45 @@ def test_a_foreign_page_gets_no_token(client: httpx.Client):
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    ["GET /", "GET /token", "HEAD /token", "POST /token", "GET /missing", "GET /health", "BREW /",
+     "GET nonsense"],
+)  # fmt: skip
+@pytest.mark.parametrize("host", ["localhost", "evil.example"])
+def test_every_answer_carries_the_headers_that_keep_others_out(
+    server: TokenServer, request_line: str, host: str
+):
+    request = f"{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    answer = raw(server, f"{request}Origin: http://evil.example\r\n\r\n".encode())
+    head = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    headers = dict(line.split(": ", 1) for line in head)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Permissions-Policy"] == "microphone=(self)"
+    assert headers["Cache-Control"] in ("no-store", "no-cache")
+    policy = headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*" in policy
+    assert not any(name.lower().startswith("access-control") for name in headers)
+
+
+def test_by_default_a_client_gets_ten_tokens_at_once_and_is_then_told_to_wait(
+    client: httpx.Client,
+):
+    answers = [client.get("/token") for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 10
+    assert client.get("/").status_code == 200
+
+
+def test_what_is_refused_earlier_is_not_counted(client: httpx.Client):
+    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+        assert {client.get("/token", headers=headers).status_code for _ in range(20)} == {403}
+    assert {client.post("/token").status_code for _ in range(20)} == {405}
+    assert client.get("/token").status_code == 200
+
+
 def test_the_page_may_speak_to_the_streaming_service_alone(
     client: httpx.Client, settings: Settings
 ):

@@ -60,7 +60,7 @@ class Traffic:
                 try:
                     answer = client.get(f"http://127.0.0.1:{self.port}{path}")
                     what = "answered" if answer.status_code == 200 else "refused"
-                except httpx.RemoteProtocolError:
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                     what = "answered"  # a kept connection made room; browsers ask again, so do we
                     client.get(f"http://127.0.0.1:{self.port}{path}").raise_for_status()
                     self.counts["honest asked again"] += 1
