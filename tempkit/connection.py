@@ -102,6 +102,7 @@ class Connection:
         except ssl.SSLWantReadError:
             self.wants_write = False
             return False
+        self.wants_write = False
         self.state = State.READING
         return True
 

@@ -89,7 +89,9 @@ class Site:
         return answer._replace(headers=answer.headers + self._fixed)
 
     def _answer(self, request: Request) -> Answer:
-        if request.path == "/health":
+        if (
+            request.path == "/health"
+        ):  # before the guard: watchers come by address, and learn little
             return self._health()
         mints = request.path == "/token"
         refusal = self.guard.check(request, mints=mints, counter=self._counter, now=time.time())

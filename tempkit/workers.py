@@ -30,10 +30,9 @@ class Workers(Generic[Job]):
         with self._lock:
             if self._free:
                 self._free -= 1
-            elif self._count < self._most:
+            elif self._count < self._most and self._start():
                 self._count += 1
-                threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
-            elif self._waiting < self._most_waiting:
+            elif self._count and self._waiting < self._most_waiting:
                 self._waiting += 1
             else:
                 return False
@@ -46,6 +45,13 @@ class Workers(Generic[Job]):
             self._waiting = 0
             for _ in range(self._count):
                 self._jobs.put(None)
+
+    def _start(self) -> bool:
+        try:
+            threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
+        except RuntimeError:  # the system gives no more
+            return False
+        return True
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
