@@ -23,10 +23,12 @@ from tempkit.messages import (
     Word,
 )
 from tempkit.parameters import SessionParameters
+from tempkit.retry import Reconnect
 from tempkit.sandbox import Sandbox
 from tempkit.server import TokenServer
-from tempkit.session import Transcript
+from tempkit.session import Reconnected, Reconnecting
 from tempkit.tokens import TemporaryToken, generate_temp_token
+from tempkit.transcript import Transcript
 
 __all__ = [
     "AudioError",
@@ -35,6 +37,9 @@ __all__ = [
     "CloseCode",
     "ConfigurationError",
     "ProtocolError",
+    "Reconnect",
+    "Reconnected",
+    "Reconnecting",
     "Sandbox",
     "ServiceUnreachable",
     "SessionClosed",

@@ -17,7 +17,7 @@ from tempkit.defaults import default_settings
 from tempkit.errors import TempkitError
 from tempkit.guard import Guard
 from tempkit.messages import Turn
-from tempkit.parameters import SPEECH_MODELS, SessionParameters
+from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.sandbox import Sandbox, load_recognizer
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.tokens import generate_temp_token
@@ -61,21 +61,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has had enough
         sys.stderr.close()
         return 1
+    except OSError as error:  # a full disk, for one
+        print(f"tempkit: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
+    serving = argparse.ArgumentParser(add_help=False)
+    serving.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
+    serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's own")
+    help_text = "0.0.0.0 lets in others who have the access secret"
+    serving.add_argument("--host", default="127.0.0.1", help=help_text)
+    serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
+    serving.add_argument("--keyfile", help="its PEM key, when that is another file")
+    serving.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
+    serving.set_defaults(command=_serve)
     parser = argparse.ArgumentParser(
         prog="tempkit",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[serving],
     )
-    parser.set_defaults(command=_serve, port=None, directory=PUBLIC, host="127.0.0.1")
-    parser.set_defaults(certfile=None, keyfile=None)
     commands = parser.add_subparsers(title="commands", metavar="")
+    help_text = "serve the page and GET /token (the default)"
+    commands.add_parser("serve", help=help_text, parents=[serving])
 
-    _add_serve(commands.add_parser("serve", help="serve the page and GET /token (the default)"))
+    _add_commands(commands)
+    return parser
 
+
+def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     token = commands.add_parser("token", help="print a temporary token")
     token.add_argument("--expires-in", type=int, default=60, metavar="SECONDS", help="1 to 600")
     token.add_argument("--max-session", type=int, metavar="SECONDS", help="60 to 10800")
@@ -84,7 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     stream = commands.add_parser("stream", help="a WAV file to text: partials while it plays")
     stream.add_argument("file", help="16-bit PCM WAV, any rate, mono or stereo")
     stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
-    stream.add_argument("--model", choices=SPEECH_MODELS, default=SPEECH_MODELS[0], metavar="MODEL")
+    stream.add_argument(
+        "--model",
+        choices=SPEECH_MODELS,
+        default=SPEECH_MODELS[0],
+        metavar="MODEL",
+        help=f"{SPEECH_MODELS[0]} (the default), {U3_MODELS[0]}, ...",
+    )
     stream.set_defaults(command=_stream)
 
     sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
@@ -92,21 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.set_defaults(command=_sandbox)
 
     check = commands.add_parser("check", help="say what is there, what is missing and the fix")
-    check.add_argument("--port", type=int, default=TokenServer.default_port)
-    check.set_defaults(command=_check)
-    return parser
-
-
-def _add_serve(serve: argparse.ArgumentParser) -> None:
-    serve.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
-    serve.add_argument("--directory", default=PUBLIC, help="the folder to serve, not the kit's own")
-    serve.add_argument(
-        "--host", default="127.0.0.1", help="0.0.0.0 lets in others who have the access secret"
+    check.add_argument(
+        "--port",
+        type=int,
+        default=TokenServer.default_port,
+        help="the port that tempkit serve will want",
     )
-    serve.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
-    serve.add_argument("--keyfile", help="its PEM key, when that is another file")
-    serve.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
-    serve.set_defaults(command=_serve)
+    check.set_defaults(command=_check)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -219,12 +233,12 @@ def _check_service() -> str:
 
 
 def _check_port(port: int) -> str:
+    if not 0 < port < 65536:
+        raise TempkitError(f"port: 1 to 65535, not {port}")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) != 0:
             return f"port: {port} is free"
-    raise TempkitError(
-        f"port: {port} is taken; stop what holds it, or run: tempkit serve --port {port + 1}"
-    )
+    return f"port: {port} is taken by another program; tempkit will take the next free one"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 
 from tempkit.errors import AudioError
 from tempkit.messages import CHUNK_MILLISECONDS
-from tempkit.parameters import SAMPLE_WIDTH
+from tempkit.parameters import SAMPLE_RATE, SAMPLE_WIDTH
 
 CONVERT = "convert it: ffmpeg -i IN -ac 1 -ar 16000 -c:a pcm_s16le OUT.wav"
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
@@ -40,16 +40,22 @@ class Clip:
             raise AudioError(f"{name} cannot be read: {error.strerror}") from None
         except EOFError:
             raise AudioError(f"{name} is empty or cut off: it ends inside its header") from None
-        except wave.Error as error:
-            raise AudioError(f"{name} is not a PCM WAV file ({error}); {CONVERT}") from None
+        except (wave.Error, RuntimeError, ValueError) as error:  # of a damaged file, too
+            raise AudioError(
+                f"{name} is not a PCM WAV file ({error or 'damaged'}); {CONVERT}"
+            ) from None
 
     @classmethod
     def _from_wave(cls, name: str, file: wave.Wave_read) -> "Clip":
+        low, high = SAMPLE_RATE
         channels, width, declared = file.getnchannels(), file.getsampwidth(), file.getnframes()
         if width != 2:
             raise AudioError(f"{name} has {width * 8}-bit samples, 16-bit is taken; {CONVERT}")
         if channels not in (1, 2):
             raise AudioError(f"{name} has {channels} channels, one or two are taken; {CONVERT}")
+        if not low <= file.getframerate() <= high:
+            rate = f"{file.getframerate()} samples a second, {low} to {high} are taken"
+            raise AudioError(f"{name} has {rate}; {CONVERT}")
         pcm = file.readframes(declared)
         frames = len(pcm) // (width * channels)
         if frames < declared and declared * width * channels < ENDLESS:
@@ -91,7 +97,9 @@ class Chunks:
 
     @property
     def _size(self) -> int:
-        return self.sample_rate * self.milliseconds // 1000 * 2
+        # A piece of 50 ms has at least that; one of 1000 ms at most.
+        whole = AudioFormat(self.sample_rate).size(self.milliseconds)
+        return min(whole, self.sample_rate * 2)
 
     def __len__(self) -> int:
         return -(-len(self.clip.pcm) // self._size)
@@ -121,14 +129,15 @@ class AudioFormat:
         smallest, largest = self.size(CHUNK_MILLISECONDS[0]), self.size(LARGEST_CHUNK)
         waiting = b""
         for chunk in chunks:
-            waiting += chunk
-            while len(waiting) >= largest:
-                yield waiting[:largest]
-                waiting = waiting[largest:]
-            whole = len(waiting) // SAMPLE_WIDTH[self.encoding] * SAMPLE_WIDTH[self.encoding]
+            data, at = waiting + chunk, 0
+            while len(data) - at >= largest:
+                yield data[at : at + largest]
+                at += largest
+            whole = (len(data) - at) // SAMPLE_WIDTH[self.encoding] * SAMPLE_WIDTH[self.encoding]
             if whole >= smallest:
-                yield waiting[:whole]
-                waiting = waiting[whole:]
+                yield data[at : at + whole]
+                at += whole
+            waiting = data[at:]
         if waiting:
             yield waiting.ljust(smallest, SILENCE[self.encoding])
 

@@ -22,7 +22,7 @@ WHERE = (
 PLACEHOLDER = re.compile(
     r"[<{\[].*[>}\]]|x+|\*+|\.+|change[-_ ]?me|todo|"
     r"(your|my|insert|enter|replace|paste|the)\b.*|(your|my|insert|enter|replace|paste)[-_].*|"
-    r"(assemblyai[-_])?api[-_]?key([-_]?here)?",
+    r"(assemblyai[-_])?api[-_]?key([-_]?here)?|placeholder|none|null",
     re.IGNORECASE,
 )
 
@@ -43,7 +43,9 @@ class Settings:
         url = self.base_url.rstrip("/")
         try:
             parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            usable = parts.scheme in ("http", "https") and parts.port != 0
+            usable = usable and _is_host(parts.hostname or "")
+            url = parts.scheme + url[len(parts.scheme) :]
         except ValueError:
             usable = False
         # A secret in an address ends up in logs; it is not repeated here either.
@@ -108,6 +110,16 @@ class Settings:
                 f"the AssemblyAI API key holds characters no key has; copy it again, then {WHERE}"
             )
         return key
+
+
+def _is_host(name: str) -> bool:
+    """Whether a name can be looked up at all, or is an address."""
+    if ":" in name or re.fullmatch(r"[\d.]+", name):
+        ip_address(name)  # a ValueError, like that of a name that IDNA cannot read
+        return True
+    name.encode("ascii").decode("idna")
+    labels = name.removesuffix(".").split(".")
+    return all(re.fullmatch(r"(?!-)[a-z\d_-]{1,63}(?<!-)", label) for label in labels)
 
 
 def _read_dotenv(name: str) -> dict[str, str]:

@@ -44,14 +44,28 @@ class SessionClosed(TempkitError):
     """A streaming session ended with another close code than 1000.
 
     ``code`` is the WebSocket close code, ``reason`` the text of the service's Error message,
-    ``advice`` what to do about it.
+    ``advice`` what to do about it. ``transcript`` is the text that was final by then, and
+    ``seconds_not_transcribed`` how much audio after it has none.
     """
 
-    def __init__(self, code: int, reason: str, advice: str) -> None:
-        super().__init__(f"session closed {code}: {reason or 'no reason given'}; {advice}")
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        advice: str,
+        *,
+        transcript: str = "",
+        seconds_not_transcribed: float = 0.0,
+    ) -> None:
+        lost = seconds_not_transcribed
+        missing = f" ({lost:.1f} s of audio without a final text)" if lost else ""
+        text = f"session closed {code}: {reason or 'no reason given'}{missing}; {advice}"
+        super().__init__(text)
         self.code = code
         self.reason = reason
         self.advice = advice
+        self.transcript = transcript
+        self.seconds_not_transcribed = seconds_not_transcribed
 
 
 class ProtocolError(TempkitError):

@@ -1,12 +1,10 @@
 """Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
 
 import logging
-from collections import deque
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
 from websockets.exceptions import (
-    ConcurrencyError,
     ConnectionClosed,
     InvalidHandshake,
     InvalidStatus,
@@ -40,13 +38,15 @@ class Link:
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self._unread: deque[str | bytes] = deque()
 
     @classmethod
-    def open(cls, settings: Settings, parameters: SessionParameters, token: str) -> Self:
+    def open(
+        cls, settings: Settings, parameters: SessionParameters, token: str, pong_seconds: float
+    ) -> Self:
         """Connect; the service checks token and parameters afterwards, in its first message.
 
-        Raises ServiceUnreachable and ProtocolError.
+        A pong that is ``pong_seconds`` late closes the link. Raises ServiceUnreachable,
+        ProtocolError, and LinkClosed when the connection breaks on the way.
         """
         try:
             # Entered by hand: the link leaves it in close(), which may be called from any thread.
@@ -61,6 +61,8 @@ class Link:
                 close_timeout=CLOSE_SECONDS,
                 max_size=LARGEST_MESSAGE,
                 max_queue=None,
+                ping_interval=pong_seconds,
+                ping_timeout=pong_seconds,
                 logger=quiet_log,
             ).__enter__()
         except (InvalidHandshake, OSError, ValueError) as error:
@@ -76,21 +78,10 @@ class Link:
 
     def receive(self, timeout: float | None = None) -> str | bytes:
         """The next message. Raises TimeoutError and, when there is none left, LinkClosed."""
-        if self._unread:
-            return self._unread.popleft()
         try:
             return self._connection.recv(timeout)
         except ConnectionClosed as closed:
             raise _as_ours(closed) from None
-
-    def waiting(self) -> tuple[str | bytes, ...]:
-        """The messages that have come in and were not received yet; they stay to be received."""
-        try:
-            while True:
-                self._unread.append(self._connection.recv(timeout=0))
-        except (ConnectionClosed, TimeoutError, ConcurrencyError):
-            pass  # the last one: another thread is receiving, and gets them
-        return tuple(self._unread)
 
     def close(self) -> None:
         """Close the connection; returns within two seconds, also when it is closed already."""
@@ -104,8 +95,13 @@ def _as_ours(closed: ConnectionClosed) -> LinkClosed:
 
 def _raise_as_ours(error: Exception, settings: Settings) -> NoReturn:
     where = settings.websocket_url
+    if isinstance(error.__cause__, EOFError):
+        raise LinkClosed(CloseCode.ABNORMAL, "the connection broke while it was opened") from error
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
+        if status >= 500:
+            text = f"{where} answered HTTP {status}; the service or a proxy is in trouble"
+            raise ServiceUnreachable(f"{text}, try again in a minute") from error
         text = f"{where} answered HTTP {status} instead of opening a WebSocket"
     elif isinstance(error, TimeoutError):
         text = f"{where} did not open within {settings.timeout:g} s; check the network"

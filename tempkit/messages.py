@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_origin
 
 from tempkit.errors import ProtocolError
 
@@ -177,10 +177,10 @@ def load(text: str | bytes) -> ServerMessage:
     """
     payload = parse_object(text)
     name = payload.get("type")
-    # Both official SDKs take any object with an "error" key as an Error, with a type or without.
-    if name not in KNOWN and "error" in payload:
-        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
     shape = KNOWN.get(name) if isinstance(name, str) else None
+    if shape is None and "error" in payload:
+        # Both official SDKs take any object with an "error" key as an Error.
+        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
     if shape is None:
         return Unknown(str(name), payload)
     if shape is not Turn:
@@ -211,8 +211,17 @@ def _filled(shape: type[Shape], payload: Mapping[str, Any]) -> Shape:
         required = each.default is MISSING and each.default_factory is MISSING
         if required and each.name not in payload:
             raise ProtocolError(f"a {shape.__name__} message came without {each.name!r}")
+        if each.name in payload and not _fits(payload[each.name], each.type):
+            raise ProtocolError(f"a {shape.__name__} message has an odd {each.name!r}")
     names = {each.name for each in fields(shape)}
     return shape(**{name: value for name, value in payload.items() if name in names})
+
+
+def _fits(value: object, annotation: object) -> bool:
+    kind = get_origin(annotation) or annotation
+    if isinstance(value, bool) or not isinstance(kind, type):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _as_int(value: object) -> int:

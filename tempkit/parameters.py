@@ -24,6 +24,7 @@ U3_MODELS = (
 )
 SPEECH_MODELS = (*US_MODELS, "whisper-rt", *U3_MODELS)
 ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
+SAMPLE_RATE = (8000, 96_000)  # Hz
 SAMPLE_WIDTH = {"pcm_s16le": 2, "pcm_mulaw": 1}  # bytes
 
 
@@ -114,7 +115,7 @@ class SessionParameters:
     """
 
     speech_model: str = _parameter(str, choices=SPEECH_MODELS, default=US_MODELS[0])
-    sample_rate: int = _parameter(int, 8000, 96_000, default=16_000)
+    sample_rate: int = _parameter(int, *SAMPLE_RATE, default=16_000)
     encoding: str = _parameter(str, choices=ENCODINGS, default="pcm_s16le")
     format_turns: bool | None = _parameter(bool, default=True)
 

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, Protocol, Self
 
-from tempkit.errors import ConfigurationError
+from tempkit.errors import ConfigurationError, TempkitError
 
 log = logging.getLogger(__name__)
 
@@ -70,21 +70,22 @@ class Service(ABC):
     @property
     def is_running(self) -> bool:
         """Whether the service listens."""
-        return self._engine is not None
+        return self._engine is not None and self._thread is not None and self._thread.is_alive()
 
     def start(self) -> Self:
         """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
         with _starting:
             if self.is_running:
                 return self
+            self.stop()  # what is left when serving ended by itself
             for other in _same_place(self):
                 other.stop()
-            self._engine, self._port = self._listen()
+            engine, port = self._listen()
+            name = f"tempkit {self.kind}"
+            thread = threading.Thread(target=engine.serve_forever, name=name, daemon=True)
+            thread.start()
+            self._engine, self._port, self._thread = engine, port, thread
             _running.append(self)
-        self._thread = threading.Thread(
-            target=self._engine.serve_forever, name=f"tempkit {self.kind}", daemon=True
-        )
-        self._thread.start()
         self._announce()
         return self
 
@@ -100,9 +101,14 @@ class Service(ABC):
         self._port = 0
 
     def wait(self) -> None:
-        """Wait until the service is stopped; a key press of Ctrl-C gets through."""
-        while self._thread is not None and self._thread.is_alive():
+        """Wait until the service is stopped; a key press of Ctrl-C gets through.
+
+        Raises TempkitError when it ended by itself.
+        """
+        while self.is_running and self._thread is not None:
             self._thread.join(0.5)
+        if self._engine is not None:
+            raise TempkitError(f"the {self.kind} ended by itself; its log says why")
 
     def __enter__(self) -> Self:
         return self.start()

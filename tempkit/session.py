@@ -1,86 +1,134 @@
-"""The client half of a streaming session, without I/O: the transcript, and how it all ended."""
+"""The client half of a streaming session, without I/O: what goes out, what comes in, what is lost.
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+The service has no resumable sessions and acknowledges nothing. So the audio behind the last final
+turn is kept, and when a connection is lost a new one carries it again: its messages are moved onto
+the session's one clock, its turns numbered on, and what it repeats is dropped.
+"""
 
+from dataclasses import dataclass, replace
+
+from tempkit.audio import AudioFormat
+from tempkit.backlog import Backlog
 from tempkit.errors import SessionClosed
-from tempkit.messages import Begin, CloseCode, Error, ServerMessage, Termination, Turn, Word, load
+from tempkit.messages import (
+    Begin,
+    CloseCode,
+    Error,
+    ServerMessage,
+    SpeechStarted,
+    Termination,
+    Turn,
+    Word,
+    load,
+)
+from tempkit.parameters import US_MODELS, SessionParameters
+from tempkit.retry import Reconnect
+from tempkit.transcript import Transcript
+
+TERMINATE = '{"type": "Terminate"}'
 
 
-@dataclass
-class Transcript:
-    """What was said: the turns of a session by ``turn_order``, the last message of each.
+@dataclass(frozen=True)
+class Reconnecting:
+    """The connection was lost; another one is tried after ``pause_seconds``.
 
-    ``str(transcript)`` is the text of the turns that are over, a line each.
+    ``reason`` says why, ``seconds_at_risk`` how much audio has no final text yet.
     """
 
-    _turns: dict[int, Turn] = field(default_factory=dict)
+    attempt: int
+    pause_seconds: float
+    seconds_at_risk: float
+    reason: str
 
-    @property
-    def turns(self) -> tuple[Turn, ...]:
-        """The turns that are over, in order."""
-        return tuple(turn for turn in self._in_order() if turn.end_of_turn)
 
-    @property
-    def text(self) -> str:
-        """All that was said in turns that are over, on one line."""
-        return " ".join(turn.transcript for turn in self.turns)
+@dataclass(frozen=True)
+class Reconnected:
+    """The session goes on: ``gap_seconds`` without a connection, so much audio is sent again.
 
-    @property
-    def partial(self) -> str:
-        """What the turn that is still open says so far, or an empty string."""
-        return " ".join(turn.text for turn in self._in_order() if not turn.end_of_turn)
+    ``lost_seconds`` of audio could not be kept, counted from the beginning of the session.
+    """
 
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """Every word of the turns that are over, with its times."""
-        return tuple(word for turn in self.turns for word in turn.words)
+    id: str
+    gap_seconds: float
+    replayed_seconds: float
+    lost_seconds: float
 
-    def add(self, turn: Turn) -> None:
-        """Take in a Turn message: it replaces what its turn said before.
 
-        An end of turn without words takes back a partial one; a plain final never replaces a
-        formatted one.
-        """
-        before = self._turns.get(turn.turn_order)
-        if turn.end_of_turn and not turn.transcript:
-            if before is not None and not before.end_of_turn:
-                del self._turns[turn.turn_order]
-            return
-        if before is not None and before.end_of_turn and not turn.end_of_turn:
-            return
-        if before is not None and before.turn_is_formatted and not turn.turn_is_formatted:
-            return
-        self._turns[turn.turn_order] = turn
-
-    def __str__(self) -> str:
-        return "\n".join(turn.transcript for turn in self.turns)
-
-    def _in_order(self) -> Iterator[Turn]:
-        return (self._turns[order] for order in sorted(self._turns))
+Message = ServerMessage | Reconnecting | Reconnected
 
 
 class ClientSession:
-    """What a client knows of its session; feed it every message that comes in."""
+    """What a client knows of its session. ``now`` is seconds of any clock that never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, parameters: SessionParameters, policy: Reconnect, *, paced: bool = True
+    ) -> None:
+        self.parameters = parameters
         self.transcript = Transcript()
         self.begin: Begin | None = None
         self.termination: Termination | None = None
+        self.has_ended_audio = False
+        audio = AudioFormat(parameters.sample_rate, parameters.encoding)
+        rate = policy.replay_rate if paced else float("inf")
+        self.backlog = Backlog(audio, limit_seconds=policy.buffer_seconds, rate=rate)
         self._error: Error | None = None
+        self._first_order = 0  # the session's number of the connection's turn 0
+        self._connected_at = 0.0
+        self._said_until = 0  # ms: where the last message's words end
+        self._heard_again = 0  # ms: up to there a new connection repeats what was said
 
-    def receive(self, text: str | bytes) -> ServerMessage:
-        """The message, after it has been taken in. Raises ProtocolError."""
+    @property
+    def lost_seconds(self) -> float:
+        """Audio that could not be kept for a connection to carry."""
+        return self.backlog.audio.seconds(self.backlog.lost)
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether all audio was sent on this connection, and the Terminate behind it."""
+        return self.has_ended_audio and self.backlog.is_sent
+
+    def end_audio(self) -> None:
+        """No more audio comes."""
+        if not self.has_ended_audio:
+            self.has_ended_audio = True
+            self.backlog.command(TERMINATE)
+
+    def update(self, **changes: object) -> None:
+        """Parameters that a later connection is opened with, too."""
+        self.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
+
+    def connected(self, now: float) -> None:
+        """A new connection is there: it carries everything that is kept."""
+        self._connected_at = now
+        self._error = None
+        self.begin = None
+        self._heard_again = self._said_until
+        self._first_order = self.transcript.settled
+        self.backlog.connect(now)
+
+    def receive(self, text: str | bytes) -> ServerMessage | None:
+        """The message on the session's clock; None for one that repeats. Raises ProtocolError."""
         message = load(text)
+        if isinstance(message, Turn):
+            return self._receive_turn(message)
+        if isinstance(message, SpeechStarted):
+            message = replace(message, timestamp=self.backlog.own_time(message.timestamp))
+            return message if message.timestamp >= self._heard_again else None
         if isinstance(message, Begin):
             self.begin = message
-        elif isinstance(message, Turn):
-            self.transcript.add(message)
-        elif isinstance(message, Termination):
-            self.termination = message
         elif isinstance(message, Error):
             self._error = message
+        elif isinstance(message, Termination):
+            if self._first_order or self.backlog.lost:
+                total = self.backlog.audio.seconds(self.backlog.end)
+                message = replace(message, audio_duration_seconds=int(total))
+            self.termination = message
         return message
+
+    def pass_time(self, now: float) -> None:
+        """Let go of audio that stayed without words for long."""
+        if not self.transcript.partial:
+            self.backlog.release_silence(now - self._connected_at)
 
     def closed(self, code: int, reason: str) -> SessionClosed | None:
         """What the close of the connection means: None after a Termination or a plain 1000."""
@@ -90,3 +138,21 @@ class ClientSession:
         elif self.termination is not None or code == CloseCode.ENDED:
             return None
         return SessionClosed(code, reason, CloseCode.advice_for(code))
+
+    def _receive_turn(self, turn: Turn) -> Turn | None:
+        words = tuple(self._on_own_clock(word) for word in turn.words)
+        turn = replace(turn, turn_order=turn.turn_order + self._first_order, words=words)
+        end = words[-1].end if words else 0
+        is_old_news = not turn.end_of_turn and end <= self._heard_again
+        if is_old_news or not self.transcript.add(turn):
+            return None
+        self._said_until = max(self._said_until, end)
+        formats = self.parameters.format_turns and self.parameters.speech_model in US_MODELS
+        settled = self.transcript.settle(turn, formats=bool(formats))
+        if settled is not None:
+            self.backlog.release(settled)
+        return turn
+
+    def _on_own_clock(self, word: Word) -> Word:
+        own = self.backlog.own_time
+        return replace(word, start=own(word.start), end=own(word.end))

@@ -41,6 +41,7 @@ class TemporaryToken(str):
     expires_at: float
     expires_in_seconds: int
     max_session_duration_seconds: int
+    is_spent: bool
 
     def __new__(
         cls,
@@ -55,6 +56,7 @@ class TemporaryToken(str):
         self.expires_at = expires_at
         self.expires_in_seconds = expires_in_seconds
         self.max_session_duration_seconds = max_session_duration_seconds
+        self.is_spent = False
         return self
 
     def __repr__(self) -> str:
@@ -72,6 +74,15 @@ class TemporaryToken(str):
     def __deepcopy__(self, memo: object) -> Self:
         """Itself: a string never changes."""
         return self
+
+    def spend(self) -> None:
+        """Mark the token as used for a session. Raises ValueError when it was used before."""
+        if self.is_spent:
+            raise ValueError(
+                "this temporary token has opened a session already, and each opens one; "
+                "take another with generate_temp_token()"
+            )
+        self.is_spent = True
 
     def seconds_left(self, now: float | None = None) -> float:
         """Seconds until the token can open no session any more, 0.0 when it is too late."""

@@ -58,8 +58,21 @@ def test_stereo_is_averaged(tmp_path: Path):
         (riff(3, 32, bytes(3200)), "not a PCM WAV file"),
         (riff(1, 16, bytes(3200))[:-200], "cut off: its header promises 1600 samples, 1500"),
         (riff(1, 16, b""), "holds no audio"),
+        (riff(1, 16, b"")[:36] + b"LIST\xff\xff\xff\xffdata", "damaged|not a PCM WAV"),
+        (riff(1, 16, bytes(3200)).replace(b"\x80\x3e\x00\x00", bytes(4)), "0 samples a second"),
     ],
-    ids=["empty", "header cut", "not a wav", "8-bit", "24-bit", "float", "truncated", "no audio"],
+    ids=[
+        "empty",
+        "header cut",
+        "not a wav",
+        "8-bit",
+        "24-bit",
+        "float",
+        "truncated",
+        "no audio",
+        "odd chunk",
+        "no rate",
+    ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, content: bytes, said: str):
     path = tmp_path / "bad.wav"
@@ -100,6 +113,14 @@ def test_chunks_hold_every_sample_and_a_silent_rest(milliseconds: int):
     assert not any(joined[len(clip.pcm) :])
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])
+def test_chunks_of_any_rate_are_lawful(rate: int):
+    for milliseconds in (50, 1000):
+        sizes = {len(piece) for piece in Clip(tone(2345, rate), rate).chunks(milliseconds)}
+        assert len(sizes) == 1
+        assert 50 <= sizes.pop() / 2 / rate * 1000 <= 1000
+
+
 @pytest.mark.parametrize("milliseconds", [0, 49, 1001])
 def test_chunks_that_the_service_would_refuse_are_not_made(milliseconds: int):
     with pytest.raises(ValueError, match="50 to 1000 ms"):
@@ -107,7 +128,7 @@ def test_chunks_that_the_service_would_refuse_are_not_made(milliseconds: int):
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
-@pytest.mark.parametrize("size", [1, 7, 256, 640, 3200, 50_000])
+@pytest.mark.parametrize("size", [1, 7, 256, 640, 3200, 50_000, 500_000])
 def test_pieces_of_any_size_become_lawful_ones_and_no_byte_is_lost(rate: int, size: int):
     audio, sound = AudioFormat(rate), tone(1310, rate)
     pieces = list(audio.lawful(sound[at : at + size] for at in range(0, len(sound), size)))

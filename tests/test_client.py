@@ -1,3 +1,4 @@
+import gc
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from tempkit import (
     Begin,
     Clip,
     ProtocolError,
+    Reconnect,
     Sandbox,
     ServiceUnreachable,
     SessionClosed,
@@ -43,7 +45,9 @@ def service(handler: Callable[[ServerConnection], None]) -> Iterator[Settings]:
 
 
 def our_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("tempkit sender")]
+    return [
+        t.name for t in threading.enumerate() if t.name in ("tempkit source", "tempkit session")
+    ]
 
 
 def test_a_stream_yields_turns_and_ends_with_the_termination(settings: Settings):
@@ -123,6 +127,8 @@ def test_an_update_reaches_the_service(settings: Settings):
         assert session.terminate().text == "hello there"
         with pytest.raises(ValueError, match="vad_threshold"):
             session.update_configuration(vad_threshold=3)
+        with pytest.raises(ValueError, match="sample_rate is fixed when a session opens"):
+            session.update_configuration(sample_rate=8000)
         with pytest.raises(TypeError, match="wrong_name is no session parameter"):
             session.update_configuration(wrong_name=1)
 
@@ -140,8 +146,10 @@ def test_a_token_opens_one_session(settings: Settings):
     token = generate_temp_token(settings=settings)
     with connect(settings, token=token):
         pass
+    with pytest.raises(ValueError, match="has opened a session already"):
+        connect(settings, token=token)  # refused before the network
     with pytest.raises(SessionClosed, match="already been used") as caught:
-        connect(settings, token=token)
+        connect(settings, token=str(token))
     assert caught.value.code == 1008
     assert "fresh token" in caught.value.advice
     assert token not in str(caught.value)
@@ -157,28 +165,20 @@ def test_an_expired_token_opens_none():
     assert caught.value.code == 1008
 
 
-def test_a_bad_chunk_closes_with_the_reason_where_audio_is_sent(settings: Settings):
-    with connect(settings) as session, pytest.raises(SessionClosed) as caught:
-        for _ in range(1000):
-            session.send_audio(bytes(38400))
-            time.sleep(0)
-    assert caught.value.code == 3007
-    assert "1200.0 ms" in caught.value.reason
-    assert "50 to 1000 ms" in caught.value.advice
-
-
-def test_a_bad_chunk_closes_with_the_reason_where_messages_are_read(settings: Settings):
+def test_a_fault_of_the_client_closes_with_the_reason_and_is_not_tried_again(settings: Settings):
     with connect(settings) as session:
-        session.send_audio(bytes(38400))
+        session._conversation._link.send(bytes(38400))
         with pytest.raises(SessionClosed, match=r"session closed 3007: .*1200.0 ms.*; send 50"):
             list(session)
+        with pytest.raises(SessionClosed, match="open a new one"):
+            session.send_audio(bytes(3200))
 
 
 def test_a_session_cap_closes_with_3008():
     now = [1000.0]
     with Sandbox(Scripted(["Yes."]), clock=lambda: now[0]) as sandbox:
         token = generate_temp_token(max_session_duration_seconds=60, settings=sandbox.settings)
-        with connect(sandbox.settings, token=token) as session:
+        with connect(sandbox.settings, token=token, reconnect=False) as session:
             now[0] += 60
             with pytest.raises(SessionClosed, match="Maximum session duration") as caught:
                 list(session)
@@ -195,6 +195,38 @@ def test_an_error_in_the_source_is_raised_where_the_user_is(settings: Settings):
     assert our_threads() == []
 
 
+def test_a_session_that_has_ended_takes_no_more_audio(settings: Settings):
+    with connect(settings) as session:
+        session.terminate()
+        assert session.terminate().text == ""
+        with pytest.raises(SessionClosed, match="the session has ended"):
+            session.send_audio(bytes(3200))
+        with pytest.raises(SessionClosed, match="the session has ended"):
+            session.stream([bytes(3200)])
+        assert list(session) == []
+
+
+def test_one_thread_may_send_and_terminate_while_another_reads(settings: Settings):
+    read: list[object] = []
+    with connect(settings) as session:
+        reader = threading.Thread(target=lambda: read.extend(session))
+        reader.start()
+        for chunk in chunked(spoken(1)):
+            session.send_audio(chunk)
+        assert session.terminate().text == "Hello there."
+        reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_a_session_that_nobody_closed_ends_when_nobody_holds_it(settings: Settings):
+    session = connect(settings)
+    thread = session._conversation._thread
+    del session
+    gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
 def test_leaving_a_stream_early_leaves_no_thread(settings: Settings):
     with connect(settings) as session:
         for _ in session.stream(chunked(spoken(20))):
@@ -203,10 +235,14 @@ def test_leaving_a_stream_early_leaves_no_thread(settings: Settings):
 
 
 def test_a_service_that_goes_away_in_mid_stream_is_said(settings: Settings, sandbox: Sandbox):
-    with connect(settings) as session, pytest.raises(SessionClosed) as caught:
-        for _ in session.stream(chunked(spoken(20))):
-            sandbox.stop()
+    policy = Reconnect(give_up_after_seconds=1)
+    with connect(settings, reconnect=policy) as session, pytest.raises(SessionClosed) as caught:
+        for message in session.stream(chunked(spoken(20))):
+            if isinstance(message, Turn):
+                sandbox.stop()
     assert caught.value.code == 1001
+    assert "cannot be reached" in caught.value.reason
+    assert caught.value.seconds_not_transcribed > 0
     assert our_threads() == []
 
 
@@ -215,7 +251,7 @@ def test_a_connection_that_is_cut_is_1006():
         connection.send(BEGIN)
         connection.socket.shutdown(socket.SHUT_RDWR)
 
-    with service(cut) as settings, connect(settings, token="t") as session:
+    with service(cut) as settings, connect(settings, token="t", reconnect=False) as session:
         with pytest.raises(SessionClosed, match="check the network") as caught:
             list(session.stream([silence(100)] * 100))
     assert caught.value.code == 1006
@@ -234,15 +270,15 @@ def test_a_close_before_begin_settles():
 
 
 def test_no_termination_is_reported_within_its_bound(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tempkit.client.TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr("tempkit.conversation.TERMINATE_SECONDS", 0.3)
 
     def mute(connection: ServerConnection) -> None:
         connection.send(BEGIN)
         for _ in connection:
             pass
 
-    with service(mute) as settings, connect(settings, token="t") as session:
-        with pytest.raises(SessionClosed, match=r"no Termination in 0\.3 s"):
+    with service(mute) as settings, connect(settings, token="t", reconnect=False) as session:
+        with pytest.raises(SessionClosed, match=r"no Termination within 0\.3 s"):
             session.terminate()
 
 
@@ -304,6 +340,6 @@ def test_the_token_travels_in_the_header_and_not_in_the_address():
 
 def test_parameters_reach_the_service(sandbox: Sandbox):
     with connect(sandbox.settings, SessionParameters(speech_model="u3-rt-pro")) as session:
-        begin = session._half.begin
+        begin = session._conversation.begin
     assert isinstance(begin, Begin)
     assert begin.configuration["model"] == "u3-rt-pro"

@@ -62,6 +62,9 @@ def test_the_repr_says_no_more_than_that_there_is_a_key():
         ("https://streaming.assemblyai.com", "wss://streaming.assemblyai.com/v3/ws"),
         ("https://streaming.eu.assemblyai.com/", "wss://streaming.eu.assemblyai.com/v3/ws"),
         ("http://127.0.0.1:8765", "ws://127.0.0.1:8765/v3/ws"),
+        ("HTTP://127.0.0.1:8765", "ws://127.0.0.1:8765/v3/ws"),
+        ("http://[::1]:8765", "ws://[::1]:8765/v3/ws"),
+        ("https://proxy.example/assemblyai", "wss://proxy.example/assemblyai/v3/ws"),
     ],
 )
 def test_the_socket_address_follows_the_base_url(base_url: str, websocket_url: str):
@@ -71,7 +74,8 @@ def test_the_socket_address_follows_the_base_url(base_url: str, websocket_url: s
 @pytest.mark.parametrize(
     "url",
     ["", "streaming.assemblyai.com", "wss://x", "http://", "http://u:secret@x", "http://x?a=b",
-     "http://x y", "http://x:0", "http://x:99999", "http://[x"],
+     "http://256.1.1.1", "https://a..b", "http://./", "https://\u2603.example", "http://xn--a",
+     "http://-x", "http://x y", "http://x:0", "http://x:99999", "http://[x"],
 )  # fmt: skip
 def test_an_address_that_cannot_be_one_is_refused_without_repeating_it(url: str):
     with pytest.raises(ConfigurationError, match=r"http\(s\)://host") as caught:

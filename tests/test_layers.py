@@ -25,7 +25,11 @@ ALLOWED = {
     "rate": {"errors", "guard"},
     "http1": set(),
     "files": set(),
-    "session": WORDS,
+    "transcript": WORDS,
+    "retry": WORDS,
+    "watch": {*WORDS, "retry"},
+    "backlog": {*WORDS, "audio"},
+    "session": {*WORDS, "audio", "backlog", "retry", "transcript"},
     "sandbox.ledger": WORDS,
     "sandbox.recognizer": set(),
     "sandbox.moonshine": {"errors", "sandbox.recognizer"},
@@ -46,7 +50,12 @@ ALLOWED = {
     "server": {"config", "defaults", "engine", "errors", "guard", "listening", "serving", "site"},
     "wsgi": {"config", "guard", "server", "site"},
     "link": {*WORDS, "config"},
-    "client": {*WORDS, "audio", "config", "defaults", "link", "session", "tokens"},
+    "conversation": {*WORDS, "link", "retry", "session", "watch"},
+    "client": {
+        *WORDS,
+        *("audio", "config", "conversation", "defaults", "link", "retry", "session", "tokens"),
+        "transcript",
+    },
     "__main__": None,  # the top floor sees everything
     "__init__": None,
 }
@@ -55,7 +64,8 @@ LAZY = {
     "sandbox": {"sandbox.session", "sandbox.moonshine", "sandbox.recognizer"},
 }
 WITHOUT_IO = (
-    *("guard", "http1", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
+    *("backlog", "http1", "retry", "transcript", "watch"),
+    *("guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
     *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
 )
 IO = {
@@ -124,8 +134,8 @@ def test_client_and_sandbox_do_not_know_each_other():
         at_once, late = imports(name)
         known = ours(at_once | late)
         if name.startswith("sandbox"):
-            assert not known & {"client", "link", "session", "server", "tokens"}
-        if name in ("client", "link", "session"):
+            assert not known & {"client", "conversation", "link", "session", "server", "tokens"}
+        if name in ("client", "conversation", "link", "session"):
             assert not any(other.startswith("sandbox") for other in known)
 
 

@@ -49,6 +49,11 @@ def test_a_message_of_an_unknown_type_is_kept_whole():
     assert message == Unknown("Silence", {"type": "Silence", "start_ms": 1, "end_ms": 2})
 
 
+@pytest.mark.parametrize("name", ["[]", "{}", "null", "5"])
+def test_a_type_that_is_no_name_is_unknown(name: str):
+    assert isinstance(load(f'{{"type": {name}}}'), Unknown)
+
+
 def test_anything_with_an_error_is_an_error():
     assert load('{"error": "no"}') == Error(3005, "no")
     assert load('{"error_code": 1008, "error": "no"}') == Error(1008, "no")
@@ -65,6 +70,9 @@ def test_anything_with_an_error_is_an_error():
         ('{"type": "Turn"}', "list of words"),
         ('{"type": "Turn", "words": [1]}', "list of words"),
         ('{"type": "Turn", "words": [{}]}', "without 'text'"),
+        ('{"type": "Begin", "id": 5, "expires_at": 1}', "odd 'id'"),
+        ('{"type": "Begin", "id": "5", "expires_at": true}', "odd 'expires_at'"),
+        ('{"type": "SpeechStarted", "timestamp": "5", "confidence": 1}', "odd 'timestamp'"),
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_a_protocol_error(text: str | bytes, said: str):

@@ -1,4 +1,4 @@
-from tempkit import Transcript, Turn, Word
+from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
 from tempkit.messages import Error, Termination, dump
 from tempkit.session import ClientSession
 
@@ -50,7 +50,7 @@ def test_turns_are_in_order_whatever_came_first():
 
 
 def test_the_error_message_explains_a_close_better_than_its_reason():
-    half = ClientSession()
+    half = ClientSession(SessionParameters(), Reconnect())
     half.receive(dump(Error(3007, "too long")))
     closed = half.closed(1006, "")
     assert closed is not None
@@ -58,7 +58,7 @@ def test_the_error_message_explains_a_close_better_than_its_reason():
 
 
 def test_a_close_after_the_termination_is_no_error():
-    half = ClientSession()
+    half = ClientSession(SessionParameters(), Reconnect())
     half.receive(dump(Termination(1, 1)))
     assert half.closed(1006, "") is None
-    assert ClientSession().closed(1000, "Session Ended") is None
+    assert ClientSession(SessionParameters(), Reconnect()).closed(1000, "Session Ended") is None

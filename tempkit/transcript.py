@@ -1,0 +1,83 @@
+"""Transcript: what was said in a session, turn by turn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tempkit.messages import Turn, Word
+
+
+@dataclass
+class Transcript:
+    """What was said: the turns of a session by ``turn_order``, the last message of each.
+
+    ``str(transcript)`` is the text of the turns that are over, a line each.
+    """
+
+    settled: int = 0  # the first turn that may still change
+    _turns: dict[int, Turn] = field(default_factory=dict)
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns that are over, in order."""
+        return tuple(turn for turn in self._in_order() if turn.end_of_turn)
+
+    @property
+    def text(self) -> str:
+        """All that was said in turns that are over, on one line."""
+        return " ".join(turn.transcript for turn in self.turns)
+
+    @property
+    def partial(self) -> str:
+        """What the turn that is still open says so far, or an empty string."""
+        return " ".join(turn.text for turn in self._in_order() if not turn.end_of_turn)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Every word of the turns that are over, with its times."""
+        return tuple(word for turn in self.turns for word in turn.words)
+
+    def add(self, turn: Turn) -> bool:
+        """Take in a Turn message: it replaces what its turn said before. False when it says less.
+
+        An end of turn without words takes back a partial one; a partial never replaces a final, nor
+        a plain final a formatted one.
+        """
+        before = self._turns.get(turn.turn_order)
+        if turn.end_of_turn and not turn.transcript:
+            if before is not None and not before.end_of_turn:
+                del self._turns[turn.turn_order]
+            return before is None or not before.end_of_turn
+        if before is not None and before.end_of_turn:
+            if not turn.end_of_turn or (before.turn_is_formatted and not turn.turn_is_formatted):
+                return False
+            if (turn.transcript, turn.turn_is_formatted) == (
+                before.transcript,
+                before.turn_is_formatted,
+            ):
+                return False
+        self._turns[turn.turn_order] = turn
+        return True
+
+    def settle(self, turn: Turn, *, formats: bool) -> int | None:
+        """Up to when, in ms, all is said for good; None when this message settles nothing.
+
+        A turn is settled by its final, by the formatted one if those come, or by a later turn.
+        """
+        is_last_form = turn.end_of_turn and (turn.turn_is_formatted or not formats)
+        settled = turn.turn_order + 1 if is_last_form else turn.turn_order
+        if settled <= self.settled:
+            return None
+        orders = range(self.settled, settled)
+        self.settled = settled
+        words = [
+            word for order in orders if order in self._turns for word in self._turns[order].words
+        ]
+        return max((word.end for word in words), default=None)
+
+    def __str__(self) -> str:
+        return "\n".join(turn.transcript for turn in self.turns)
+
+    def _in_order(self) -> Iterator[Turn]:
+        # A copy: a session's thread adds turns while others read.
+        turns = dict(self._turns)
+        return (turns[order] for order in sorted(turns))
