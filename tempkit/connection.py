@@ -36,6 +36,7 @@ class Connection:
         self.read = bytearray()
         self.deadline = 0.0
         self.wants_write = False  # of what TLS is waiting for
+        self.was_answered = False
         self.ends = False  # closed after what is to be written
         self._unsent = self._rest = memoryview(b"")
 

@@ -133,11 +133,12 @@ class Engine:
             self._advance(connection)
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest: it may come again, nothing is lost."""
-        for connection in self._parked:
+        """Close the connection that has waited longest, first of those that never asked anything."""
+        silent = (each for each in self._parked if not each.was_answered)
+        connection = next(silent, None) or next(iter(self._parked), None)
+        if connection is not None:
             self._close(connection)
-            return True
-        return False
+        return connection is not None
 
     def _advance(self, connection: Connection) -> None:
         """Go on with a connection that is held here, as far as that goes without waiting."""
@@ -245,6 +246,7 @@ class Engine:
             answer = self._site.answer(_request(head, connection))
         body = b"" if head is not None and head.method == "HEAD" else answer.body
         is_sent = connection.send(self._render(answer, head), body)
+        connection.was_answered = True
         connection.ends = head is None or not head.keeps_alive
         if is_sent and not connection.ends:
             return True

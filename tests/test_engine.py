@@ -192,9 +192,14 @@ def test_the_oldest_silent_connection_makes_room(
 ):
     monkeypatch.setattr(engine, "most_connections", lambda: 16)
     with TokenServer(service.settings, port=0, directory=folder) as server, ExitStack() as held:
+        kept = held.enter_context(connected(server))
+        kept.sendall(PAGE)
+        assert kept.recv(65536).endswith(b"here")
         silent = [held.enter_context(connected(server)) for _ in range(50)]
         assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
         assert everything(silent[0]) == b""
+        kept.sendall(CLOSING)  # who was answered before stays longer than who never asked
+        assert everything(kept).startswith(b"HTTP/1.1 200 ")
         silent[-1].sendall(CLOSING)
         assert everything(silent[-1]).startswith(b"HTTP/1.1 200 ")
         assert len(server._engine._open) <= 16  # type: ignore[union-attr]
