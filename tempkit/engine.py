@@ -133,7 +133,7 @@ class Engine:
             self._advance(connection)
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest, first of those that never asked anything."""
+        """Close what has waited longest, those first that never asked anything."""
         silent = (each for each in self._parked if not each.was_answered)
         connection = next(silent, None) or next(iter(self._parked), None)
         if connection is not None:
