@@ -67,6 +67,7 @@ def _request(environ: dict[str, Any]) -> Request:
     )
 
 
-logging.basicConfig(format="%(message)s")
-logging.getLogger("tempkit").setLevel(os.environ.get("TEMPKIT_LOG_LEVEL", "WARNING").upper())
+if level := os.environ.get("TEMPKIT_LOG_LEVEL"):
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("tempkit").setLevel(level.upper())
 app = Application()

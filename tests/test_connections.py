@@ -136,9 +136,3 @@ def test_a_proxy_of_another_kind_is_an_error_that_says_what_to_change(
     with pytest.raises(ConfigurationError, match="NO_PROXY") as caught:
         get(OUTSIDE, "/", {})
     assert "hush" not in str(caught.value)
-
-
-def test_a_name_that_no_resolver_takes_is_unreachable():
-    settings = Settings(KEY, f"http://{'a' * 70}.example", timeout=5)
-    with pytest.raises(ServiceUnreachable):
-        get(settings, "/", {})
