@@ -7,8 +7,10 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 
 from tempkit.audio import Clip
 from tempkit.client import connect
@@ -19,6 +21,7 @@ from tempkit.guard import Guard
 from tempkit.messages import Turn
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.sandbox import Sandbox, load_recognizer
+from tempkit.sandbox.certificate import make_certificate
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.tokens import generate_temp_token
 
@@ -45,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     # The error is printed once, below.
     logging.getLogger("tempkit.tokens").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -111,6 +113,8 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
     sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
     sandbox.add_argument("--port", type=int, default=SANDBOX_PORT, help="0: any free port")
+    sandbox.add_argument("--tls", action="store_true", help="https and wss, by a new certificate")
+    sandbox.add_argument("--paced", action="store_true", help="hear no faster than audio sounds")
     sandbox.set_defaults(command=_sandbox)
 
     check = commands.add_parser("check", help="say what is there, what is missing and the fix")
@@ -188,10 +192,19 @@ def _show_live(text: str, duration: float, turn: Turn) -> None:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
-    with Sandbox(port=options.port) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
+        context, authority = make_certificate(Path(folder)) if options.tls else (None, None)
+        return _run(Sandbox(port=options.port, ssl=context, paced=options.paced), authority)
+
+
+def _run(sandbox: Sandbox, authority: Path | None) -> int:
+    with sandbox:
         print(f"Sandbox is running at {sandbox.url}")
         print("Point a program at it with:")
         print(f"  export {URL_VARIABLE}={sandbox.url} {KEY_VARIABLE}=sandbox")
+        if authority:
+            print(f"  export SSL_CERT_FILE={authority} NODE_EXTRA_CA_CERTS={authority}")
+        print(f"Faults, journal and how to point an SDK at it: {sandbox.url}/sandbox")
         print("Press Ctrl-C to stop.", flush=True)
         try:
             sandbox.wait()

@@ -101,6 +101,11 @@ class Backlog:
         self._clock = [(0, self.start)]
         self._replay = (now, self.start) if self._bytes else None
 
+    @property
+    def is_on_its_own_clock(self) -> bool:
+        """Whether the present connection's times are the session's own."""
+        return self._clock == [(0, 0)]
+
     def own_time(self, milliseconds: int) -> int:
         """A time of the present connection, ms, on the session's clock."""
         at = milliseconds * self.audio.sample_rate * self._frame // 1000

@@ -3,8 +3,9 @@
 import json
 import math
 import threading
+import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +13,9 @@ from tempkit.audio import Chunks, Clip, paced
 from tempkit.config import Settings
 from tempkit.conversation import Conversation
 from tempkit.defaults import default_settings
-from tempkit.errors import SessionClosed
-from tempkit.link import Link
-from tempkit.messages import Json
+from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
+from tempkit.link import Link, LinkClosed
+from tempkit.messages import CloseCode, Json
 from tempkit.parameters import SessionParameters, check_as_service
 from tempkit.retry import Reconnect
 from tempkit.session import ClientSession, Message
@@ -81,16 +82,19 @@ class StreamingSession:
     ) -> None:
         rules = policy or Reconnect()
         self._buffer_seconds = rules.buffer_seconds
-        self._half = ClientSession(parameters, rules)
+        self._half = half = ClientSession(parameters, rules)
         tokens = iter([] if token is None else [token])
 
-        def dial(parameters: SessionParameters) -> Link:
+        def dial(start_over: Callable[[], None]) -> Link:
             fresh = next(tokens, None) or generate_temp_token(settings=settings)
             if isinstance(fresh, TemporaryToken):
                 fresh.spend()
-            return Link.open(settings, parameters, fresh, rules.pong_seconds)
+            link = _opened(settings, half.parameters, fresh, rules.pong_seconds)
+            start_over()
+            _await_begin(link, half, settings.timeout)
+            return link
 
-        self._conversation = Conversation(self._half, dial, policy, settings.timeout)
+        self._conversation = Conversation(self._half, dial, policy)
         self._conversation.open()
         weakref.finalize(self, self._conversation.abandon)  # a session that nobody closed
 
@@ -211,6 +215,34 @@ class StreamingSession:
             finally:
                 self._conversation.close()
             source.raise_failure()
+
+
+def _opened(
+    settings: Settings, parameters: SessionParameters, token: str, pong_seconds: float
+) -> Link:
+    try:
+        return Link.open(settings, parameters, token, pong_seconds)
+    except LinkClosed as closed:
+        lost = CloseCode.ABNORMAL
+        raise SessionClosed(lost, closed.reason, lost.advice) from None
+
+
+def _await_begin(link: Link, half: ClientSession, timeout: float) -> None:
+    """Wait for the session to begin; closes the link when it does not."""
+    deadline = time.monotonic() + timeout
+    try:
+        while half.begin is None:
+            half.receive(link.receive(max(0.0, deadline - time.monotonic())))
+    except BaseException as error:
+        link.close()
+        if isinstance(error, TimeoutError):
+            text = f"opened the connection but sent no Begin within {timeout:g} s"
+            raise ServiceUnreachable(f"the service {text}") from None
+        if isinstance(error, LinkClosed):
+            raise half.closed(error.code, error.reason) or ProtocolError(
+                "the service closed the session before it began"
+            ) from None
+        raise
 
 
 class _Source:

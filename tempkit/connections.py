@@ -16,13 +16,12 @@ from tempkit.errors import ConfigurationError, ProtocolError, ServiceUnreachable
 KEEPALIVE_SECONDS = 55.0  # a quiet page should not pay a TLS handshake for each token
 LARGEST_ANSWER = 64 * 1024  # bytes; a token is about 2,600
 
-# What the network does to a request; a name that no resolver takes is a UnicodeError.
+# What the network does to a request.
 FAILURES = (
     httpcore.NetworkError,
     httpcore.TimeoutException,
     httpcore.ProtocolError,
     httpcore.ProxyError,
-    UnicodeError,
 )
 
 

@@ -7,25 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 
 from tempkit.errors import (
-    ProtocolError,
-    ServiceUnreachable,
     SessionClosed,
     TempkitError,
 )
 from tempkit.link import Link, LinkClosed
 from tempkit.messages import MAX_SESSION_DURATION_SECONDS, Begin, CloseCode, Termination
-from tempkit.parameters import SessionParameters
 from tempkit.retry import Reconnect, pause_before
 from tempkit.session import ClientSession, Message, Reconnected, Reconnecting
 from tempkit.watch import Watch
 
 SHORTEST_SECONDS = 30.0  # no session is opened for less than 60
 OPENINGS = 3  # how often the first connection is tried when it breaks before Begin
-TICK_SECONDS = 0.1  # how often a quiet conversation looks around
-TERMINATE_SECONDS = 10.0  # how long the last words may take; the service was seen to take 1.3 s
+GRACE_SECONDS = 0.1  # how long a reader may be busy with a message before others receive for it
+TICK_SECONDS = 0.25  # how often a quiet conversation looks around
 STOP_SECONDS = 3.0  # longer than closing a link takes
 
-Dial = Callable[[SessionParameters], Link]
+# Opens a link, says so by calling its argument, and waits until it has begun. Raises TempkitError.
+Dial = Callable[[Callable[[], None]], Link]
 
 
 class Conversation:
@@ -34,19 +32,22 @@ class Conversation:
     ``policy`` None never dials again. Everything here may be called from any thread.
     """
 
-    def __init__(
-        self, half: ClientSession, dial: Dial, policy: Reconnect | None, timeout: float
-    ) -> None:
+    def __init__(self, half: ClientSession, dial: Dial, policy: Reconnect | None) -> None:
         self.half = half
         self.begin = Begin("", 0)
         self._dial = dial
         self._policy = policy
-        self._timeout = timeout
         self._lock = threading.Lock()  # of half, link and watch
         self._sending = threading.Lock()  # held while a piece goes out
         self._offers = 0
         self._attempt = 0
         self._closing = threading.Event()
+        self._baton = threading.Lock()  # held by the thread that receives
+        self._helpers = 0  # threads that wait for messages, and would rather receive them
+        self._helped_at = 0.0
+        self._is_running = False  # a connection is there and was not found lost
+        self._outcome: TempkitError | None = None  # why it was lost
+        self._error: TempkitError | None = None  # what ended the session
         self._messages: queue.SimpleQueue[Message | TempkitError | None] = queue.SimpleQueue()
         self._link: Link | None = None
         self._watch: Watch | None = None
@@ -81,9 +82,8 @@ class Conversation:
     def check_open(self) -> None:
         """Raises SessionClosed when no more audio can be sent."""
         if self._closing.is_set() or self.half.termination or self.half.has_ended_audio:
-            raise SessionClosed(
-                CloseCode.ENDED, "the session has ended", "open a new one with connect()"
-            )
+            code, text = CloseCode.ENDED, "the session has ended"
+            raise self._error or SessionClosed(code, text, "open a new one with connect()")
 
     def offer(self, audio: bytes) -> None:
         """Send more audio. Raises SessionClosed after the end."""
@@ -108,8 +108,10 @@ class Conversation:
         """The messages as they come, to the end. Raises SessionClosed and ProtocolError."""
         while True:
             try:
-                item = self._messages.get(timeout=TICK_SECONDS)
+                item = self._messages.get(timeout=0 if self._is_running else TICK_SECONDS)
             except queue.Empty:
+                if self._is_running:
+                    self._help()
                 continue
             if item is None or isinstance(item, Exception):
                 self._messages.put(item)  # for whoever reads next
@@ -118,80 +120,90 @@ class Conversation:
                 return
             yield item
 
-    def _connect(self) -> Link:
-        try:
-            link = self._dial(self.half.parameters)
-        except LinkClosed as closed:
-            code = CloseCode.ABNORMAL
-            raise SessionClosed(code, closed.reason, code.advice) from None
-        try:
-            with self._lock:
-                self.half.connected(time.monotonic())
-            self.begin = self._await_begin(link)
-            now, wall = time.monotonic(), time.time()
-            lasts = self.begin.expires_at - wall
-            if lasts < SHORTEST_SECONDS:  # the two machines disagree about the time
-                lasts = MAX_SESSION_DURATION_SECONDS[1]
-            with self._lock:
-                self._link = link
-                self._watch = Watch(self._policy or Reconnect(), now, now + lasts, wall - now)
-        except BaseException:
-            link.close()
-            raise
-        return link
+    def _connect(self) -> None:
+        link = self._dial(self._start_over)
+        now, wall = time.monotonic(), time.time()
+        assert self.half.begin is not None
+        self.begin = self.half.begin
+        lasts = self.begin.expires_at - wall
+        if lasts < SHORTEST_SECONDS:  # the two machines disagree about the time
+            lasts = MAX_SESSION_DURATION_SECONDS[1]
+        with self._lock:
+            self._link = link
+            self._watch = Watch(self._policy or Reconnect(), now, now + lasts, wall - now)
+            self._outcome = None
+            self._is_running = True
 
-    def _await_begin(self, link: Link) -> Begin:
-        deadline = time.monotonic() + self._timeout
-        while self.half.begin is None:
-            try:
-                text = link.receive(max(0.0, deadline - time.monotonic()))
-                self.half.receive(text)
-            except TimeoutError:
-                text = f"opened the connection but sent no Begin within {self._timeout:g} s"
-                raise ServiceUnreachable(f"the service {text}") from None
-            except LinkClosed as closed:
-                raise self.half.closed(closed.code, closed.reason) or ProtocolError(
-                    "the service closed the session before it began"
-                ) from None
-        return self.half.begin
+    def _start_over(self) -> None:
+        with self._lock:
+            self.half.connected(time.monotonic())
 
     def _run(self) -> None:
         end: TempkitError | None = None
         try:
             while (cut := self._converse()) and not self._closing.is_set():
-                if end := self._recover(cut):
+                end = self._recover(cut) if isinstance(cut, SessionClosed) else cut
+                if end:
                     break
-        except TempkitError as error:
-            end = error
         finally:
+            self._error = end
             self._closing.set()
             if self._link is not None:
                 self._link.close()
             self._messages.put(end)
 
-    def _converse(self) -> SessionClosed | None:
-        """Send and receive until the connection is lost (why) or the session has ended (None)."""
+    def _converse(self) -> TempkitError | None:
+        """See a connection through; why it was lost, or None when the session has ended."""
+        while self._is_running and not self._closing.is_set():
+            if self._helpers or time.monotonic() < self._helped_at + GRACE_SECONDS:
+                self._closing.wait(GRACE_SECONDS)
+                continue
+            with self._baton:
+                self._step()
+        return self._outcome
+
+    def _help(self) -> None:
+        """Receive in the thread that waits for messages: they reach it without a detour."""
+        with self._lock:
+            self._helpers += 1
+        try:
+            if self._baton.acquire(timeout=TICK_SECONDS):
+                try:
+                    if self._messages.empty():
+                        self._step()
+                finally:
+                    self._baton.release()
+        finally:
+            with self._lock:
+                self._helpers -= 1
+                self._helped_at = time.monotonic()
+
+    def _step(self) -> None:
+        """Send what is due, take in a message if one comes soon, and look around."""
         link, watch = self._link, self._watch
-        assert link is not None
-        assert watch is not None
-        terminating_since: float | None = None
-        while not self._closing.is_set():
+        if link is None or watch is None or not self._is_running:
+            return
+        try:
             self._send_due()
-            try:
-                text = link.receive(self._tick())
-            except TimeoutError:
-                text = None
-            except LinkClosed as closed:
-                return self.half.closed(closed.code, closed.reason)
-            now = time.monotonic()
-            if text is not None and self._take_in(text, now, watch):
-                return None
-            if terminating_since is None and self.half.is_terminating:
-                terminating_since = now
-            if cause := self._cause(now, watch, terminating_since):
-                link.close()
-                return cause
-        return None
+            text = link.receive(self._tick())
+            if self._take_in(text, time.monotonic(), watch):
+                self._is_running = False
+                return
+        except TimeoutError:
+            pass
+        except LinkClosed as closed:
+            self._end(self.half.closed(closed.code, closed.reason))
+            return
+        except TempkitError as error:
+            self._end(error)
+            return
+        if cause := self._cause(time.monotonic(), watch):
+            self._end(cause)
+            link.close()
+
+    def _end(self, outcome: TempkitError | None) -> None:
+        self._outcome = outcome
+        self._is_running = False
 
     def _take_in(self, text: str | bytes, now: float, watch: Watch) -> bool:
         """Pass a message on; whether it was the last one."""
@@ -205,18 +217,14 @@ class Conversation:
         self._messages.put(message)
         return isinstance(message, Termination)
 
-    def _cause(self, now: float, watch: Watch, since: float | None) -> SessionClosed | None:
+    def _cause(self, now: float, watch: Watch) -> SessionClosed | None:
         """Why to leave this connection now."""
         with self._lock:
             self.half.pass_time(now)
+            if self.half.is_terminating:
+                ahead = self.half.backlog.carried_seconds - (now - watch.began)
+                return watch.cause_at_end(now, ahead)
             is_between = not self.half.transcript.partial
-            ahead = self.half.backlog.carried_seconds - (now - watch.began)
-        if since is not None:
-            # Audio that was sent ahead of time takes its own time to be heard.
-            if now < since + TERMINATE_SECONDS + max(0.0, ahead):
-                return None
-            lost, text = CloseCode.ABNORMAL, f"no Termination within {TERMINATE_SECONDS:g} s"
-            return SessionClosed(lost, text, lost.advice)
         if self._policy is None:
             return None
         return watch.cause(now, time.time(), is_between_turns=is_between)
@@ -278,17 +286,4 @@ class Conversation:
             lost = self.half.lost_seconds
             self._messages.put(Reconnected(self.begin.id, gap, at_risk, lost))
             return None
-        return self._given_up(error, why)
-
-    def _given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:
-        last = why if isinstance(why, SessionClosed) else cut
-        reason = last.reason if why is last else f"{last.reason or 'connection lost'}, then: {why}"
-        ended = SessionClosed(
-            last.code,
-            reason,
-            last.advice,
-            transcript=str(self.half.transcript),
-            seconds_not_transcribed=self.half.backlog.seconds + self.half.lost_seconds,
-        )
-        ended.__cause__ = why if why is not last else None
-        return ended
+        return self.half.given_up(error, why)

@@ -130,6 +130,15 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """U3 models, when asked for with ``acknowledge_silence``: nothing was said, in ms of audio."""
+
+    type: ClassVar[str] = "Silence"
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
 class Warning:  # noqa: A001 - the service's own name
     """Something was not applied; the session goes on."""
 
@@ -155,13 +164,15 @@ class Unknown:
     payload: dict[str, Json]
 
 
-Known: TypeAlias = Begin | SpeechStarted | Turn | Termination | Heartbeat | Warning | Error
+Known: TypeAlias = (
+    Begin | SpeechStarted | Turn | Termination | Heartbeat | Silence | Warning | Error
+)
 ServerMessage: TypeAlias = Known | Unknown
 Shape = TypeVar("Shape", Known, Word)
 
 KNOWN: dict[str, type[Known]] = {
     shape.type: shape
-    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Warning, Error)
+    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Silence, Warning, Error)
 }
 
 
@@ -207,21 +218,29 @@ def parse_object(text: str | bytes) -> dict[str, Json]:
 
 def _filled(shape: type[Shape], payload: Mapping[str, Any]) -> Shape:
     """The dataclass with those of its fields that the payload has."""
+    values = {}
+    for name, kinds, is_required in LAYOUT[shape.__name__]:
+        if name not in payload:
+            if is_required:
+                raise ProtocolError(f"a {shape.__name__} message came without {name!r}")
+            continue
+        value = values[name] = payload[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ProtocolError(f"a {shape.__name__} message has an odd {name!r}")
+    return shape(**values)
+
+
+def _layout(shape: type[Known] | type[Word]) -> tuple[tuple[str, tuple[type, ...], bool], ...]:
+    """A message's fields: name, what kinds of value it takes, whether it has to be there."""
+    layout = []
     for each in fields(shape):
-        required = each.default is MISSING and each.default_factory is MISSING
-        if required and each.name not in payload:
-            raise ProtocolError(f"a {shape.__name__} message came without {each.name!r}")
-        if each.name in payload and not _fits(payload[each.name], each.type):
-            raise ProtocolError(f"a {shape.__name__} message has an odd {each.name!r}")
-    names = {each.name for each in fields(shape)}
-    return shape(**{name: value for name, value in payload.items() if name in names})
+        kind: Any = get_origin(each.type) or each.type
+        is_required = each.default is MISSING and each.default_factory is MISSING
+        layout.append((each.name, (int, float) if kind is float else (kind,), is_required))
+    return tuple(layout)
 
 
-def _fits(value: object, annotation: object) -> bool:
-    kind = get_origin(annotation) or annotation
-    if isinstance(value, bool) or not isinstance(kind, type):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+LAYOUT = {shape.__name__: _layout(shape) for shape in (*KNOWN.values(), Word)}
 
 
 def _as_int(value: object) -> int:

@@ -210,6 +210,9 @@ def check_as_service(name: str, value: object) -> None:
         raise ValueError(f"Invalid 'sample_rate': Value error, {text}")
     if name == "keyterms_prompt" and isinstance(value, Sequence) and len(value) > (rule.high or 0):
         raise ValueError("Invalid 'keyterms_prompt': Value error, Max 100 items")
+    if name == "prompt" and isinstance(value, str) and len(value) > (rule.high or 0):
+        text = f"prompt exceeds maximum length of {rule.high} characters (got {len(value)})"
+        raise ValueError(f"Invalid 'prompt': Value error, {text}")
     try:
         rule.check(name, value)
     except ValueError as error:

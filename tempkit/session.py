@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tempkit.audio import AudioFormat
 from tempkit.backlog import Backlog
-from tempkit.errors import SessionClosed
+from tempkit.errors import SessionClosed, TempkitError
 from tempkit.messages import (
     Begin,
     CloseCode,
@@ -139,10 +139,25 @@ class ClientSession:
             return None
         return SessionClosed(code, reason, CloseCode.advice_for(code))
 
+    def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:
+        """The error to end with: what cut the session off, and ``why`` it was not opened again."""
+        last = why if isinstance(why, SessionClosed) else cut
+        reason = last.reason if why is last else f"{last.reason or 'connection lost'}, then: {why}"
+        ended = SessionClosed(
+            last.code,
+            reason,
+            last.advice,
+            transcript=str(self.transcript),
+            seconds_not_transcribed=self.backlog.seconds + self.lost_seconds,
+        )
+        ended.__cause__ = why if why is not last else None
+        return ended
+
     def _receive_turn(self, turn: Turn) -> Turn | None:
-        words = tuple(self._on_own_clock(word) for word in turn.words)
-        turn = replace(turn, turn_order=turn.turn_order + self._first_order, words=words)
-        end = words[-1].end if words else 0
+        if self._first_order or not self.backlog.is_on_its_own_clock:
+            words = tuple(self._on_own_clock(word) for word in turn.words)
+            turn = replace(turn, turn_order=turn.turn_order + self._first_order, words=words)
+        end = turn.words[-1].end if turn.words else 0
         is_old_news = not turn.end_of_turn and end <= self._heard_again
         if is_old_news or not self.transcript.add(turn):
             return None

@@ -10,6 +10,7 @@ from tempkit.retry import Reconnect
 SLEEP_SECONDS = 5.0  # the wall clock ahead of the steady one by more: the machine was asleep
 LOUD = 1000  # of 32768: speech reaches it, a quiet room does not
 LOUD_MULAW = 0x38  # the same, as the low seven bits of a code; smaller is louder
+TERMINATE_SECONDS = 10.0  # how long the last words may take; the service was seen to take 1.3 s
 RENEWAL_SHARE = 0.1  # of a session's longest duration, before its end
 RENEWAL_SECONDS = 60.0  # at the most
 
@@ -24,6 +25,7 @@ class Watch:
     wall_ahead: float  # Unix seconds minus steady seconds
     _heard_at: float = field(init=False)
     _loud_seconds: float = field(init=False, default=0.0)
+    _terminating_since: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """The beginning counts as a message."""
@@ -51,6 +53,17 @@ class Watch:
         if now >= self.ends - (lead if is_between_turns else lead / 3):
             return _closed(CloseCode.EXPIRED, "the session is near its longest duration")
         return None
+
+    def cause_at_end(self, now: float, seconds_ahead: float) -> SessionClosed | None:
+        """Why to wait no longer for the Termination, None while there is time.
+
+        Audio that was sent ``seconds_ahead`` of its time takes its own time to be heard.
+        """
+        if self._terminating_since is None:
+            self._terminating_since = now
+        if now < self._terminating_since + TERMINATE_SECONDS + max(0.0, seconds_ahead):
+            return None
+        return _closed(CloseCode.ABNORMAL, f"no Termination within {TERMINATE_SECONDS:g} s")
 
 
 def is_loud(piece: bytes, encoding: str) -> bool:

@@ -34,14 +34,36 @@ ALLOWED = {
     "sandbox.recognizer": set(),
     "sandbox.moonshine": {"errors", "sandbox.recognizer"},
     "sandbox.pcm": {"parameters", "sandbox.recognizer"},
-    "sandbox.turns": {"sandbox.recognizer"},
-    "sandbox.turn_messages": {*WORDS, "sandbox.turns"},
+    "sandbox.pool": {"sandbox.recognizer"},
+    "sandbox.heard": {"sandbox.recognizer"},
+    "sandbox.turns": {"sandbox.heard", "sandbox.recognizer"},
+    "sandbox.turn_messages": {*WORDS, "sandbox.heard"},
+    "sandbox.opening": {*WORDS, "sandbox.heard"},
     "sandbox.session": {
         *WORDS,
-        *("sandbox.ledger", "sandbox.pcm", "sandbox.recognizer", "sandbox.turn_messages"),
-        "sandbox.turns",
+        *("sandbox.ledger", "sandbox.opening", "sandbox.pcm", "sandbox.recognizer"),
+        *("sandbox.turn_messages", "sandbox.turns"),
     },
-    "sandbox": {*WORDS, "config", "serving", "sandbox.ledger"},
+    "sandbox.faults": {"parameters"},
+    "sandbox.journal": WORDS,
+    "sandbox.inbox": set(),
+    "sandbox.certificate": {"errors"},
+    "pytest_plugin": {"config"},
+    "sandbox.state": {"sandbox.faults", "sandbox.journal", "sandbox.ledger"},
+    "sandbox.page": set(),
+    "sandbox.routes": {
+        *WORDS,
+        *("sandbox.faults", "sandbox.opening", "sandbox.page", "sandbox.state"),
+    },
+    "sandbox.wire": {
+        *WORDS,
+        *("sandbox", "sandbox.faults", "sandbox.inbox", "sandbox.journal", "sandbox.opening"),
+        *("sandbox.pool", "sandbox.recognizer", "sandbox.session", "sandbox.state"),
+    },
+    "sandbox": {
+        *WORDS,
+        *("config", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
+    },
     "site": {"config", "errors", "files", "guard", "rate", "tokens"},
     "connection": {"http1"},
     "workers": set(),
@@ -60,13 +82,18 @@ ALLOWED = {
     "__init__": None,
 }
 LAZY = {
+    "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
-    "sandbox": {"sandbox.session", "sandbox.moonshine", "sandbox.recognizer"},
+    "sandbox": {
+        *("sandbox.moonshine", "sandbox.opening", "sandbox.recognizer", "sandbox.wire"),
+    },
 }
 WITHOUT_IO = (
     *("backlog", "http1", "retry", "transcript", "watch"),
     *("guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
     *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
+    *("sandbox.heard", "sandbox.opening", "sandbox.inbox", "sandbox.pool", "sandbox.faults"),
+    *("sandbox.journal", "sandbox.state", "sandbox.routes", "sandbox.page"),
 )
 IO = {
     "socket",
@@ -82,10 +109,12 @@ IO = {
 ONE_PLACE = {
     "httpcore": {"connections"},
     "limits": {"rate"},
-    "websockets": {"link", "sandbox"},
+    "websockets": {"link", "sandbox.wire"},
     "onnxruntime": {"sandbox.moonshine"},
     "dotenv": {"config"},
     "soxr": {"sandbox.pcm"},
+    "trustme": {"sandbox.certificate"},
+    "pytest": {"pytest_plugin"},
 }
 
 

@@ -134,6 +134,21 @@ def test_token_prints_the_token_alone(sandbox: Sandbox):
         assert session.id
 
 
+def test_sandbox_with_tls_says_which_certificate_to_trust():
+    process = running("sandbox", "--port", "0", "--tls")
+    try:
+        url = line_with(process, "Sandbox is running at https://").split()[-1]
+        words = line_with(process, "export SSL_CERT_FILE=").split()
+        authority = words[1].removeprefix("SSL_CERT_FILE=")
+        token = run("token", ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=url,
+                    SSL_CERT_FILE=authority)  # fmt: skip
+        assert (token.returncode, token.stderr) == (0, "")
+        assert not run("token", ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=url).stdout
+    finally:
+        assert end(process, signal.SIGTERM)[0] == 0
+    assert not Path(authority).exists()
+
+
 def test_sandbox_says_how_to_point_a_program_at_it():
     process = running("sandbox", "--port", "0")
     try:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -7,8 +7,9 @@ import pytest
 
 from tempkit.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
 from tempkit.sandbox.ledger import Ledger
+from tempkit.sandbox.opening import Opening, Switches
 from tempkit.sandbox.recognizer import Scripted
-from tempkit.sandbox.session import Closing, Opening, ServerSession
+from tempkit.sandbox.session import Closing, ServerSession
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
 
@@ -26,11 +27,15 @@ class Clock:
 
 
 def started(
-    query: dict[str, str] = US, *, clock: Clock | None = None, authorization: str = "any", **options
+    query: dict[str, str] = US,
+    *,
+    clock: Clock | None = None,
+    authorization: str = "any",
+    script: Sequence[str] = SCRIPT,
+    **options,
 ) -> tuple[ServerSession, list]:
     opening = Opening(query, authorization)
-    script = Scripted(SCRIPT)
-    session = ServerSession(opening, Ledger(), script, clock or Clock(), **options)
+    session = ServerSession(opening, Ledger(), Scripted(script), clock or Clock(), **options)
     return session, read(session.open())
 
 
@@ -113,11 +118,12 @@ def test_what_the_sandbox_does_not_emulate_is_refused(query):
 
 
 def test_a_parameter_without_effect_is_warned_about():
-    _, messages = started(US | {"prompt": "birds", "speaker_labels": "True"})
+    asked = {"domain": "medical-v1", "speaker_labels": "True", "filter_profanity": "false"}
+    _, messages = started(US | asked)
     warnings = [message.warning for message in messages if isinstance(message, Warning)]
     assert warnings == [
-        "prompt has no effect in the sandbox",
         "speaker_labels has no effect in the sandbox",
+        "domain has no effect in the sandbox",
     ]
 
 
@@ -133,7 +139,7 @@ def test_a_us_turn_grows_then_ends_plain_then_formatted():
         (0, True, True, "Hello there."),
     ]
     plain, formatted = messages[-2:]
-    assert plain.utterance == "hello there"
+    assert plain.utterance == ""
     assert formatted.utterance == ""
     assert [(w.start, w.end) for w in plain.words] == [(w.start, w.end) for w in formatted.words]
 
@@ -159,7 +165,7 @@ def test_without_formatting_a_us_turn_has_one_final():
 
 
 def test_one_formatted_final_is_a_switch():
-    session, _ = started(US | {"format_turns": "true"}, one_final=True)
+    session, _ = started(US | {"format_turns": "true"}, switches=Switches(one_final=True))
     finals = [turn for turn in turns(said(session, *chunked(spoken(1)))) if turn[1]]
     assert finals == [(0, True, True, "Hello there.")]
 

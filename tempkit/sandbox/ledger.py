@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 
 from tempkit.messages import MAX_SESSION_DURATION_SECONDS
@@ -19,6 +20,7 @@ PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is ta
 MISSING = "Unauthorized Connection: Missing Authorization header"
 INVALID = "Unauthorized Connection: Invalid API key"
 EXPIRED = "Unauthorized Connection: Signature has expired"
+TOO_MANY = "Unauthorized Connection: Too many concurrent sessions"
 SPENT = "Unauthorized Connection: Token has already been used"  # our words: the service is lenient
 
 
@@ -32,10 +34,13 @@ class Ledger:
 
     ``api_keys`` None lets any key in, as long as it has the shape of one. ``single_use`` False lets
     a token open several sessions, as the live service was seen to do, against its documentation.
+    ``sessions_per_minute`` limits new sessions, whatever their key; None sets no limit.
     """
 
     api_keys: frozenset[str] | None = None
     single_use: bool = True
+    sessions_per_minute: int | None = None
+    _opened: deque[float] = field(default_factory=deque, repr=False)  # of the last minute
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _spent: dict[str, float] = field(default_factory=dict, repr=False)  # nonce -> expiry
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -71,6 +76,8 @@ class Ledger:
             return self._redeem(now, credential)
         if token or not self.accepts_key(credential):
             raise Refused(INVALID)
+        with self._lock:
+            self._count(now)
         return MAX_SESSION_DURATION_SECONDS[1]
 
     def _redeem(self, now: float, token: str) -> int:
@@ -86,8 +93,18 @@ class Ledger:
             # "Each token can be used for one session."
             if self.single_use and nonce in self._spent:
                 raise Refused(SPENT)
+            self._count(now)
             self._spent[nonce] = expires_at
         return int(cap)
+
+    def _count(self, now: float) -> None:
+        # "The limit is new sessions per minute", and what it answers with says "concurrent".
+        while self._opened and self._opened[0] <= now - 60:
+            self._opened.popleft()
+        if self.sessions_per_minute is not None and len(self._opened) >= self.sessions_per_minute:
+            raise Refused(TOO_MANY)
+        if self.sessions_per_minute is not None:
+            self._opened.append(now)
 
     def _sign(self, body: str) -> str:
         return hmac.new(self._secret, body.encode(), hashlib.sha256).hexdigest()

@@ -5,8 +5,8 @@ WebSocket API), beside the close code and the text that answer a breach.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from tempkit.errors import ProtocolError
@@ -17,6 +17,7 @@ from tempkit.messages import (
     Begin,
     CloseCode,
     Error,
+    Heartbeat,
     Json,
     Termination,
     Turn,
@@ -24,37 +25,26 @@ from tempkit.messages import (
     dump,
     parse_object,
 )
-from tempkit.parameters import (
-    RULES,
-    SAMPLE_WIDTH,
-    U3_MODELS,
-    US_MODELS,
-    SessionParameters,
-    check_as_service,
-)
+from tempkit.parameters import RULES, SAMPLE_WIDTH, U3_MODELS, check_as_service
 from tempkit.sandbox.ledger import Ledger, Refused
+from tempkit.sandbox.opening import (
+    INPUT_ERROR,
+    Opening,
+    Switches,
+    Violation,
+    check_model,
+    configuration,
+    read_parameters,
+    turn_rules,
+    without_effect,
+)
 from tempkit.sandbox.pcm import PcmDecoder
 from tempkit.sandbox.recognizer import Recognizer
 from tempkit.sandbox.turn_messages import TurnMessages
-from tempkit.sandbox.turns import TurnDetector, TurnRules
+from tempkit.sandbox.turns import TurnDetector
 
-# What each model family waits for unless told otherwise.
-US_DEFAULTS = TurnRules(400, 1280, 0.4, 0.4)
-U3_DEFAULTS = {"u3-rt-pro": TurnRules(100, 1000, 0.3, 0.0)}
-U3_NEWER_DEFAULTS = TurnRules(128, 1536, 0.2, 0.0)
-
-# Accepted, checked, and then without effect in the sandbox: the session says so in a Warning.
-WITHOUT_EFFECT = (
-    *("mode", "interruption_delay", "continuous_partials", "turn_left_pad_ms"),
-    *("session_heartbeat", "acknowledge_silence", "keyterms_prompt", "prompt", "agent_context"),
-    *("previous_context_n_turns", "language_codes", "language_code", "language_detection"),
-    *("speaker_labels", "max_speakers", "speaker_labels_revision_interval_ms", "domain"),
-    *("voice_focus", "voice_focus_threshold", "filter_profanity", "redact_pii"),
-    *("redact_pii_policies", "redact_pii_sub", "llm_gateway", "webhook_url"),
-    *("webhook_auth_header_name", "webhook_auth_header_value"),
-)
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
-INPUT_ERROR = "User Input Validation Error"
+HEARTBEAT_SECONDS = 5.0
 
 
 class Closing(NamedTuple):
@@ -65,22 +55,6 @@ class Closing(NamedTuple):
 
 
 Output = str | Closing
-
-
-class Violation(Exception):  # noqa: N818 - it ends a session, it is not reported
-    """A rule was broken: the close code and the text of the Error message."""
-
-    def __init__(self, code: CloseCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What a client came with: the query of the address, and its Authorization header."""
-
-    query: Mapping[str, str]
-    authorization: str | None = None
 
 
 class ServerSession:
@@ -95,16 +69,15 @@ class ServerSession:
         ledger: Ledger,
         recognizer: Recognizer,
         clock: Callable[[], float],
-        *,
-        one_final: bool = False,
+        switches: Switches = Switches(),  # noqa: B008 - it is frozen
     ) -> None:
         self._opening = opening
         self._ledger = ledger
         self._recognizer = recognizer
         self._clock = clock
-        self._one_final = one_final  # formatted US turns: one final, as newer documentation has it
-        self._is_over = False
-        self._begun_at = self._last_message_at = clock()
+        self._switches = switches
+        self._has_begun = self._is_over = False
+        self._begun_at = self._last_message_at = self._last_heartbeat_at = clock()
         self._audio_milliseconds = 0.0
         self._short: float | None = None  # the last message's ms, when it held too little
 
@@ -115,6 +88,7 @@ class ServerSession:
     def receive(self, data: str | bytes) -> Iterator[Output]:
         """What the client's next message leads to."""
         self._last_message_at = self._clock()
+        yield from self.tick()
         if isinstance(data, bytes):
             yield from self._guarded(lambda: self._receive_audio(data))
         else:
@@ -125,17 +99,39 @@ class ServerSession:
         yield from self._guarded(self._tick)
 
     def fail(self) -> Iterator[Output]:
-        """The sandbox itself failed."""
-        yield from self._refuse(
-            Violation(CloseCode.CANCELLED, "Session Cancelled: An error occurred")
-        )
+        """The sandbox itself failed, or plays that it did."""
+        if not self._has_begun:
+            # 1011 - "internal fault while establishing".
+            self._is_over = True
+            yield Closing(CloseCode.INTERNAL, "")
+            return
+        text = "Session Cancelled: An error occurred"
+        yield from self._refuse(Violation(CloseCode.CANCELLED, text))
+
+    def check_speed(self, received_seconds: float, elapsed_seconds: float) -> Iterator[Output]:
+        """What follows from so much audio in so much time, both counted from the first audio."""
+        # 3007 - "Audio Transmission Rate Exceeded" for audio faster than real time; the service was
+        # seen to take bursts, so the limit is a switch.
+        limit = self._switches.most_ahead_seconds
+        if not self._is_over and limit is not None and received_seconds - elapsed_seconds > limit:
+            text = f"Received {received_seconds:.1f} sec. audio in {elapsed_seconds:.1f} sec"
+            text = f"Audio Transmission Rate Exceeded: {text}"
+            yield from self._refuse(Violation(CloseCode.BAD_AUDIO, text))
+
+    def seconds(self, data: str | bytes) -> float:
+        """How long a message sounds; 0 for text."""
+        if isinstance(data, str) or not self._has_begun:
+            return 0.0
+        return self._decoder.milliseconds(data) / 1000
 
     @property
     def deadline(self) -> float:
-        """When, in the clock's time, the session ends unless something comes in."""
+        """When, in the clock's time, something is due unless a message comes in."""
         limit = self._parameters.inactivity_timeout
         silent = float("inf") if limit is None else self._last_message_at + limit
-        return min(silent, self._expires_at)
+        beats = self._parameters.session_heartbeat
+        beat = self._last_heartbeat_at + HEARTBEAT_SECONDS if beats else float("inf")
+        return min(silent, beat, self._expires_at)
 
     def _guarded(self, step: Callable[[], Iterator[Output]]) -> Iterator[Output]:
         if self._is_over:
@@ -153,17 +149,17 @@ class ServerSession:
 
     def _open(self) -> Iterator[Output]:
         self._expires_at = self._begun_at + self._admit()
-        self._parameters = self._read_parameters()
+        self._parameters = read_parameters(self._opening.query)
         self._is_u3 = self._parameters.speech_model in U3_MODELS
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
-        self._turns = TurnDetector(self._recognizer.listen(), self._turn_rules())
-        self._messages = TurnMessages(
-            self._parameters, is_u3=self._is_u3, one_final=self._one_final
-        )
-        yield dump(Begin(str(uuid.uuid4()), int(self._expires_at), self._configuration()))
-        given = self._parameters.query()
-        for code, name in enumerate((n for n in WITHOUT_EFFECT if n in given), 1):
-            yield dump(Warning(code, f"{name} has no effect in the sandbox"))
+        self._turns = TurnDetector(self._recognizer.listen(), turn_rules(self._parameters))
+        one_final = self._switches.one_final
+        self._messages = TurnMessages(self._parameters, is_u3=self._is_u3, one_final=one_final)
+        self._has_begun = True
+        begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
+        yield dump(begin)
+        given = {name: getattr(self._parameters, name) for name in RULES}
+        yield from _warnings(without_effect(given, self._parameters.speech_model))
 
     def _admit(self) -> int:
         # 1008 - a session needs the API key in the header, or a temporary token.
@@ -172,45 +168,6 @@ class ServerSession:
             return self._ledger.admit(self._begun_at, token, self._opening.authorization)
         except Refused as refusal:
             raise Violation(CloseCode.REFUSED, str(refusal)) from None
-
-    def _read_parameters(self) -> SessionParameters:
-        # 3006 - a parameter with a value that is not allowed.
-        try:
-            parameters = SessionParameters.from_query(self._opening.query)
-        except ValueError as error:
-            raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
-        if parameters.encoding not in SAMPLE_WIDTH:
-            name, value, known = "encoding", parameters.encoding, "pcm_s16le and pcm_mulaw"
-        elif parameters.speech_model not in (*US_MODELS, *U3_MODELS):
-            name, value, known = "speech_model", parameters.speech_model, "the US and U3 models"
-        else:
-            return parameters
-        text = f"Invalid '{name}': the sandbox does not emulate {value}, only {known}"
-        raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {text}")
-
-    def _turn_rules(self) -> TurnRules:
-        model = self._parameters.speech_model
-        rules = U3_DEFAULTS.get(model, U3_NEWER_DEFAULTS) if self._is_u3 else US_DEFAULTS
-        given = {name: getattr(self._parameters, name) for name in asdict(rules)}
-        given = {name: value for name, value in given.items() if value is not None}
-        if self._is_u3:
-            # "end_of_turn_confidence_threshold has no effect" on U3: punctuation decides. Zero
-            # would let the silence alone decide, so it is a hair above.
-            given["end_of_turn_confidence_threshold"] = 1e-9
-        return replace(rules, **given)
-
-    def _configuration(self) -> dict[str, Json]:
-        p = self._parameters
-        return {
-            "model": p.speech_model,
-            "mode": p.mode,
-            "api_version": "2025-05-12",
-            "speaker_labels": bool(p.speaker_labels),
-            "redact_pii": bool(p.redact_pii),
-            "filter_profanity": bool(p.filter_profanity),
-            "domain": p.domain,
-            "voice_focus": p.voice_focus,
-        }
 
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         milliseconds = self._decoder.milliseconds(data)
@@ -262,10 +219,13 @@ class ServerSession:
             raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
         fixed = ("speech_model", "sample_rate", "encoding")  # of the whole session
         changes = {name: value for name, value in given.items() if name not in fixed}
-        self._parameters = replace(self._parameters, **changes)  # type: ignore[arg-type]
-        self._turns.rules = self._turn_rules()
-        self._messages.parameters = self._parameters
-        return iter(())
+        updated = replace(self._parameters, **changes)  # type: ignore[arg-type]
+        check_model(updated)
+        if updated.session_heartbeat and not self._parameters.session_heartbeat:
+            self._last_heartbeat_at = self._clock()
+        self._parameters = self._messages.parameters = updated
+        self._turns.rules = turn_rules(updated)
+        yield from _warnings(without_effect(changes, ""))
 
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."
@@ -281,6 +241,7 @@ class ServerSession:
 
     def _tick(self) -> Iterator[Output]:
         now = self._clock()
+        yield from self._beat(now)
         # 3008 - "the maximum session duration of 3 hours", or the token's own.
         if now >= self._expires_at:
             text = "Session Expired: Maximum session duration exceeded"
@@ -290,10 +251,25 @@ class ServerSession:
         if limit is not None and now >= self._last_message_at + limit:
             text = f"No messages received for {limit} seconds"
             raise Violation(CloseCode.BAD_INPUT, f"Session terminated due to inactivity: {text}")
-        return iter(())
+
+    def _beat(self, now: float) -> Iterator[Output]:
+        # "Heartbeat: about every 5 s with session_heartbeat=true".
+        elapsed = now - self._last_heartbeat_at
+        if not self._parameters.session_heartbeat or elapsed < HEARTBEAT_SECONDS:
+            return
+        self._last_heartbeat_at = now
+        audio, passed = round(self._audio_milliseconds), round(1000 * (now - self._begun_at))
+        loudest = self._turns.take_highest_probability()
+        yield dump(Heartbeat(audio, passed, round(audio / passed, 2), round(loudest, 4)))
 
 
 def _duration_violation(milliseconds: float) -> Violation:
     least, most = CHUNK_MILLISECONDS
     text = f"{milliseconds:.1f} ms. Expected between {least} and {most} ms"
     return Violation(CloseCode.BAD_AUDIO, f"Input Duration Error: Input Duration Violation: {text}")
+
+
+def _warnings(sentences: Iterable[str]) -> Iterator[Output]:
+    # Our own: the service publishes no codes.
+    for code, sentence in enumerate(sentences, 1):
+        yield dump(Warning(code, sentence))

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from tempkit.messages import Known, SpeechStarted, Turn, Word
+from tempkit.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.parameters import SessionParameters
-from tempkit.sandbox.turns import Heard, HeardWord, plain
+from tempkit.sandbox.heard import Heard, HeardWord, Quiet, plain
 
 
 class TurnMessages:
@@ -16,14 +16,20 @@ class TurnMessages:
         self._is_u3 = is_u3
         self._one_final = one_final
         self._has_started = False
+        self._uttered = ""  # what the open turn's last complete utterance said
 
-    def about(self, heard: Heard) -> Iterator[Known]:
+    def about(self, heard: Heard | Quiet) -> Iterator[Known]:
         """The messages that pass on what was heard."""
+        if isinstance(heard, Quiet):
+            # U3: "about every 1 s of silence with acknowledge_silence=true".
+            yield Silence(heard.start, heard.end)
+            return
         if heard.end_of_turn or self.parameters.include_partial_turns is not False:
             yield from self._u3_messages(heard) if self._is_u3 else self._us_messages(heard)
         if heard.end_of_turn:
             self.turn_order += 1
             self._has_started = False
+            self._uttered = ""
 
     def _us_messages(self, heard: Heard) -> Iterator[Turn]:
         # US: the transcript holds final words only; with format_turns a formatted final follows the
@@ -38,6 +44,13 @@ class TurnMessages:
         words = tuple(_word(w, is_formatted, is_final=w.is_final) for w in heard.words)
         words = tuple(word for word in words if word.text)
         text = " ".join(word.text for word in words if word.word_is_final)
+        # "utterance: filled on a short pause, then empty on the later end-of-turn message if
+        # nothing new was said"; the formatted final repeats none.
+        utterance = ""
+        if not is_formatted and (heard.is_utterance or heard.end_of_turn):
+            said = " ".join(word.text for word in words)
+            utterance = "" if said == self._uttered else said
+            self._uttered = said
         return Turn(
             turn_order=self.turn_order,
             turn_is_formatted=is_formatted,
@@ -45,7 +58,7 @@ class TurnMessages:
             transcript=text,
             end_of_turn_confidence=round(heard.confidence, 4),
             words=words,
-            utterance=text if heard.end_of_turn and not is_formatted else "",
+            utterance=utterance,
         )
 
     def _u3_messages(self, heard: Heard) -> Iterator[Known]:

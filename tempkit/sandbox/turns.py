@@ -7,17 +7,17 @@ confident that the sentence is over and ``min_turn_silence`` has passed, or at `
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
+from tempkit.sandbox.heard import Heard, HeardWord, Quiet, TurnRules, plain
 from tempkit.sandbox.recognizer import (
     FRAME,
     RATE,
     Hypothesis,
     Listener,
     Samples,
-    SpokenWord,
 )
 
 FRAME_MILLISECONDS = FRAME * 1000 // RATE
@@ -25,42 +25,13 @@ LOOK_BACK = 500 // FRAME_MILLISECONDS  # frames before the first sound that belo
 ONSET = 3  # frames in a row over the threshold start a turn; more than the 80 ms that one needs
 HYSTERESIS = 0.15  # a frame this far under the threshold counts as silence
 TAIL = 250 // FRAME_MILLISECONDS  # frames of silence that are decoded after the last speech
-PARTIAL_MILLISECONDS = 500  # between two partials; more in long turns, so that cost stays flat
-PARTIAL_SHARE = 0.06  # of the turn's length
+PARTIAL_SHARE = 0.06  # of the turn's length: partials come no closer, so that cost stays flat
+RETRY_MILLISECONDS = 750  # until the next try, after a partial that would have been empty
+PAUSE = 160 // FRAME_MILLISECONDS  # frames of silence after which an utterance is complete
+QUIET = 1000 // FRAME_MILLISECONDS  # frames of silence in one Quiet
 PARTIAL_SILENCE = 300 // FRAME_MILLISECONDS  # frames of silence after which no partial is made
 SETTLE_MILLISECONDS = 600  # a word this far from the edge of the audio may become final
 LONGEST = 28_000 // FRAME_MILLISECONDS  # frames: the recogniser knows no longer turns
-
-
-@dataclass
-class TurnRules:
-    """What decides when a turn ends, milliseconds and 0 to 1; changes apply at the next frame."""
-
-    min_turn_silence: int
-    max_turn_silence: int
-    vad_threshold: float
-    end_of_turn_confidence_threshold: float
-
-
-@dataclass(frozen=True)
-class HeardWord:
-    """A word of a turn; ``start`` and ``end`` are milliseconds of the session's audio."""
-
-    spoken: SpokenWord
-    start: int
-    end: int
-    is_final: bool
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a turn says so far, and whether it is over."""
-
-    words: tuple[HeardWord, ...]
-    end_of_turn: bool
-    confidence: float  # that the turn ends here
-    speech_start: int  # milliseconds of the session's audio
-    speech_confidence: float
 
 
 class TurnDetector:
@@ -73,9 +44,11 @@ class TurnDetector:
         self._position = 0  # frames heard
         self._look_back: deque[Samples] = deque(maxlen=LOOK_BACK)
         self._onset = 0
+        self._quiet = 0  # frames without speech, up to now
+        self._highest = 0.0  # speech probability
         self._turn: _Turn | None = None
 
-    def hear(self, samples: Samples) -> Iterator[Heard]:
+    def hear(self, samples: Samples) -> Iterator[Heard | Quiet]:
         """What these next samples (mono, 16 kHz) let one say."""
         audio = np.concatenate([self._rest, samples])
         whole = len(audio) // FRAME * FRAME
@@ -88,15 +61,26 @@ class TurnDetector:
         if self._turn is not None:
             yield from self._close(self._turn, self._turn.hypothesis())
 
-    def finish(self) -> Iterator[Heard]:
+    def take_highest_probability(self) -> float:
+        """The highest speech probability since this was asked last."""
+        highest, self._highest = self._highest, 0.0
+        return highest
+
+    def finish(self) -> Iterator[Heard | Quiet]:
         """No more audio comes: the last samples, then the end of the open turn."""
         if len(self._rest):
             yield from self.hear(np.zeros(FRAME - len(self._rest), np.float32))
         yield from self.end_turn()
 
-    def _hear_frame(self, frame: Samples) -> Iterator[Heard]:
+    def _hear_frame(self, frame: Samples) -> Iterator[Heard | Quiet]:
         probability = self._listener.speech_probability(frame)
         self._position += 1
+        self._highest = max(self._highest, probability)
+        self._quiet = 0 if probability > self.rules.vad_threshold else self._quiet + 1
+        if self.rules.acknowledges_silence and self._quiet == QUIET:
+            self._quiet = 0
+            end = self._position * FRAME_MILLISECONDS
+            yield Quiet(end - QUIET * FRAME_MILLISECONDS, end)
         if self._turn is None:
             self._look_back.append(frame)
             self._onset = self._onset + 1 if probability > self.rules.vad_threshold else 0
@@ -109,16 +93,21 @@ class TurnDetector:
             yield from self._close(turn, turn.hypothesis())
         elif turn.silence * FRAME_MILLISECONDS >= self.rules.min_turn_silence:
             yield from self._in_silence(turn)
+        elif self.rules.utters_in_pauses and turn.silence == PAUSE:
+            yield from turn.partial(self.rules, is_utterance=True)
         elif turn.is_due_for_partial():
-            yield from turn.partial()
+            yield from turn.partial(self.rules)
 
     def _open(self, probability: float) -> "_Turn":
         frames = list(self._look_back)
         self._look_back.clear()
         self._onset = 0
-        return _Turn(self._listener, frames, self._position, probability)
+        turn = _Turn(self._listener, frames, self._position, probability)
+        turn.next_partial = self._position * FRAME_MILLISECONDS + self.rules.first_partial
+        return turn
 
     def _in_silence(self, turn: "_Turn") -> Iterator[Heard]:
+        is_new = turn.kept is None
         if turn.kept is None:
             turn.kept = turn.hypothesis()
         confident = turn.kept.end_confidence > self.rules.end_of_turn_confidence_threshold
@@ -126,6 +115,10 @@ class TurnDetector:
         patient = turn.silence * FRAME_MILLISECONDS >= self.rules.max_turn_silence
         if confident or decided_by_silence or patient:
             yield from self._close(turn, turn.kept)
+        elif is_new and self.rules.guesses_in_silence and turn.kept.words:
+            # U3: "transcribes speculatively at min_turn_silence; otherwise one partial".
+            yield turn.heard(turn.kept, end_of_turn=False)
+            turn.has_spoken = True
 
     def _close(self, turn: "_Turn", hypothesis: Hypothesis) -> Iterator[Heard]:
         self._turn = None
@@ -152,7 +145,7 @@ class _Turn:
         self._probability = probability
         self._fixed: list[HeardWord] = []
         self._last: Hypothesis | None = None
-        self._next_partial = position * FRAME_MILLISECONDS + PARTIAL_MILLISECONDS
+        self.next_partial: float = 0  # milliseconds of the session's audio
 
     @property
     def position(self) -> int:
@@ -181,22 +174,24 @@ class _Turn:
     def is_due_for_partial(self) -> bool:
         """Whether it is time to say what was heard so far; by the audio's clock."""
         now = self.position * FRAME_MILLISECONDS
-        return now >= self._next_partial and self.silence < PARTIAL_SILENCE
+        return now >= self.next_partial and self.silence < PARTIAL_SILENCE
 
-    def partial(self) -> Iterator[Heard]:
+    def partial(self, rules: TurnRules, *, is_utterance: bool = False) -> Iterator[Heard]:
         """What was heard so far, if it is anything."""
-        length = len(self.frames) * FRAME_MILLISECONDS
-        pause = max(PARTIAL_MILLISECONDS, math.ceil(length * PARTIAL_SHARE))
-        self._next_partial = self.position * FRAME_MILLISECONDS + pause
+        now = self.position * FRAME_MILLISECONDS
         fixed = [word.spoken for word in self._fixed]
         guess = self._last.words if self._last else ()
         hypothesis = self._listener.recognize(np.concatenate(self.frames), fixed, guess)
         if not hypothesis.words:
+            self.next_partial = now + RETRY_MILLISECONDS
             return
+        length = len(self.frames) * FRAME_MILLISECONDS
+        pause = math.inf if rules.next_partial is None else rules.next_partial
+        self.next_partial = now + max(pause, math.ceil(length * PARTIAL_SHARE))
         heard = self.heard(hypothesis, end_of_turn=False)
         self._last = hypothesis
         self.has_spoken = True
-        yield heard
+        yield replace(heard, is_utterance=is_utterance)
 
     def heard(self, hypothesis: Hypothesis, *, end_of_turn: bool) -> Heard:
         """A hypothesis with times; the words that are final from now on are kept."""
@@ -247,11 +242,6 @@ class _Turn:
             end = max(begin, _place(frames, passed / letters, start))
             timed.append(HeardWord(word, begin, end, False))
         return timed
-
-
-def plain(text: str) -> str:
-    """A word as an unformatted transcript has it: lower case, no punctuation but apostrophes."""
-    return "".join(c for c in text.lower() if c.isalnum() or c in "'-%$").strip("-")
 
 
 def _place(frames: list[int], share: float, otherwise: int) -> int:

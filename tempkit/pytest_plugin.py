@@ -1,0 +1,41 @@
+"""The pytest plugin: a fixture with a running sandbox, and a marker for what it hears.
+
+pytest loads this module by itself wherever tempkit is installed; the sandbox only with its fixture.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tempkit.config import KEY_VARIABLE, URL_VARIABLE
+
+if TYPE_CHECKING:
+    from tempkit.sandbox import Sandbox
+
+MARKER = "tempkit_hears"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    text = f"{MARKER}(line, ...): what the tempkit_sandbox hears, a line a turn"
+    config.addinivalue_line("markers", text)
+
+
+@pytest.fixture
+def tempkit_sandbox(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[Sandbox]":
+    """A sandbox of AssemblyAI's streaming service on a free port; the environment points at it.
+
+    It recognises real English speech, or hears in each loud stretch of audio the next line of the
+    marker ``tempkit_hears``.
+    """
+    from tempkit.sandbox import Sandbox
+    from tempkit.sandbox.recognizer import Scripted
+
+    marker = request.node.get_closest_marker(MARKER)
+    with Sandbox(Scripted(marker.args) if marker else None) as sandbox:
+        monkeypatch.setenv(KEY_VARIABLE, sandbox.settings.api_key or "")
+        monkeypatch.setenv(URL_VARIABLE, sandbox.url)
+        yield sandbox

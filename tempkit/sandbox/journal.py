@@ -1,0 +1,94 @@
+"""Journal: what a sandbox was asked and what it answered, without keys and tokens. No I/O."""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import overload
+
+from tempkit.messages import Json
+from tempkit.parameters import ALIASES, RULES
+
+LENGTH = 10_000  # entries; the oldest go first
+SECRET = {"webhook_auth_header_value", "webhook_url", "llm_gateway"}  # or what may hold one
+HARMLESS = re.compile(r"[A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{0,20})*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened: ``kind`` is request, opened, received, sent, fault or closed.
+
+    ``at`` is Unix seconds by the sandbox's clock, ``session`` counts from 1 and is 0 for requests.
+    """
+
+    at: float
+    session: int
+    kind: str
+    name: str
+    detail: Mapping[str, Json]
+
+
+class Journal(Sequence[Entry]):
+    """The entries, oldest first; safe to read while sessions write."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=LENGTH)
+        self._lock = threading.Lock()
+
+    def add(
+        self, at: float, session: int, kind: str, name: str, detail: Mapping[str, Json]
+    ) -> None:
+        """Write an entry."""
+        with self._lock:
+            self._entries.append(Entry(at, session, kind, name, detail))
+
+    def clear(self) -> None:
+        """Forget every entry."""
+        with self._lock:
+            self._entries.clear()
+
+    def as_json(self) -> list[Json]:
+        """The entries as JSON has them."""
+        return [asdict(entry) for entry in self]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        with self._lock:
+            if isinstance(index, int):
+                return self._entries[index]
+            return list(islice(self._entries, len(self._entries)))[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self[:])
+
+    def __repr__(self) -> str:
+        """How many entries there are."""
+        return f"<Journal of {len(self)} entries>"
+
+
+def shown(given: Mapping[str, Json]) -> dict[str, Json]:
+    """The session parameters in a query or message, and the names of what is none of them.
+
+    A value is shown only where the documentation says that the name holds no secret.
+    """
+    known: dict[str, Json] = {}
+    ignored: list[Json] = []
+    for name, value in given.items():
+        if ALIASES.get(name, name) in RULES and name not in SECRET:
+            known[name] = value
+        elif name not in ("token", "type", *SECRET):
+            ignored.append(harmless(name))
+    return known | ({"ignored": ignored} if ignored else {})
+
+
+def harmless(text: str) -> str:
+    """A name or path from outside, unless it is long or odd enough to hold a secret."""
+    return text if HARMLESS.fullmatch(text) else "(not shown)"

@@ -1,0 +1,154 @@
+"""What a session is opened with, read as the service reads it, and how it is refused. No I/O."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
+
+from tempkit.messages import CloseCode, Json
+from tempkit.parameters import ALIASES, SAMPLE_WIDTH, U3_MODELS, US_MODELS, SessionParameters
+from tempkit.sandbox.heard import TurnRules
+
+INPUT_ERROR = "User Input Validation Error"
+
+# What each model family waits for unless told otherwise.
+US_DEFAULTS = TurnRules(400, 1280, 0.4, 0.4)
+U3_DEFAULTS = {"u3-rt-pro": TurnRules(100, 1000, 0.3, 0.0)}
+U3_NEWER_DEFAULTS = TurnRules(128, 1536, 0.2, 0.0)
+INTERRUPTION_DELAY = 500  # ms, unless told otherwise
+INTERRUPTION_EXTRA = 256  # ms that the service was seen to add to it
+CONTINUOUS_MILLISECONDS = 3000  # between two partials of long speech on U3
+
+# Accepted, checked, and then without effect in the sandbox: the session says so in a Warning.
+WITHOUT_EFFECT = (
+    *("mode", "turn_left_pad_ms", "keyterms_prompt", "prompt", "agent_context"),
+    *("previous_context_n_turns", "language_codes", "language_code", "language_detection"),
+    *("speaker_labels", "max_speakers", "speaker_labels_revision_interval_ms", "domain"),
+    *("voice_focus", "voice_focus_threshold", "filter_profanity", "redact_pii"),
+    *("redact_pii_policies", "redact_pii_sub", "llm_gateway", "webhook_url"),
+    *("webhook_auth_header_name", "webhook_auth_header_value", "customer_support_audio_capture"),
+)
+
+
+class Violation(Exception):  # noqa: N818 - it ends a session, it is not reported
+    """A rule was broken: the close code and the text of the Error message."""
+
+    def __init__(self, code: CloseCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a client came with: the query of the address, and its Authorization header."""
+
+    query: Mapping[str, str]
+    authorization: str | None = None
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Where the documentation and the live service disagree, and limits that are off by default.
+
+    ``one_final``: a formatted US turn has one final, as newer documentation has it.
+    ``most_ahead_seconds``: how much audio may come in ahead of real time; None any amount.
+    """
+
+    one_final: bool = False
+    most_ahead_seconds: float | None = None
+
+
+def read_query(text: str) -> dict[str, str]:
+    """The parameters in an address; of one that is repeated the last value counts."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return {name: _one_value(ALIASES.get(name, name), values) for name, values in found.items()}
+
+
+def _one_value(name: str, values: list[str]) -> str:
+    if len(values) == 1 or name not in ("language_codes", "keyterms_prompt"):
+        return values[-1]
+    # Repeated language codes were seen to be taken, repeated key terms to be refused: joined by
+    # commas the latter are no JSON.
+    quoted = ",".join(f'"{value}"' for value in values)
+    return f"[{quoted}]" if name == "language_codes" else ",".join(values)
+
+
+def read_parameters(query: Mapping[str, str]) -> SessionParameters:
+    """What the session is asked for. Raises Violation."""
+    # 3006 - a parameter with a value that is not allowed.
+    try:
+        parameters = SessionParameters.from_query(query)
+    except ValueError as error:
+        raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
+    if parameters.encoding not in SAMPLE_WIDTH:
+        name, value, known = "encoding", parameters.encoding, "pcm_s16le and pcm_mulaw"
+    elif parameters.speech_model not in (*US_MODELS, *U3_MODELS):
+        name, value, known = "speech_model", parameters.speech_model, "the US and U3 models"
+    else:
+        check_model(parameters)
+        return parameters
+    text = f"Invalid '{name}': the sandbox does not emulate {value}, only {known}"
+    raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {text}")
+
+
+def check_model(parameters: SessionParameters) -> None:
+    """Raises Violation for a prompt that the model does not take."""
+    # 3006 - "prompt is only supported with the 'u3-rt-pro' speech_model."
+    model = parameters.speech_model
+    if parameters.prompt is not None and model not in U3_MODELS:
+        text = "prompt is only supported with the 'u3-rt-pro' speech_model. Current speech_model: "
+        raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {text}'{model}'")
+
+
+def turn_rules(parameters: SessionParameters) -> TurnRules:
+    """What decides about turns and partials: the model's own, or what was asked for."""
+    p = parameters
+    is_u3 = p.speech_model in U3_MODELS
+    rules = U3_DEFAULTS.get(p.speech_model, U3_NEWER_DEFAULTS) if is_u3 else US_DEFAULTS
+    names = ("min_turn_silence", "max_turn_silence", "vad_threshold")
+    given = {name: getattr(p, name) for name in (*names, "end_of_turn_confidence_threshold")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not is_u3:
+        return replace(rules, **given)
+    # "end_of_turn_confidence_threshold has no effect" on U3: punctuation decides. Zero would let
+    # the silence alone decide, so it is a hair above.
+    given["end_of_turn_confidence_threshold"] = 1e-9
+    delay = INTERRUPTION_DELAY if p.interruption_delay is None else p.interruption_delay
+    return replace(
+        rules,
+        **given,
+        first_partial=delay + INTERRUPTION_EXTRA,
+        next_partial=None if p.continuous_partials is False else CONTINUOUS_MILLISECONDS,
+        utters_in_pauses=False,
+        guesses_in_silence=True,
+        acknowledges_silence=bool(p.acknowledge_silence),
+    )
+
+
+def without_effect(given: Mapping[str, object], model: str) -> Iterator[str]:
+    """What the sandbox does not do though it was asked to, a sentence each."""
+    for name in WITHOUT_EFFECT:
+        if given.get(name) and not (name.startswith("language_code") and _is_english(given[name])):
+            yield f"{name} has no effect in the sandbox"
+    if "multilingual" in model:
+        yield f"the sandbox recognises English only, with {model} too"
+
+
+def _is_english(value: object) -> bool:
+    return value in ("en", ["en"])
+
+
+def configuration(parameters: SessionParameters) -> dict[str, Json]:
+    """What Begin repeats of the parameters."""
+    p = parameters
+    return {
+        "model": p.speech_model,
+        "mode": p.mode,
+        "api_version": "2025-05-12",
+        "speaker_labels": bool(p.speaker_labels),
+        "redact_pii": bool(p.redact_pii),
+        "filter_profanity": bool(p.filter_profanity),
+        "domain": p.domain,
+        "voice_focus": p.voice_focus,
+    }

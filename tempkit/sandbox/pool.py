@@ -1,0 +1,81 @@
+"""Pool: how the sessions of a process share the cores for recognition. No I/O."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from tempkit.sandbox.recognizer import Hypothesis, Listener, Recognizer, Samples, SpokenWord
+
+PATIENCE_SECONDS = 0.25  # how long a partial waits for a core before it is skipped
+SKIPPED = Hypothesis((), 0.0)
+
+
+class Pool:
+    """Lets so many recognitions run at a time, finals first."""
+
+    def __init__(self, width: int) -> None:
+        self._free = width
+        self._finals = 0  # waiting
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def place(self, *, is_final: bool) -> Iterator[bool]:
+        """A place to recognise in; False for a partial that did not get one in time."""
+        with self._changed:
+            if is_final:
+                self._finals += 1
+                self._changed.wait_for(lambda: self._free > 0)
+                self._finals -= 1
+                has_place = True
+            else:
+                has_place = self._changed.wait_for(
+                    lambda: self._free > 0 and not self._finals, PATIENCE_SECONDS
+                )
+            self._free -= has_place
+        try:
+            yield has_place
+        finally:
+            with self._changed:
+                self._free += has_place
+                self._changed.notify_all()
+
+
+CORES = Pool(os.cpu_count() or 1)
+
+
+class Sharing:
+    """A recogniser for one session that shares the cores with all others.
+
+    A session waits for its own recognition, so that it has one partial in flight at most.
+    """
+
+    def __init__(self, recognizer: Recognizer, pool: Pool, is_late: Callable[[], bool]) -> None:
+        self._recognizer = recognizer
+        self._pool = pool
+        self._is_late = is_late
+
+    def listen(self) -> "SharingListener":
+        """The session's ears."""
+        return SharingListener(self._recognizer.listen(), self._pool, self._is_late)
+
+
+class SharingListener:
+    """Ears that take their turn."""
+
+    def __init__(self, listener: Listener, pool: Pool, is_late: Callable[[], bool]) -> None:
+        self.speech_probability = listener.speech_probability
+        self.end_turn = listener.end_turn
+        self._listener = listener
+        self._pool = pool
+        self._is_late = is_late
+
+    def recognize(
+        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
+    ) -> Hypothesis:
+        """The words of ``samples``; none for a partial (it has a ``guess``) that would be late."""
+        is_final = guess is None
+        if not is_final and self._is_late():
+            return SKIPPED
+        with self._pool.place(is_final=is_final) as has_place:
+            return self._listener.recognize(samples, fixed, guess) if has_place else SKIPPED

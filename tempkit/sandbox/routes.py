@@ -1,0 +1,168 @@
+"""The HTTP routes of a sandbox: the service's token route, and the sandbox's own. No I/O."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from tempkit.messages import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS, Json
+from tempkit.sandbox.faults import Faults
+from tempkit.sandbox.opening import read_query
+from tempkit.sandbox.page import PAGE
+from tempkit.sandbox.state import State
+
+LIMITS = {
+    "expires_in_seconds": EXPIRES_IN_SECONDS,
+    "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
+}
+WEBSOCKET = "/v3/ws"
+OLD_WEBSOCKET = "/v2/realtime/ws"
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request; ``peer`` is the address that it came from."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    peer: str
+
+    @property
+    def path(self) -> str:
+        """The path without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters in the address."""
+        return read_query(self.target.partition("?")[2])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    kind: str = "application/json"
+
+
+def answer(request: Request, state: State, url: str) -> Answer:
+    """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
+    if request.path == "/v3/token" and request.method == "GET":
+        return _token(request, state)
+    if request.path == OLD_WEBSOCKET:
+        return Answer(410, b"Deprecated endpoint", "text/plain")
+    own = {
+        ("GET", "/sandbox"): lambda: _page(state, url),
+        ("GET", "/sandbox/journal"): lambda: _json(200, state.journal.as_json()),
+        ("GET", "/sandbox/faults"): lambda: _json(200, dict(state.faults.given())),
+        ("POST", "/sandbox/faults"): lambda: _arm(request, state),
+        ("POST", "/sandbox/reset"): lambda: _reset(state),
+    }.get((request.method, request.path))
+    # A wrong path is answered with 403 and nothing else; so are the sandbox's own to strangers.
+    return own() if own and is_from_here(request) else Answer(403)
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether a request comes from this machine, and from no page of another host.
+
+    A page that a browser on this machine shows could reach loopback too: by a name of its own that
+    leads here (its Host tells), or across sites (its Origin tells).
+    """
+    names = [f"//{request.headers.get('Host', '')}", f"//{request.peer}"]
+    if ":" in request.peer:
+        names[1] = f"//[{request.peer}]"
+    if (origin := request.headers.get("Origin")) is not None:
+        names.append(origin)
+    return all(_is_loopback(name) for name in names)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _token(request: Request, state: State) -> Answer:
+    query, documented = request.query, state.admission.documented_token_errors
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        if documented:
+            return _json(401, {"error": "Missing Authorization header"})
+        return _json(422, {"detail": [_problem("missing", "header", "authorization")]})
+    # Unlike on the socket, "Bearer <key>" was seen to be taken here.
+    if not state.ledger.accepts_key(authorization.removeprefix("Bearer ")):
+        return _json(401, {"error": "Invalid API key"})
+    problems: list[Json] = [
+        problem
+        for name, (low, high) in LIMITS.items()
+        if name in query and (problem := _range_problem(name, query[name], low, high))
+    ]
+    if "expires_in_seconds" not in query:
+        problems.insert(0, _problem("missing", "query", "expires_in_seconds"))
+    if problems and documented:
+        return _json(400, {"error": "Invalid parameters", "details": problems})
+    if problems:
+        return _json(422, {"detail": problems})
+    asked = [int(query[name]) for name in LIMITS if name in query]
+    token = state.ledger.issue(state.clock(), *asked)
+    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
+
+
+def _problem(kind: str, *place: Json, **more: Json) -> dict[str, Json]:
+    given: dict[str, Json] = {"type": kind, "loc": [*place], "msg": "Field required", "input": None}
+    return given | more
+
+
+def _range_problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | None:
+    """What a range check says about a value of the query, None when it is fine."""
+    try:
+        value = int(text)
+    except ValueError:
+        said = "Input should be a valid integer, unable to parse string as an integer"
+        return _problem("int_parsing", "query", name, msg=said, input=text)
+    if value < low:
+        said = f"Input should be greater than or equal to {low}"
+        return _problem("greater_than_equal", "query", name, msg=said, input=text, ctx={"ge": low})
+    if value > high:
+        said = f"Input should be less than or equal to {high}"
+        return _problem("less_than_equal", "query", name, msg=said, input=text, ctx={"le": high})
+    return None
+
+
+def _arm(request: Request, state: State) -> Answer:
+    try:
+        state.faults = Faults.from_query(request.query)
+    except ValueError as error:
+        return _json(422, {"error": str(error)})
+    return _json(200, dict(state.faults.given()))
+
+
+def _reset(state: State) -> Answer:
+    state.reset()
+    return _json(200, {})
+
+
+def _page(state: State, url: str) -> Answer:
+    socket = "ws" + url.removeprefix("http")
+    text = PAGE.format(
+        url=escape(url),
+        socket=escape(socket),
+        host=escape(urlsplit(url).netloc),
+        sessions=state.open_sessions,
+        entries=len(state.journal),
+        faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
+        per_minute=state.admission.sessions_per_minute or "any number of",
+        uses="one session" if state.admission.single_use else "any number of sessions",
+    )
+    return Answer(200, text.encode(), "text/html; charset=utf-8")
+
+
+def _json(status: int, body: Json) -> Answer:
+    return Answer(status, json.dumps(body).encode())

@@ -1,0 +1,49 @@
+"""A WebSocket to a sandbox without this kit's client: what any other program sees."""
+
+import json
+from contextlib import suppress
+from urllib.parse import urlencode
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tempkit import Sandbox
+
+REASON = "See Error message for details"
+TERMINATE = '{"type": "Terminate"}'
+
+
+def opened(sandbox: Sandbox, *, key: str | None = "any", **query: object) -> connect:
+    """A socket that the sandbox has upgraded; ``sample_rate`` is 16000 unless given."""
+    headers = {} if key is None else {"Authorization": key}
+    parameters = {"sample_rate": 16000} | query
+    url = f"{sandbox.settings.websocket_url}?{urlencode(parameters, doseq=True)}"
+    return connect(url, additional_headers=headers, compression=None, proxy=None)
+
+
+def read(connection: ClientConnection) -> dict:
+    """The next message."""
+    return json.loads(connection.recv(timeout=10))
+
+
+def say(connection: ClientConnection, *messages: str | bytes) -> None:
+    """Send, until the sandbox has had enough."""
+    with suppress(ConnectionClosed):
+        for message in messages:
+            connection.send(message)
+
+
+def rest(connection: ClientConnection) -> tuple[list[dict], int, str]:
+    """All messages that still come, the close code (1006 for a cut) and the reason."""
+    messages = []
+    while True:
+        try:
+            messages.append(json.loads(connection.recv(timeout=20)))
+        except ConnectionClosed as closed:
+            close = closed.rcvd
+            return messages, close.code if close else 1006, close.reason if close else ""
+
+
+def types(messages: list[dict]) -> list[str]:
+    """Their types."""
+    return [message["type"] for message in messages]

@@ -1,0 +1,77 @@
+"""The coverage table of the README says what a session really does with each name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tempkit.messages import KNOWN, CloseCode
+from tempkit.parameters import ENCODINGS, RULES, SPEECH_MODELS, US_MODELS
+from tests.test_sandbox_session import TERMINATE, US, said, started
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+U3 = US | {"speech_model": "universal-3-6-pro"}
+MESSAGES = ("Terminate", "ForceEndpoint", "UpdateConfiguration", "KeepAlive")
+VALUES = {bool: "true", int: "200", float: "0.5", str: "x", list: '["x"]', dict: '{"x": 1}'}
+SMALL = {"sample_rate": "16000", "max_speakers": "2", "previous_context_n_turns": "2"}
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Its rows: the part (repeated where the cell is empty), a name, what is done."""
+    lines = README.split("| part | names |")[1].split("\n\n")[0].splitlines()[2:]
+    found, part = [], ""
+    for line in lines:
+        first, names, done = (cell.strip() for cell in line.strip("|").split("|"))
+        part = first or part
+        found += [(part, name.strip().strip("`"), done) for name in names.split(",")]
+    return found
+
+
+ROWS = table()
+NAMES = {name for _, name, _ in ROWS}
+
+
+def outcome(name: str) -> str:
+    """What a session does when it is asked for a parameter, a model or an encoding."""
+    if name in SPEECH_MODELS:
+        query = US | {"speech_model": name}
+    elif name in ENCODINGS:
+        query = US | {"encoding": name}
+    else:
+        rule = RULES[name]
+        value = rule.choices[0] if rule.choices else SMALL.get(name, VALUES[rule.kind])
+        query = (U3 if name not in US else US) | {name: value}
+    _, messages = started(query)
+    if hasattr(messages[-1], "code"):
+        assert messages[-1].code == CloseCode.BAD_INPUT
+        return "refused"
+    assert messages[0].type == "Begin"
+    return messages[1].type if len(messages) > 1 else "as documented"
+
+
+def test_the_table_names_everything_there_is():
+    asked = set(RULES) - {"speech_model", "encoding"}
+    assert {*SPEECH_MODELS, *ENCODINGS, *asked, *MESSAGES, *KNOWN} <= NAMES
+    codes = {str(int(code)) for code in CloseCode} - {"1006"}  # which nobody sends
+    assert codes <= NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "done"),
+    [(name, done) for _, name, done in ROWS if name in (*RULES, *SPEECH_MODELS, *ENCODINGS)],
+)
+def test_a_row_says_what_happens(name: str, done: str):
+    assert done.startswith(outcome(name))
+
+
+@pytest.mark.parametrize("code", ["en", '["en"]'])
+def test_english_needs_no_warning(code: str):
+    name = "language_codes" if "[" in code else "language_code"
+    _, messages = started(U3 | {name: code})
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_message_that_it_takes_is_taken(name: str):
+    session, _ = started({"speech_model": US_MODELS[0]})
+    assert said(session, json.dumps({"type": name})) == [] or name == TERMINATE["type"]

@@ -1,0 +1,211 @@
+"""Things that go wrong on demand, seen from outside."""
+
+import threading
+from time import monotonic
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidMessage, InvalidStatus
+
+from tempkit import Sandbox, TokenRefused, generate_temp_token
+from tempkit.sandbox import Faults
+from tempkit.sandbox.faults import SpeedyClock
+from tempkit.sandbox.recognizer import Scripted
+from tests.doubles import chunked, silence, tone
+from tests.raw import REASON, TERMINATE, opened, read, rest, types
+
+
+def post(sandbox: Sandbox, path: str, **query: object) -> httpx.Response:
+    return httpx.post(f"{sandbox.url}/sandbox/{path}", params=query, trust_env=False)
+
+
+def events(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return [(entry.kind, entry.name) for entry in sandbox.journal]
+
+
+def test_a_session_is_cut_after_so_many_messages_received(sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_received=3)
+    with opened(sandbox) as connection:
+        for chunk in chunked(silence(200)):
+            connection.send(chunk)
+        assert read(connection)["type"] == "Begin"
+        connection.send(TERMINATE)  # is read, but not answered
+        assert rest(connection) == ([], 1006, "")
+    assert ("fault", "cut") in events(sandbox)
+
+
+def test_a_session_is_cut_after_so_many_messages_sent(sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_sent=2)
+    with opened(sandbox) as connection:
+        connection.send(tone(1000))
+        messages, code, _ = rest(connection)
+        assert (types(messages), code) == (["Begin", "Turn"], 1006)
+
+
+def test_a_session_is_cut_at_a_time(sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_seconds=0.3)
+    with opened(sandbox) as connection:
+        begun = monotonic()
+        messages, code, _ = rest(connection)
+        assert (types(messages), code) == (["Begin"], 1006)
+        assert 0.2 < monotonic() - begun < 3
+
+
+def test_only_so_many_sessions_are_hit(sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_sent=1, sessions=1)
+    for code in (1006, 1000):
+        with opened(sandbox) as connection:
+            assert read(connection)["type"] == "Begin"
+            if code == 1000:
+                connection.send(TERMINATE)
+            assert rest(connection)[1] == code
+
+
+def test_a_stall_ends_when_its_time_is_over(sandbox: Sandbox):
+    sandbox.faults = Faults(stall_after_received=1, stall_seconds=0.4)
+    with opened(sandbox) as connection:
+        read(connection)
+        connection.send(silence(100))
+        connection.send(TERMINATE)
+        begun = monotonic()
+        with pytest.raises(TimeoutError):
+            connection.recv(timeout=0.2)
+        assert rest(connection)[1] == 1000
+        assert monotonic() - begun > 0.3
+
+
+def test_stopping_a_sandbox_does_not_wait_for_a_stall():
+    sandbox = Sandbox(Scripted(["Yes."]), faults=Faults(stall_after_sent=1)).start()
+    with opened(sandbox) as connection:
+        read(connection)
+        begun = monotonic()
+        sandbox.stop()
+        assert monotonic() - begun < 5
+        assert rest(connection)[1] == 1001
+
+
+def test_an_error_3005_comes_when_asked_for(sandbox: Sandbox):
+    sandbox.faults = Faults(cancel_after_received=2)
+    with opened(sandbox) as connection:
+        read(connection)
+        for chunk in chunked(silence(200)):
+            connection.send(chunk)
+        (error,), code, reason = rest(connection)
+        assert (code, reason) == (3005, REASON)
+        assert error["error"] == "Session Cancelled: An error occurred"
+
+
+def test_begin_can_be_slow(sandbox: Sandbox):
+    sandbox.faults = Faults(slow_begin_seconds=0.3)
+    with opened(sandbox) as connection:
+        with pytest.raises(TimeoutError):
+            connection.recv(timeout=0.15)
+        assert read(connection)["type"] == "Begin"
+
+
+def test_connections_are_refused_by_a_cut_or_a_status(sandbox: Sandbox):
+    sandbox.faults = Faults(refuse_connections=1)
+    with pytest.raises(InvalidMessage), opened(sandbox):
+        pass
+    with opened(sandbox) as connection:
+        assert read(connection)["type"] == "Begin"
+    sandbox.faults = Faults(refuse_connections=1, refuse_status=503)
+    with pytest.raises(InvalidStatus) as caught, opened(sandbox):
+        pass
+    assert caught.value.response.status_code == 503
+    with opened(sandbox) as connection:
+        assert read(connection)["type"] == "Begin"
+
+
+def test_the_token_route_fails_so_often_then_works(sandbox: Sandbox):
+    sandbox.faults = Faults(token_status=429, token_failures=1)
+    with pytest.raises(TokenRefused) as caught:
+        generate_temp_token(settings=sandbox.settings)
+    assert caught.value.status == 429
+    assert generate_temp_token(settings=sandbox.settings)
+
+
+def test_the_token_route_can_be_slow(sandbox: Sandbox):
+    sandbox.faults = Faults(token_delay_seconds=0.3)
+    begun = monotonic()
+    generate_temp_token(settings=sandbox.settings)
+    assert monotonic() - begun >= 0.3
+
+
+def test_a_clock_that_runs_fast_ages_tokens_and_sessions(sandbox: Sandbox):
+    token = generate_temp_token(1, max_session_duration_seconds=60, settings=sandbox.settings)
+    other = generate_temp_token(600, max_session_duration_seconds=60, settings=sandbox.settings)
+    sandbox.faults = Faults(clock_speed=200)
+    with opened(sandbox, token=other, key=None) as connection:
+        assert rest(connection)[1] == 3008
+    with opened(sandbox, token=token, key=None) as connection:
+        (error,), code, _ = rest(connection)
+    assert (error["error"], code) == ("Unauthorized Connection: Signature has expired", 1008)
+
+
+def test_a_clock_whose_speed_changes_does_not_jump():
+    now = [1000.0]
+    clock = SpeedyClock(lambda: now[0])
+    clock.speed = 10
+    now[0] += 1
+    assert clock() == 1010
+    clock.speed = 1
+    assert clock() == 1010
+    now[0] += 1
+    assert clock() == 1011
+
+
+def test_faults_from_any_language_travel_in_the_address(sandbox: Sandbox):
+    assert post(sandbox, "faults", cut_after_sent=1, sessions=2).json() == {
+        "cut_after_sent": 1,
+        "sessions": 2,
+    }
+    assert sandbox.faults == Faults(cut_after_sent=1, sessions=2)
+    assert httpx.get(f"{sandbox.url}/sandbox/faults", trust_env=False).json()["sessions"] == 2
+    assert post(sandbox, "faults").json() == {}
+    assert sandbox.faults == Faults()
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"cut": 1}, "there is no fault 'cut'; there are cut_after_sent"),
+        ({"sessions": "x"}, "sessions takes a whole number, not 'x'"),
+        ({"refuse_status": 200}, "refuse_status takes a whole number from 400 to 599, not 200"),
+    ],
+)
+def test_a_fault_that_there_is_not_is_refused(sandbox: Sandbox, query: dict, text: str):
+    answer = post(sandbox, "faults", **query)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(text)
+    assert sandbox.faults == Faults()
+
+
+def test_a_reset_forgets_faults_journal_and_tokens(sandbox: Sandbox):
+    token = generate_temp_token(settings=sandbox.settings)
+    sandbox.faults = Faults(token_status=500)
+    assert post(sandbox, "reset").json() == {}
+    assert (len(sandbox.journal), sandbox.faults) == (0, Faults())
+    with opened(sandbox, token=token, key=None) as connection:
+        assert rest(connection)[1] == 1008
+
+
+def test_one_sandbox_survives_the_faults_of_many_sessions_at_once(sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_received=5, sessions=8)
+    codes: list[int] = []
+
+    def talk() -> None:
+        with opened(sandbox) as connection:
+            for chunk in chunked(silence(500)):
+                connection.send(chunk)
+            codes.append(rest(connection)[1])
+
+    threads = [threading.Thread(target=talk) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert codes == [1006] * 8
+    with opened(sandbox) as connection:
+        connection.send(TERMINATE)
+        assert rest(connection)[1] == 1000

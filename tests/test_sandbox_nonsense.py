@@ -1,0 +1,181 @@
+"""Nonsense on the wire: a documented close or a clean drop, no traceback, no one else disturbed."""
+
+import json
+import logging
+import os
+import random
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tempkit import Sandbox
+from tempkit.sandbox.recognizer import Scripted
+from tests.conftest import SCRIPT
+from tests.doubles import chunked, silence, spoken, tone
+from tests.raw import TERMINATE, opened, rest, say, types
+
+DOCUMENTED = {1000, 1006, 1008, 3005, 3006, 3007, 3008}
+EXAMPLES, LENGTH = 250, 40  # 10,000 messages
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=6,
+)
+TYPES = ["ForceEndpoint", "KeepAlive", "UpdateConfiguration", "UpdateConfiguration", "Bogus"]
+NAMES = ["min_turn_silence", "vad_threshold", "format_turns", "prompt", "speech_model", "x"]
+
+
+def update(kind: str, name: str, value: object) -> str:
+    return json.dumps({"type": kind, name: value})
+
+
+# Most of it is lawful, so that a session lives to see the rest.
+lawful = st.sampled_from([silence(100), tone(100), silence(50), tone(400)])
+messages = st.one_of(
+    *[lawful] * 12,
+    st.sampled_from(['{"type": "KeepAlive"}', '{"type": "ForceEndpoint"}']),
+    st.builds(update, st.sampled_from(TYPES), st.sampled_from(NAMES), JSON),
+    st.binary(max_size=64),
+    st.text(max_size=64),
+)
+
+
+@pytest.fixture
+def watched(caplog: pytest.LogCaptureFixture) -> Iterator[Sandbox]:
+    """A sandbox that may write nothing to the log and leaves no thread behind."""
+    before = set(threading.enumerate())
+    with Sandbox(Scripted(SCRIPT)) as sandbox:
+        yield sandbox
+        check_that_it_is_well(sandbox)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive(), thread
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def check_that_it_is_well(sandbox: Sandbox) -> None:
+    with opened(sandbox) as connection:
+        for chunk in chunked(spoken(1)):
+            connection.send(chunk)
+        connection.send(TERMINATE)
+        found, code, _ = rest(connection)
+    assert code == 1000
+    assert "hello there" in [message.get("transcript") for message in found]
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.lists(messages, min_size=LENGTH, max_size=LENGTH), st.booleans())
+def test_ten_thousand_generated_messages(watched: Sandbox, sent: list, is_u3: bool):
+    model = "u3-rt-pro" if is_u3 else "universal-streaming-english"
+    with opened(watched, speech_model=model) as connection:
+        say(connection, *sent, TERMINATE)
+        found, code, _ = rest(connection)
+    assert code in DOCUMENTED
+    if code not in (1000, 1006):
+        assert found[-1]["type"] == "Error"
+
+
+@settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from([*NAMES, "sample_rate", "token"]), st.text(max_size=12)))
+def test_generated_parameters(watched: Sandbox, query: dict[str, str]):
+    with opened(watched, **query) as connection:
+        say(connection, TERMINATE)
+        found, code, _ = rest(connection)
+    assert code in (1000, 1008, 3006)
+    assert types(found)[0] in ("Begin", "Error")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_bytes_instead_of_http(watched: Sandbox, seed: int):
+    noise = random.Random(seed).randbytes(400)
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.sendall(noise + b"\r\n\r\n")
+        raw.settimeout(15)
+        try:
+            while raw.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+
+
+UPGRADE = (
+    "GET /v3/ws?sample_rate=16000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: any\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{}\r\n"
+)
+
+
+@pytest.mark.parametrize("target", ["//v3/ws", "//[", "/v3/ws/../token", "*", "http://[/"])
+def test_an_odd_path_is_refused(watched: Sandbox, target: str):
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        raw.settimeout(15)
+        assert raw.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.sendall(UPGRADE.format("").encode() + random.Random(seed).randbytes(400))
+        raw.shutdown(socket.SHUT_WR)  # half-closed, too
+        raw.settimeout(15)
+        answer = b""
+        try:
+            while part := raw.recv(4096):
+                answer += part
+        except ConnectionResetError:
+            pass
+        assert answer.startswith(b"HTTP/1.1 101 ") or not answer
+
+
+def test_a_header_twice_is_no_credential(watched: Sandbox):
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.sendall(UPGRADE.format("Authorization: other\r\n").encode())
+        raw.settimeout(15)
+        answer = b""
+        while part := raw.recv(4096):
+            answer += part
+            if b"Invalid API key" in answer:
+                break
+    assert b"Invalid API key" in answer
+
+
+@pytest.mark.parametrize("size", [2**20, 2**24, 2**24 + 1])
+def test_a_huge_message(watched: Sandbox, size: int):
+    for data in (bytes(size), "x" * size):
+        with opened(watched) as connection:
+            say(connection, data)
+            assert rest(connection)[1] in (1006, 1009, 3006, 3007)
+
+
+def test_text_before_audio_and_a_client_that_vanishes(watched: Sandbox):
+    with opened(watched) as connection:
+        connection.send('{"type": "ForceEndpoint"}')
+        connection.send(tone(500))
+        connection.socket.shutdown(socket.SHUT_RDWR)
+    with opened(watched) as connection:
+        connection.send(os.urandom(3200))
+        connection.send(TERMINATE)
+        assert rest(connection)[1] == 1000
+
+
+def test_another_session_is_not_disturbed(watched: Sandbox):
+    with opened(watched) as steady:
+        for chunk in chunked(spoken(3)):
+            steady.send(chunk)
+            with opened(watched) as other:
+                other.send("{")
+        steady.send(TERMINATE)
+        found, code, _ = rest(steady)
+    finals = [m["transcript"] for m in found if m.get("end_of_turn")]
+    assert (finals, code) == (["hello there", "my name is ada", "how are you today", ""], 1000)
