@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from tempkit.client import connect
 from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import TempkitError
+from tempkit.guard import Guard
 from tempkit.messages import Turn
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.sandbox import Sandbox, load_recognizer
@@ -46,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     # The error is printed once, below.
     logging.getLogger("tempkit.tokens").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -71,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     serving = argparse.ArgumentParser(add_help=False)
     serving.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
     serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's own")
+    help_text = "0.0.0.0 lets in others who have the access secret"
+    serving.add_argument("--host", default="127.0.0.1", help=help_text)
+    serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
+    serving.add_argument("--keyfile", help="its PEM key, when that is another file")
     serving.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
     serving.set_defaults(command=_serve)
     parser = argparse.ArgumentParser(
@@ -123,7 +128,14 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _serve(options: argparse.Namespace) -> int:
-    with TokenServer(port=options.port, directory=options.directory) as server:
+    with TokenServer(
+        host=options.host,
+        port=options.port,
+        directory=options.directory,
+        guard=Guard.from_variables(os.environ),
+        certfile=options.certfile,
+        keyfile=options.keyfile,
+    ) as server:
         print("Press Ctrl-C to stop.", flush=True)
         try:
             server.wait()

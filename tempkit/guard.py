@@ -1,14 +1,40 @@
-"""Guard: who may ask the token server for anything. No I/O.
+"""Guard: who may ask the token server for anything. No I/O; the clock is passed in.
 
 ``/token`` spends the key owner's money, and a server on 127.0.0.1 can be reached by every page that
 the owner's browser has open: by a cross-site request, or by a name that points at 127.0.0.1.
+The order: Host, method, cross-site, authorisation, rate.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import hmac
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
+
+from tempkit.errors import ConfigurationError
+
+METHODS = ("GET", "HEAD")
+SECRET_PARAMETER = "access"  # in the printed address
+SHORTEST_SECRET = 16
+IN_MEMORY = "memory://"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks for: ``path`` is decoded, header names are in lower case.
+
+    ``client`` is the address that the connection comes from, ``is_secure`` says whether by TLS.
+    """
+
+    method: str
+    path: str
+    query: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    client: str = ""
+    is_secure: bool = False
 
 
 class Refusal(NamedTuple):
@@ -17,40 +43,183 @@ class Refusal(NamedTuple):
     status: int
     code: str
     hint: str
+    retry_after: int = 0
+
+
+class RateUnavailableError(Exception):
+    """The place where the tokens are counted cannot be reached."""
+
+
+class Counter(Protocol):
+    """Counts the tokens that were given."""
+
+    def take(self, client: str) -> float | None:
+        """Count one more; None, or the Unix time of the next free place.
+
+        Raises RateUnavailableError.
+        """
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many tokens a client may take in a minute, and in 10 seconds; and all of them together.
+
+    ``storage`` is where they are counted: in this process, or ``redis://host:port`` for several.
+    ``when_down`` says what happens while that cannot be reached: "refuse" or "allow".
+    """
+
+    client: int = 30
+    burst: int = 10
+    overall: int = 120
+    storage: str = field(default=IN_MEMORY, repr=False)
+    when_down: str = "refuse"
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a number below 1 and for another word."""
+        if min(self.client, self.burst, self.overall) < 1:
+            raise ConfigurationError(
+                "a rate is 1 token a minute or more; Guard(rate=None): no limit"
+            )
+        if self.when_down not in ("refuse", "allow"):
+            raise ConfigurationError(f"when_down is 'refuse' or 'allow', not {self.when_down!r}")
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets in requests by a loopback name or one of ``allowed_hosts``, from the server's pages."""
+    """Lets in loopback requests of this machine, ``allowed_hosts``, and who shows the secret.
+
+    A token is for the server's own pages and ``allowed_origins``; for whom ``authorize`` gives an
+    identity, None refuses; and as often as ``rate`` allows that identity, or else the address.
+    """
 
     allowed_hosts: frozenset[str] = frozenset()
+    allowed_origins: frozenset[str] = frozenset()
+    access_secret: str | None = field(default=None, repr=False)
+    authorize: Callable[[Request], str | None] | None = None
+    rate: Rate | None = Rate()
 
-    def check(self, headers: Mapping[str, str | None], *, mints: bool) -> Refusal | None:
-        """Why a request with these headers is refused, None when it is not.
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a secret that can be guessed or is no part of a URL."""
+        secret = self.access_secret
+        if secret is None:
+            return
+        if len(secret) < SHORTEST_SECRET or not secret.replace("-", "").replace("_", "").isalnum():
+            raise ConfigurationError(
+                f"an access secret is {SHORTEST_SECRET} letters, digits, - and _ or more; "
+                "take one from: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            )
 
-        ``mints``: it asks for a token. The page itself may be linked to and framed by other sites.
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
+        """The guard that the TEMPKIT_ variables of an environment describe.
+
+        Raises ConfigurationError for a value that cannot be one.
         """
-        host = headers.get("Host") or ""
-        if not self._is_expected(host):
+        found = {k.removeprefix("TEMPKIT_"): v for k, v in variables.items() if v}
+        numbers = {}
+        for name in ("client", "burst", "overall"):
+            value = found.get(f"RATE_{name.upper()}", str(getattr(Rate, name)))
+            if not value.isdecimal():
+                raise ConfigurationError(f"TEMPKIT_RATE_{name.upper()} is no whole number")
+            numbers[name] = int(value)
+        return cls(
+            allowed_hosts=_names(found.get("ALLOWED_HOSTS", "")),
+            allowed_origins=_names(found.get("ALLOWED_ORIGINS", "")),
+            access_secret=found.get("ACCESS_SECRET"),
+            rate=Rate(
+                **numbers,
+                storage=found.get("RATE_STORAGE", IN_MEMORY),
+                when_down=found.get("RATE_WHEN_DOWN", "refuse"),
+            ),
+        )
+
+    def check(
+        self, request: Request, *, mints: bool, counter: Counter | None = None, now: float = 0.0
+    ) -> Refusal | None:
+        """Why a request is refused, None when it is not; a token that is let in is counted.
+
+        ``mints``: it is about a token. The page itself may be linked to and framed by other sites.
+        """
+        if not self._is_expected(request):
             return Refusal(
                 403,
                 "unknown_host",
-                "this server answers to localhost; name others with Guard(allowed_hosts={...})",
+                "this server answers to localhost; for another name, open the address with the "
+                "server's access secret, or name the host in Guard(allowed_hosts={...})",
             )
+        if request.method not in METHODS:
+            return Refusal(405, "method", "use GET")
         if not mints:
             return None
-        origin = headers.get("Origin")
-        site = headers.get("Sec-Fetch-Site")
-        if site in ("cross-site", "same-site") or (origin is not None and _host(origin) != host):
+        if not self._is_same_site(request):
             return Refusal(403, "cross_site", "only this server's own pages may ask for a token")
-        return None
+        if request.method == "HEAD":  # no token is made: nobody would see it
+            return None
+        identity = request.client
+        if self.authorize is not None:
+            known = self.authorize(request)
+            if known is None:
+                return Refusal(401, "unauthorized", "sign in first")
+            identity = f"id {known}"
+        return self._check_rate(identity, counter, now)
 
-    def _is_expected(self, host: str) -> bool:
+    def shows_secret(self, request: Request) -> bool:
+        """Whether the address itself carries the access secret, as the printed one does."""
+        pairs = (pair.partition("=") for pair in request.query.split("&"))
+        return any(self._is_secret(value) for name, _, value in pairs if name == SECRET_PARAMETER)
+
+    @property
+    def cookie_name(self) -> str:
+        """The name of the cookie; another secret has another, ports of one host share cookies."""
+        return "tempkit-" + hashlib.sha256((self.access_secret or "").encode()).hexdigest()[:8]
+
+    def _is_expected(self, request: Request) -> bool:
         try:
-            name = urlsplit(f"//{host}").hostname or ""
+            name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
         except ValueError:
+            name = ""
+        # Whoever calls from elsewhere can write any Host: a loopback name is believed from here.
+        if is_loopback(name) and is_loopback(request.client):
+            return True
+        return name in self.allowed_hosts or self._has_cookie(request) or self.shows_secret(request)
+
+    def _has_cookie(self, request: Request) -> bool:
+        if self.access_secret is None:
             return False
-        return is_loopback(name) or name in self.allowed_hosts
+        pairs = (
+            pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";")
+        )
+        return any(self._is_secret(value) for name, _, value in pairs if name == self.cookie_name)
+
+    def _is_secret(self, value: str) -> bool:
+        secret = self.access_secret
+        return secret is not None and hmac.compare_digest(value.encode(), secret.encode())
+
+    def _is_same_site(self, request: Request) -> bool:
+        origin = request.headers.get("origin")
+        if origin is not None and origin in self.allowed_origins:
+            return True
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return False
+        # Host is one of ours by now, so the two may be compared.
+        host = request.headers.get("host", "").lower()
+        return origin is None or origin.lower().partition("://")[2] == host
+
+    def _check_rate(self, identity: str, counter: Counter | None, now: float) -> Refusal | None:
+        if counter is None or self.rate is None:
+            return None
+        try:
+            free_at = counter.take(identity)
+        except RateUnavailableError:
+            if self.rate.when_down == "allow":
+                return None
+            hint = "the server cannot count its tokens at the moment; try again in a few seconds"
+            return Refusal(503, "rate_unavailable", hint, 5)
+        if free_at is None:
+            return None
+        seconds = max(1, math.ceil(free_at - now))
+        hint = f"too many tokens in a short time; try again in {seconds} s"
+        return Refusal(429, "rate_limited", hint, seconds)
 
 
 def is_loopback(name: str) -> bool:
@@ -63,6 +232,5 @@ def is_loopback(name: str) -> bool:
     return address.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
-def _host(origin: str) -> str:
-    """The host and port of an origin; of ``null`` and other oddities nothing."""
-    return origin.partition("://")[2]
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())

@@ -1,16 +1,19 @@
-"""TokenServer: the page in public/ and a guarded GET /token, on a small threaded http.server."""
+"""TokenServer: the page in public/ and a guarded GET /token, for this machine or with a secret."""
 
 import os
-from functools import partial
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
+from tempkit.engine import Engine
 from tempkit.errors import ConfigurationError
-from tempkit.guard import Guard, is_loopback
-from tempkit.handler import Engine, Handler, Site
+from tempkit.guard import SECRET_PARAMETER, Guard, is_loopback
+from tempkit.listening import listen, tls_context
 from tempkit.serving import Service
+from tempkit.site import Site
 
 HERE = Path(__file__).resolve().parent
 # In a wheel the page travels inside the package, in a checkout it stands beside it.
@@ -22,8 +25,9 @@ class TokenServer(Service):
 
     It serves the files of ``directory`` and answers ``GET /token`` with a temporary token for 60
     seconds. ``settings`` None takes ``default_settings()``. ``port`` None takes 8000, or the next
-    free port when another program holds that. Raises ConfigurationError for a port that is taken,
-    a missing directory, and a host that other machines can reach unless ``guard`` names who may.
+    free port when another program holds that. On a ``host`` that other machines can reach they have
+    to show the access secret that is printed; a microphone there needs ``certfile`` and ``keyfile``
+    too. Raises ConfigurationError for a port that is taken, a missing directory or certificate.
     """
 
     kind: ClassVar[str] = "token server"
@@ -37,16 +41,16 @@ class TokenServer(Service):
         port: int | None = None,
         directory: "str | os.PathLike[str]" = PUBLIC,
         guard: Guard = Guard(),  # noqa: B008 - frozen, one for all is fine
+        certfile: str | None = None,
+        keyfile: str | None = None,
     ) -> None:
         super().__init__(host, port)
-        if not is_loopback(host) and not guard.allowed_hosts:
-            raise ConfigurationError(
-                f"listening on {host} lets other machines spend your key; listen on 127.0.0.1, or "
-                "name the hosts that the server may be called by: Guard(allowed_hosts={...})"
-            )
         folder = Path(directory).resolve()
         if not folder.is_dir():
             raise ConfigurationError(f"there is no folder {folder} to serve")
+        self._tls = None if certfile is None else tls_context(certfile, keyfile)
+        if guard.access_secret is None:
+            guard = replace(guard, access_secret=os.urandom(24).hex())
         self._site = Site(settings or default_settings(), folder, guard)
 
     @property
@@ -54,17 +58,40 @@ class TokenServer(Service):
         """The service that the tokens are for."""
         return self._site.settings
 
+    @property
+    def access_secret(self) -> str:
+        """What lets in whoever comes by another name, as ``?access=`` in the first address."""
+        return self._site.guard.access_secret or ""
+
     def _bind(self, port: int) -> tuple[Engine, int]:
-        engine = Engine((self.host, port), partial(Handler, self._site))
-        return engine, engine.server_address[1]
+        listeners = listen(self.host, port)
+        engine = Engine(self._site, listeners, self._tls)
+        return engine, listeners[0].getsockname()[1]
 
     def _announce(self) -> None:
-        print(f"Server is running at {self.page_url}", flush=True)
+        if is_loopback(self.host):
+            print(f"Server is running at {self.page_url}", flush=True)
+            return
+        address = f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
+        print(f"Server is running at {address}")
+        print(f"Other machines can reach {self.host}; who opens that address may spend your key.")
+        if self._tls is None:
+            print("Without certfile and keyfile their browsers give the page no microphone.")
+        print(end="", flush=True)
+
+    @property
+    def url(self) -> str:
+        """The address of the running server. Raises ConfigurationError while it is stopped."""
+        url = super().url
+        return url if self._tls is None else url.replace("http://", "https://", 1)
 
     @property
     def page_url(self) -> str:
-        """The address for people: ``localhost`` rather than 127.0.0.1."""
-        return self.url.replace("//127.0.0.1:", "//localhost:").replace("//[::1]:", "//localhost:")
+        """The address for people: a name rather than 127.0.0.1 or 0.0.0.0."""
+        url = self.url.replace("//127.0.0.1:", "//localhost:").replace("//[::1]:", "//localhost:")
+        for unspecified in ("//0.0.0.0:", "//[::]:"):
+            url = url.replace(unspecified, f"//{socket.gethostname()}:")
+        return url
 
     def __repr__(self) -> str:
         return f"<TokenServer {self.url}>" if self.is_running else "<TokenServer, stopped>"

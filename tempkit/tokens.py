@@ -1,32 +1,25 @@
 """generate_temp_token: ask the streaming service for a temporary token.
 
-The one place that talks HTTP to the service. Source: AssemblyAI's "Generate streaming token" page.
+The one place that knows what to ask the service for, and what it answers; ``connections`` carries
+it. Source: AssemblyAI's "Generate streaming token" page.
 """
 
-import functools
+import json
 import logging
-import ssl
 import time
-from collections import defaultdict, deque
+from http import HTTPStatus
 from typing import NoReturn, Self
-
-import httpx
+from urllib.parse import urlencode
 
 from tempkit.config import URL_VARIABLE, Settings
-from tempkit.errors import (
-    ProtocolError,
-    ServiceUnreachable,
-    TempkitError,
-    TokenRefused,
-)
+from tempkit.connections import Answer, get
+from tempkit.errors import ProtocolError, TempkitError, TokenRefused
 from tempkit.messages import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
 from tempkit.parameters import check_whole_number
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_SECONDS = 55.0  # a quiet page should not pay a TLS handshake for each token
-LARGEST_ANSWER = 64 * 1024  # bytes; a token is about 2,600
-
+KNOWN = frozenset(status.value for status in HTTPStatus)
 ADVICE = {
     400: "correct the parameter that the text names",
     401: "check the API key",
@@ -118,8 +111,9 @@ def generate_temp_token(
     try:
         settings = settings or Settings.from_env()
         asked_at = time.time()
-        response = _ask(settings, query)
-        token = _token_in(response, settings)
+        headers = {"Authorization": settings.require_key(), "Accept": "application/json"}
+        answer = get(settings, f"/v3/token?{urlencode(query)}", headers)
+        token = _token_in(answer, settings)
     except TempkitError as error:
         log.error("Error generating temp token: %s", error)
         raise
@@ -133,98 +127,17 @@ def generate_temp_token(
     )
 
 
-# Idle clients by base URL, the one used last on top. A client is used by one thread at a time:
-# httpx's own pool costs with the square of the connections that it holds.
-_idle: defaultdict[str, deque[httpx.Client]] = defaultdict(deque)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """The TLS set-up, made once: it takes longer than a request."""
-    return httpx.create_ssl_context()
-
-
-def _new_client(settings: Settings) -> httpx.Client:
-    # A proxy is for the outside: a service on this machine is asked directly.
-    return httpx.Client(
-        verify=_tls() if settings.base_url.startswith("https") else False,
-        trust_env=not settings.is_local,
-        limits=httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS),
-    )
-
-
-def _ask(settings: Settings, query: dict[str, int]) -> httpx.Response:
-    """The service's answer; once more on a fresh connection when a kept one has died."""
-    key = settings.require_key()
-    request = httpx.Request(
-        "GET",
-        f"{settings.base_url}/v3/token",
-        params=query,
-        headers={"Authorization": key, "User-Agent": "tempkit"},
-        extensions={"timeout": httpx.Timeout(settings.timeout).as_dict()},
-    )
-    kept = _idle[settings.base_url]
-    try:
-        client, is_fresh = kept.pop(), False
-    except IndexError:
-        client, is_fresh = _new_client(settings), True
-    while True:
-        try:
-            response = _send(client, request, settings)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            client.close()
-            if is_fresh:
-                raise _unreachable(settings, error) from error
-            client, is_fresh = _new_client(settings), True
-        except httpx.HTTPError as error:
-            client.close()
-            raise _unreachable(settings, error) from error
-        except BaseException:  # a key press in the middle must not leave a socket behind
-            client.close()
-            raise
-        else:
-            kept.append(client)
-            return response
-
-
-def _send(client: httpx.Client, request: httpx.Request, settings: Settings) -> httpx.Response:
-    """The whole answer, within the time-out however slowly it drips in."""
-    deadline = time.monotonic() + settings.timeout
-    response = client.send(request, stream=True)
-    try:
-        body = bytearray()
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > LARGEST_ANSWER:
-                raise ProtocolError("the token answer is far too long to be one")
-            if time.monotonic() > deadline:
-                raise httpx.ReadTimeout("the answer took too long", request=request)
-    finally:
-        response.close()
-    return httpx.Response(response.status_code, content=bytes(body))
-
-
-def _unreachable(settings: Settings, error: httpx.HTTPError) -> ServiceUnreachable:
-    if isinstance(error, httpx.TimeoutException):
-        what = f"no answer within {settings.timeout:g} s"
-    else:
-        what = str(error) or type(error).__name__
-    return ServiceUnreachable(
-        f"the streaming service at {settings.base_url} cannot be reached: {what}; "
-        f"check the network and {URL_VARIABLE}"
-    )
-
-
-def _token_in(response: httpx.Response, settings: Settings) -> str:
+def _token_in(answer: Answer, settings: Settings) -> str:
     """The token in the service's answer; raises what the answer stands for otherwise."""
-    status = response.status_code
+    status = answer.status
     try:
-        body = response.json()
+        body = json.loads(answer.body)
     except ValueError:
         body = None
     if status >= 400:
         advice = ADVICE.get(status, "the service is in trouble; try again in a minute")
-        detail = _detail(body) or f"{response.reason_phrase or 'an error'}, without a reason"
+        phrase = HTTPStatus(status).phrase if status in KNOWN else "an error"
+        detail = _detail(body) or f"{phrase}, without a reason"
         secret = settings.api_key or ""
         raise TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
     if status != 200:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tempkit import Sandbox, Settings, TokenServer
+from tempkit.guard import Guard
 from tempkit.sandbox.recognizer import Scripted
 from tests.conftest import require
 
@@ -400,3 +401,42 @@ def test_the_page_works_under_a_path_prefix(browser, scripted, tmp_path):
         )
         press(page, "Start")
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+
+
+def test_a_rebound_name_reaches_neither_the_page_nor_a_token(launch, scripted, tmp_path):
+    """DNS rebinding: the attacker's page first, then its name means this machine's server."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>attacker</title>")
+    attacker = Guard(allowed_hosts=frozenset({"rebound.example"}))
+    first = TokenServer(scripted.settings, port=0, directory=tmp_path, guard=attacker).start()
+    port = first.port
+    with opened(
+        launch("--host-resolver-rules=MAP rebound.example 127.0.0.1"),
+        f"http://rebound.example:{port}/",
+    ) as page:
+        assert page.title() == "attacker"
+        first.stop()
+        with TokenServer(scripted.settings, port=port) as victim:
+            ask = "path => fetch(path).then(async a => [a.status, await a.text()])"
+            for path in ("/token", "/", f"/token?access={'0' * 32}"):
+                status, text = page.evaluate(ask, path)
+                assert status == 403
+                assert '"token":' not in text
+                assert victim.access_secret not in text
+            # The same browser, as its owner, by the name that is the server's own.
+            assert page.goto(f"{victim.page_url}/token").status == 200
+
+
+def test_the_secret_opens_the_page_by_another_name(launch, scripted):
+    browser = launch(
+        *play(PUBLIC / "sample.wav"), "--host-resolver-rules=MAP hub.example 127.0.0.1"
+    )
+    with TokenServer(scripted.settings, port=0) as server:
+        address = f"http://hub.example:{server.port}/"
+        with opened(browser, f"{address}?access={server.access_secret}") as page:
+            assert page.url == address  # the secret is in the cookie, not in the history
+            assert page.title() == "tempkit"
+            assert page.evaluate("fetch('token').then(answer => answer.status)") == 200
+            assert page.evaluate("document.cookie") == ""
+            assert page.goto(address).status == 200
+        with opened(browser, address) as page:
+            assert "tempkit" not in page.title()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -80,6 +81,29 @@ def test_serve_answers_with_a_token_that_opens_a_session_and_ends_cleanly(argume
     assert (code, error) == (0, "")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) != 0
+
+
+def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_environment(
+    sandbox: Sandbox,
+):
+    secret = "a-secret-of-a-server_0"
+    process = running(
+        *("serve", "--host", "0.0.0.0", "--port", "0"), TEMPKIT_ACCESS_SECRET=secret,
+        ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url,
+    )  # fmt: skip
+    try:
+        address = line_with(process, "Server is running at ").split()[-1]
+        port = urlsplit(address).port
+        assert address.endswith(f"/?access={secret}")
+        assert "spend your key" in line_with(process, "Other machines can reach 0.0.0.0")
+        url = f"http://127.0.0.1:{port}/token"
+        elsewhere = {"Host": "hub.example"}
+        assert httpx.get(url, headers=elsewhere, trust_env=False).status_code == 403
+        shown = httpx.get(f"{url}?access={secret}", headers=elsewhere, trust_env=False)
+        assert shown.status_code == 200
+    finally:
+        code, _, error = end(process, signal.SIGINT)
+    assert (code, error) == (0, "")
 
 
 def test_stream_prints_partials_and_ends_with_the_sentences():

@@ -196,6 +196,45 @@ def test_a_foreign_page_gets_no_token(client: httpx.Client):
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    ["GET /", "GET /token", "HEAD /token", "POST /token", "GET /missing", "GET /health", "BREW /",
+     "GET nonsense"],
+)  # fmt: skip
+@pytest.mark.parametrize("host", ["localhost", "evil.example"])
+def test_every_answer_carries_the_headers_that_keep_others_out(
+    server: TokenServer, request_line: str, host: str
+):
+    request = f"{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    answer = raw(server, f"{request}Origin: http://evil.example\r\n\r\n".encode())
+    head = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    headers = dict(line.split(": ", 1) for line in head)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Permissions-Policy"] == "microphone=(self)"
+    assert headers["Cache-Control"] in ("no-store", "no-cache")
+    policy = headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*" in policy
+    assert not any(name.lower().startswith("access-control") for name in headers)
+
+
+def test_by_default_a_client_gets_ten_tokens_at_once_and_is_then_told_to_wait(
+    client: httpx.Client,
+):
+    answers = [client.get("/token") for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 10
+    assert client.get("/").status_code == 200
+
+
+def test_what_is_refused_earlier_is_not_counted(client: httpx.Client):
+    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+        assert {client.get("/token", headers=headers).status_code for _ in range(20)} == {403}
+    assert {client.post("/token").status_code for _ in range(20)} == {405}
+    assert client.get("/token").status_code == 200
+
+
 def test_the_page_may_speak_to_the_streaming_service_alone(
     client: httpx.Client, settings: Settings
 ):
@@ -223,15 +262,34 @@ def test_in_a_notebook_the_server_is_a_link(server: TokenServer):
     assert server._repr_html_() == "Token server, stopped"
 
 
-def test_a_host_that_others_can_reach_is_refused_unless_the_guard_names_who_may(
-    settings: Settings,
+def test_a_host_that_others_can_reach_is_said_with_the_address_that_lets_them_in(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ):
-    with pytest.raises(ConfigurationError, match="lets other machines spend your key"):
-        TokenServer(settings, host="0.0.0.0")
-    with TokenServer(
-        settings, host="0.0.0.0", port=0, guard=Guard(frozenset({"me.example"}))
-    ) as server:
-        assert server.is_running
+    with TokenServer(settings, host="0.0.0.0", port=0) as server:
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].endswith(f":{server.port}/?access={server.access_secret}")
+        assert said[1].startswith("Other machines can reach 0.0.0.0;")
+        assert "no microphone" in said[2]
+        assert server.access_secret not in f"{server!r} {server._repr_html_()} {vars(server)}"
+        request = "GET /token{} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n\r\n"
+        assert b" 403 " in raw(server, request.format("").encode())
+        answer = raw(server, request.format(f"?access={server.access_secret}").encode())
+        assert b" 200 " in answer
+        assert b'"token":' in answer
+
+
+def test_the_secret_moves_from_the_address_to_a_cookie(server: TokenServer):
+    head = "GET {} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n{}\r\n"
+    first = raw(server, head.format(f"/code.js?a=1&access={server.access_secret}", "").encode())
+    assert b" 303 " in first
+    assert b"Location: ./code.js?a=1\r\n" in first
+    assert b"; HttpOnly; SameSite=Lax" in first
+    cookie = first.partition(b"Set-Cookie: ")[2].partition(b";")[0].decode()
+    for path, found in (("/code.js?a=1", b"export const"), ("/token", b'"token":')):
+        answer = raw(server, head.format(path, f"Cookie: {cookie}\r\n").encode())
+        assert b" 200 " in answer
+        assert found in answer
+        assert server.access_secret.encode() not in answer
 
 
 def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path):
@@ -239,7 +297,8 @@ def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path):
         TokenServer(settings, directory=tmp_path / "nowhere")
 
 
-def test_many_browsers_at_once_each_get_a_token(server: TokenServer):
+def test_many_browsers_at_once_each_get_a_token(settings: Settings):
+    server = TokenServer(settings, port=0, guard=Guard(rate=None)).start()
     tokens, failures = [], []
 
     def ask() -> None:
@@ -254,6 +313,7 @@ def test_many_browsers_at_once_each_get_a_token(server: TokenServer):
         thread.start()
     for thread in threads:
         thread.join()
+    server.stop()
     assert failures == []
     assert len(set(tokens)) == 40
 

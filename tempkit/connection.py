@@ -1,0 +1,133 @@
+"""Connection: a browser's socket that never blocks, what was read, and what is to be written."""
+
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from enum import Enum
+
+from tempkit.http1 import BadRequest, find_head
+
+PIECE = 64 * 1024
+WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class State(Enum):
+    """What a connection waits for."""
+
+    HANDSHAKE = "handshake"
+    READING = "reading"
+    WRITING = "writing"
+    DRAINING = "draining"  # all is said; the other side may still be talking
+
+
+class Connection:
+    """A socket, its peer's address, bytes in and bytes out; used by one thread at a time."""
+
+    def __init__(self, sock: socket.socket, client: str, tls: ssl.SSLContext | None) -> None:
+        sock.setblocking(False)
+        self.client = client
+        self.is_secure = tls is not None
+        self.state = State.READING
+        if tls is not None:
+            sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            self.state = State.HANDSHAKE
+        self.socket = sock
+        self.read = bytearray()
+        self.deadline = 0.0
+        self.wants_write = False  # of what TLS is waiting for
+        self.was_answered = False
+        self.ends = False  # closed after what is to be written
+        self._unsent = self._rest = memoryview(b"")
+
+    @property
+    def has_request(self) -> bool:
+        """Whether there is a request to be answered, or to be refused."""
+        try:
+            return find_head(self.read) > 0
+        except BadRequest:
+            return True
+
+    def receive(self) -> bool:
+        """Read what is there; whether the other side still talks. Raises OSError."""
+        while True:
+            try:
+                piece = self.socket.recv(PIECE)
+            except WAITS:
+                return True
+            if not piece:
+                return False
+            self.read += piece
+            # TLS may hold more, of which the selector knows nothing.
+            if not self.is_secure or len(self.read) >= PIECE:
+                return True
+
+    def receive_within(self, seconds: float) -> bool | None:
+        """Wait for bytes: whether the other side still talks, None when it said nothing."""
+        before = len(self.read)
+        if self.is_secure:
+            talks = self.receive()
+            if not talks or len(self.read) > before:
+                return talks
+        if not wait_readable(self.socket, seconds):
+            return None
+        talks = self.receive()
+        return talks if not talks or len(self.read) > before else None
+
+    def send(self, head: bytes, body: bytes = b"") -> bool:
+        """Write; whether all of it went out, the rest waits for ``flush``. Raises OSError."""
+        # In one write, but slow clients of a large file share its bytes.
+        self._unsent = memoryview(head + body[:PIECE])
+        self._rest = memoryview(body)[PIECE:]
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Write more of what is to be written; whether that is all. Raises OSError."""
+        while self._unsent:
+            try:
+                self._unsent = self._unsent[self.socket.send(self._unsent) :]
+            except WAITS:
+                return False
+            if not self._unsent:
+                self._unsent, self._rest = self._rest, self._unsent
+        return True
+
+    def shake_hands(self) -> bool:
+        """Get on with TLS; whether it stands. Raises OSError."""
+        assert isinstance(self.socket, ssl.SSLSocket)
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantWriteError:
+            self.wants_write = True
+            return False
+        except ssl.SSLWantReadError:
+            self.wants_write = False
+            return False
+        self.wants_write = False
+        self.state = State.READING
+        return True
+
+    def hang_up(self) -> None:
+        """Say that nothing more comes, and listen on: a reset would take back the answer."""
+        self.state = State.DRAINING
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+def _poll_readable(sock: socket.socket, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _select_readable(sock: socket.socket, seconds: float) -> bool:
+    return bool(select.select([sock], [], [], seconds)[0])
+
+
+# Windows has no poll, and poll alone knows descriptors above 1023.
+wait_readable: Callable[[socket.socket, float], bool] = (
+    _poll_readable if hasattr(select, "poll") else _select_readable
+)

@@ -1,0 +1,212 @@
+"""Site: a request in, an answer out; the same for the token server and for WSGI."""
+
+import json
+import logging
+import re
+import time
+import traceback
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from tempkit.config import URL_VARIABLE, Settings
+from tempkit.errors import (
+    ConfigurationError,
+    ProtocolError,
+    ServiceUnreachable,
+    TempkitError,
+    TokenRefused,
+)
+from tempkit.files import Folder, is_unchanged
+from tempkit.guard import METHODS, SECRET_PARAMETER, Guard, Refusal, Request
+from tempkit.rate import TokenCounter
+from tempkit.tokens import generate_temp_token
+
+log = logging.getLogger(__name__)
+
+TOKEN_SECONDS = 60  # how long a token of GET /token may be used
+COOKIE_SECONDS = 30 * 24 * 3600
+
+CODES: dict[type[TempkitError], str] = {
+    ConfigurationError: "not_configured",
+    TokenRefused: "refused_by_service",
+    ServiceUnreachable: "service_unreachable",
+    ProtocolError: "unexpected_answer",
+}
+UNREACHABLE = f"the streaming service cannot be reached; check the network and {URL_VARIABLE}"
+# What another program wrote may hold anything: no address, nothing that could be a key or a token.
+UNFIT = re.compile(r"\w[\w+.-]*://\S*|(?=\S*\d)[\w+/=.-]{20,}|[^ -~]+", re.ASCII)
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Answer(NamedTuple):
+    """An HTTP answer; ``headers`` do not hold the length, nor what concerns the connection."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Site:
+    """The files of a folder, and tokens of a service, past a guard."""
+
+    def __init__(self, settings: Settings, directory: Path, guard: Guard) -> None:
+        self.settings = settings
+        self.guard = guard
+        self._folder = Folder(directory)
+        self._counter = None if guard.rate is None else TokenCounter(guard.rate)
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request, and a line in the log about it."""
+        began = time.monotonic()
+        try:
+            status, headers, body = self._answer(request)
+        except Exception as error:
+            # Its text may hold anything, a header too: kind and place are told.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            kind = type(error).__name__
+            log.error("a request failed: %s in %s:%s", kind, place.filename, place.lineno)
+            refusal = Refusal(500, "error", "the server's log says more")
+            status, headers, body = self._refuse(request, refusal)
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "%s %s %s %.0f ms %s",
+                quote(request.method),
+                quote(request.path, safe="/~!$&'()*+,;=:@"),
+                status,
+                (time.monotonic() - began) * 1000,
+                request.client or "-",
+            )
+        return Answer(status, headers + self._fixed + self._sharing(request), body)
+
+    def unreadable(self, status: int, client: str) -> Answer:
+        """The answer to what is no request, and a line in the log about it."""
+        log.info("- - %s 0 ms %s", status, client)
+        answer = _text(status, HTTPStatus(status).phrase)
+        return answer._replace(headers=answer.headers + self._fixed)
+
+    def _answer(self, request: Request) -> Answer:
+        if (
+            request.path == "/health"
+        ):  # before the guard: watchers come by address, and learn little
+            return self._health()
+        mints = request.path == "/token"
+        refusal = self.guard.check(request, mints=mints, counter=self._counter, now=time.time())
+        if refusal is not None:
+            if refusal.status == 405 and request.method == "OPTIONS" and self._is_shared(request):
+                return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
+            return self._refuse(request, refusal)
+        if mints:
+            return self._token(request)
+        if self.guard.shows_secret(request):
+            return self._remember(request)
+        return self._file(request)
+
+    def _token(self, request: Request) -> Answer:
+        if request.method == "HEAD":  # a token is spent money; nobody would see this one
+            return _json(HTTPStatus.OK, {})
+        try:
+            token = generate_temp_token(TOKEN_SECONDS, settings=self.settings)
+        except TempkitError as error:
+            hint = _hint(error)
+            code = CODES.get(type(error), "error")
+            return _json(500, {"error": "Failed to generate token", "code": code, "hint": hint})
+        answer = {
+            "token": str(token),
+            "expires_in_seconds": token.expires_in_seconds,
+            "websocket_url": self.settings.websocket_url,
+        }
+        return _json(HTTPStatus.OK, answer)
+
+    def _file(self, request: Request) -> Answer:
+        file = self._folder.find(request.path)
+        if file is None:
+            return _text(HTTPStatus.NOT_FOUND, "Not Found")
+        conditions = request.headers.get("if-none-match"), request.headers.get("if-modified-since")
+        if is_unchanged(file, *conditions):
+            return Answer(HTTPStatus.NOT_MODIFIED, file.headers[1:], b"")
+        return Answer(HTTPStatus.OK, file.headers, file.body)
+
+    def _remember(self, request: Request) -> Answer:
+        """The same address without the secret, which is in a cookie from now on."""
+        rest = [p for p in request.query.split("&") if p.partition("=")[0] != SECRET_PARAMETER]
+        # Relative, as a proxy may have taken a prefix off the path.
+        place = "./" + quote(request.path.rpartition("/")[2]) + ("?" if rest else "")
+        cookie = (
+            f"{self.guard.cookie_name}={self.guard.access_secret}; Path=/; HttpOnly; SameSite=Lax; "
+            f"Max-Age={COOKIE_SECONDS}" + ("; Secure" if request.is_secure else "")
+        )
+        answer = _text(HTTPStatus.SEE_OTHER, "See Other")
+        extra = (("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
+        return answer._replace(headers=answer.headers + extra)
+
+    def _health(self) -> Answer:
+        if not self.settings.api_key:
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "there is no API key"})
+        return _json(HTTPStatus.OK, {"status": "ok"})
+
+    def _refuse(self, request: Request, refusal: Refusal) -> Answer:
+        if request.path == "/token":
+            error = "Method not allowed" if refusal.status == 405 else "Refused"
+            body = {"error": error, "code": refusal.code, "hint": refusal.hint}
+            answer = _json(refusal.status, body)
+        else:
+            answer = _text(refusal.status, refusal.hint)
+        if refusal.retry_after:
+            return _with(answer, "Retry-After", str(refusal.retry_after))
+        if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            return _with(answer, "Allow", ", ".join(METHODS))
+        return answer
+
+    def _sharing(self, request: Request) -> Headers:
+        """What lets a page of a configured origin read the answer; nothing without any."""
+        if not self.guard.allowed_origins:
+            return ()
+        if not self._is_shared(request):
+            return (("Vary", "Origin"),)
+        return (("Access-Control-Allow-Origin", request.headers["origin"]), ("Vary", "Origin"))
+
+    def _is_shared(self, request: Request) -> bool:
+        return request.headers.get("origin") in self.guard.allowed_origins
+
+    @cached_property
+    def _fixed(self) -> Headers:
+        """The headers that every answer carries."""
+        streaming = urlsplit(self.settings.websocket_url)
+        policy = (
+            f"default-src 'self'; connect-src 'self' {streaming.scheme}://{streaming.netloc}; "
+            "object-src 'none'; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+        )
+        return (
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Permissions-Policy", "microphone=(self)"),
+            ("Content-Security-Policy", policy),
+        )
+
+
+def _json(status: int, body: object) -> Answer:
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+    return Answer(status, headers, json.dumps(body).encode())
+
+
+def _text(status: int, text: str) -> Answer:
+    headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+    return Answer(status, headers, f"{int(status)} {text}\n".encode())
+
+
+def _with(answer: Answer, name: str, value: str) -> Answer:
+    return answer._replace(headers=(*answer.headers, (name, value)))
+
+
+def _hint(error: TempkitError) -> str:
+    """What people are told about a failed token: without addresses, secrets and odd signs."""
+    if isinstance(error, ServiceUnreachable):
+        return UNREACHABLE
+    if isinstance(error, TokenRefused):
+        return str(error).replace(error.detail, UNFIT.sub("***", error.detail))
+    return str(error)

@@ -1,0 +1,73 @@
+"""The token server as a WSGI application: ``gunicorn tempkit.wsgi:app``, settings by environment.
+
+The same guard, answers and files as TokenServer's. With an ``authorize`` of your own::
+
+    from tempkit.wsgi import Application
+    app = Application(guard=Guard(allowed_hosts=frozenset({"speech.example"}), authorize=who))
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from tempkit.config import Settings
+from tempkit.guard import Guard, Request
+from tempkit.server import PUBLIC
+from tempkit.site import Site
+
+HEADER = "HTTP_"
+
+
+class Application:
+    """A WSGI application; what is not given comes from the environment."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        guard: Guard | None = None,
+        directory: "str | os.PathLike[str] | None" = None,
+    ) -> None:
+        self._site = Site(
+            settings or Settings.from_env(),
+            Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
+            guard or Guard.from_variables(os.environ),
+        )
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., object]
+    ) -> Iterable[bytes]:
+        """The answer to a WSGI request."""
+        request = _request(environ)
+        status, headers, body = self._site.answer(request)
+        listed = list(headers)
+        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            listed.append(("Content-Length", str(len(body))))
+        start_response(f"{int(status)} {HTTPStatus(status).phrase}", listed)
+        return [] if request.method == "HEAD" else [body]
+
+
+def _request(environ: dict[str, Any]) -> Request:
+    # WSGI hands bytes over as latin-1.
+    path = str(environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
+    return Request(
+        environ["REQUEST_METHOD"],
+        path or "/",
+        environ.get("QUERY_STRING", ""),
+        {
+            name[len(HEADER) :].replace("_", "-").lower(): value
+            for name, value in environ.items()
+            if name.startswith(HEADER)
+        },
+        environ.get("REMOTE_ADDR", ""),
+        environ.get("wsgi.url_scheme") == "https",
+    )
+
+
+if level := os.environ.get("TEMPKIT_LOG_LEVEL"):
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("tempkit").setLevel(level.upper())
+app = Application()

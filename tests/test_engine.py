@@ -1,0 +1,344 @@
+"""The server's sockets and threads against clients that nobody would call polite."""
+
+import http.client
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tempkit import ConfigurationError, Settings, TokenServer, engine
+from tempkit.guard import Guard
+from tests.conftest import require
+from tests.doubles import AnsweringService
+
+PAGE = b"GET /index.html HTTP/1.1\r\nHost: localhost\r\n\r\n"
+TOKEN = b"GET /token HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLOSING = b"GET /index.html HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "index.html").write_text("<!doctype html><p>here")
+    (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 40_000)  # more than sockets buffer
+    return tmp_path
+
+
+@pytest.fixture
+def server(service: AnsweringService, folder: Path) -> Iterator[TokenServer]:
+    with TokenServer(service.settings, port=0, directory=folder, guard=Guard(rate=None)) as server:
+        yield server
+
+
+def connected(server: TokenServer, host: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection((host, server.port), timeout=10)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """All that comes until the end."""
+    answer = b""
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer
+
+
+def ask(server: TokenServer, data: bytes) -> bytes:
+    with connected(server) as connection:
+        connection.sendall(data)
+        return everything(connection)
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait for something that other threads bring about."""
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline, "it did not come about within 10 s"
+        threading.Event().wait(0.01)
+
+
+def threads() -> int:
+    return sum(thread.name == "tempkit worker" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine whose time-outs are short."""
+    for name in ("HEAD_SECONDS", "IDLE_SECONDS", "DRAIN_SECONDS"):
+        monkeypatch.setattr(engine, name, 0.2)
+    monkeypatch.setattr(engine, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.05)
+
+
+def test_requests_that_come_at_once_are_answered_one_after_another(server: TokenServer):
+    answer = ask(server, PAGE * 20 + TOKEN + CLOSING + PAGE)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 22  # nothing after the one that closes
+    assert answer.index(b'"token":') > answer.index(b"here")
+
+
+def test_a_request_that_comes_in_single_bytes_is_answered(server: TokenServer):
+    with connected(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in CLOSING:
+            connection.sendall(bytes([byte]))
+        assert everything(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "smuggling",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Content-Length: -5",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        b"Transfer-Encoding : chunked",
+        b"Host: evil.example",
+        b"X: a\nHost: evil.example",
+        b"X: a\r Content-Length: 50",
+        b"X: \0",
+    ],
+)
+def test_a_smuggling_shape_is_refused_and_what_follows_never_read(server, service, smuggling):
+    answer = ask(server, PAGE[:-2] + smuggling + b"\r\n\r\n" + TOKEN)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("length", [b"48", b"9" * 30])
+def test_a_body_is_not_read_as_a_request(server, service, length: bytes):
+    answer = ask(server, PAGE[:-2] + b"Content-Length: " + length + b"\r\n\r\n" + TOKEN)
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"Connection: close\r\n" in answer
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    "target", [b"http://localhost/token", b"https://evil.example/", b"*", b"token", b"/\xff"]
+)
+def test_a_target_that_is_no_path_is_refused(server: TokenServer, service, target: bytes):
+    answer = ask(server, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("endless", "status"),
+    [(b"GET /" + b"a" * 100_000, b"414"), (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, b"431")],
+)
+def test_endless_heads_are_cut(server: TokenServer, endless: bytes, status: bytes):
+    assert ask(server, endless).split(b" ")[1] == status
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("said", [b"", b"GET /index.html HTTP/1.1\r\nHost: ", PAGE])
+def test_a_connection_that_says_nothing_more_is_closed(server: TokenServer, said: bytes):
+    with connected(server) as connection:
+        connection.sendall(said)
+        answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 200 " if said == PAGE else b"")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_head_that_drips_in_has_no_longer_than_one_that_does_not_come(server: TokenServer):
+    began = time.monotonic()
+    with connected(server) as connection, suppress(ConnectionError):
+        connection.sendall(PAGE + b"GET /")
+        connection.settimeout(0.02)
+        while time.monotonic() - began < 10:
+            with suppress(TimeoutError):
+                if not connection.recv(65536):
+                    break
+            connection.sendall(b"a")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_that_nobody_takes_is_given_up(server: TokenServer):
+    with connected(server) as connection:
+        connection.sendall(PAGE.replace(b"index.html", b"large.bin"))
+        until(lambda: not server._engine._open)  # type: ignore[union-attr]
+    assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_large_answer_to_a_slow_client_is_whole_and_holds_no_thread(server: TokenServer):
+    with connected(server) as slow:
+        slow.sendall(CLOSING.replace(b"index.html", b"large.bin"))
+        assert b" 200 " in slow.recv(100)
+        until(lambda: server._engine._workers._free == threads())  # type: ignore[union-attr]
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert everything(slow).endswith(bytes(range(256)) * 40_000)
+
+
+def test_silent_connections_cost_no_thread_and_stop_nobody(server: TokenServer):
+    with ExitStack() as held:
+        for number in range(300):
+            connection = held.enter_context(connected(server))
+            connection.sendall(PAGE[: number % 30])
+        began = time.monotonic()
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert time.monotonic() - began < 2
+        assert threads() < 10
+
+
+def test_the_oldest_silent_connection_makes_room(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "most_connections", lambda: 16)
+    with TokenServer(service.settings, port=0, directory=folder) as server, ExitStack() as held:
+        kept = held.enter_context(connected(server))
+        kept.sendall(PAGE)
+        assert kept.recv(65536).endswith(b"here")
+        silent = [held.enter_context(connected(server)) for _ in range(50)]
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert everything(silent[0]) == b""
+        kept.sendall(CLOSING)  # who was answered before stays longer than who never asked
+        assert everything(kept).startswith(b"HTTP/1.1 200 ")
+        silent[-1].sendall(CLOSING)
+        assert everything(silent[-1]).startswith(b"HTTP/1.1 200 ")
+        assert len(server._engine._open) <= 16  # type: ignore[union-attr]
+
+
+def test_over_the_bounds_there_is_a_fast_503(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "MOST_THREADS", 4)
+    monkeypatch.setattr(engine, "MOST_WAITING", 4)
+    guard = Guard(rate=None)
+    with TokenServer(service.settings, port=0, directory=folder, guard=guard) as server:
+        service.holds.clear()
+        with ExitStack() as held:
+            asking = [held.enter_context(connected(server)) for _ in range(8)]
+            for connection in asking:
+                connection.sendall(TOKEN)
+            until(lambda: server._engine._workers._waiting == 4)  # type: ignore[union-attr]
+            began = time.monotonic()
+            answer = ask(server, TOKEN)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 1\r\n" in answer
+            assert time.monotonic() - began < 1
+            assert threads() == 4
+            service.holds.set()
+            for connection in asking:
+                assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_connection_too_many_while_all_are_at_work_is_told_so(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "most_connections", lambda: 4)
+    with TokenServer(service.settings, port=0, directory=folder) as server, ExitStack() as held:
+        service.holds.clear()
+        asking = [held.enter_context(connected(server)) for _ in range(4)]
+        for connection in asking:
+            connection.sendall(TOKEN)
+        until(lambda: len(service.requests) == 4)
+        with connected(server) as late:
+            assert everything(late).startswith(b"HTTP/1.1 503 ")
+        service.holds.set()
+        for connection in asking:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_clients_that_vanish_while_the_token_is_made_leave_nothing_behind(server, service):
+    service.holds.clear()
+    for _ in range(5):
+        with connected(server) as connection:
+            connection.sendall(TOKEN)
+    until(lambda: len(service.requests) == 5)
+    service.holds.set()
+    until(lambda: not server._engine._open)
+    assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+
+
+def test_stopping_takes_less_than_a_second_with_all_of_this_going_on(server, service):
+    with ExitStack() as held:
+        service.holds.clear()
+        for said in (b"", PAGE, PAGE[:-3], TOKEN, PAGE.replace(b"index.html", b"large.bin")):
+            for _ in range(10):
+                held.enter_context(connected(server)).sendall(said)
+        until(lambda: len(service.requests) == 10)
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 1
+        service.holds.set()
+        until(lambda: threads() == 0)
+
+
+def test_a_thread_is_used_again(server: TokenServer):
+    names: set[int] = set()
+    for _ in range(20):
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        names.add(threads())
+    assert max(names) <= 2
+
+
+def test_both_loopback_families_are_served(server: TokenServer):
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        with connected(server, "::1") as connection:
+            connection.sendall(CLOSING.replace(b"localhost", b"[::1]"))
+            assert everything(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A self-signed certificate for localhost, and its key."""
+    paths = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(
+        [require("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-out", paths[0], "-keyout", paths[1]],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return paths
+
+
+@pytest.fixture
+def secure(service, folder, certificate) -> Iterator[TokenServer]:
+    certfile, keyfile = certificate
+    with TokenServer(
+        service.settings, port=0, directory=folder, certfile=certfile, keyfile=keyfile
+    ) as server:
+        yield server
+
+
+def test_with_a_certificate_the_server_speaks_tls(secure: TokenServer, certificate):
+    assert secure.page_url == f"https://localhost:{secure.port}"
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with httpx.Client(base_url=secure.page_url, verify=trust, trust_env=False) as client:
+        assert client.get("/").text.endswith("here")
+        assert client.get("/token").json()["token"] == "granted"
+        assert client.get("/large.bin").content == bytes(range(256)) * 40_000
+        shown = client.get(f"/?access={secure.access_secret}", headers={"Host": "hub.example"})
+        assert shown.headers["Set-Cookie"].endswith("; Secure")
+
+
+def test_tls_neither_waits_for_a_silent_client_nor_falls_for_plain_text(
+    secure: TokenServer, certificate
+):
+    with ExitStack() as held:
+        for said in (b"", b"\x16\x03\x01", PAGE):
+            held.enter_context(connected(secure)).sendall(said)
+        trust = ssl.create_default_context(cafile=certificate[0])
+        connection = http.client.HTTPSConnection("localhost", secure.port, context=trust, timeout=5)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+    assert not ask(secure, PAGE).startswith(b"HTTP/1.1 200")
+
+
+def test_a_certificate_that_is_none_is_an_error_before_anything_listens(
+    settings: Settings, folder: Path
+):
+    for certfile in (folder / "missing.pem", folder / "index.html"):
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            TokenServer(settings, directory=folder, certfile=str(certfile))

@@ -1,0 +1,99 @@
+import logging
+import math
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import limits.storage.memory
+import pytest
+
+from tempkit import ConfigurationError
+from tempkit.guard import Rate, RateUnavailableError
+from tempkit.rate import TIDY_EVERY, TokenCounter
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """The time that the library reads, to be set forward."""
+    clock = SimpleNamespace(now=1_000_000.0)
+    clock.time = lambda: clock.now
+    monkeypatch.setattr(limits.storage.memory, "time", clock)
+    return clock
+
+
+def taken(counter: TokenCounter, client: str, times: int) -> int:
+    return sum(counter.take(client) is None for _ in range(times))
+
+
+def test_a_burst_then_a_minute_then_everybody_are_limited(clock: SimpleNamespace):
+    counter = TokenCounter(Rate(client=30, burst=10, overall=45))
+    assert taken(counter, "ann", 50) == 10
+    clock.now += 10.1
+    assert taken(counter, "ann", 50) == 10
+    clock.now += 10.1
+    assert taken(counter, "ann", 50) == 10
+    clock.now += 10.1
+    assert taken(counter, "ann", 50) == 0  # her minute is used up
+    assert taken(counter, "bob", 50) == 10
+    assert taken(counter, "cid", 50) == 5  # everybody's is
+    clock.now += 60
+    assert taken(counter, "ann", 50) == 10
+
+
+def test_who_is_refused_takes_nothing_from_the_others(clock: SimpleNamespace):
+    counter = TokenCounter(Rate(client=5, burst=5, overall=6))
+    assert taken(counter, "ann", 100) == 5
+    assert taken(counter, "bob", 1) == 1
+
+
+def test_the_next_free_place_is_when_the_oldest_token_leaves_its_window(clock: SimpleNamespace):
+    counter = TokenCounter(Rate(client=2, burst=2))
+    began = clock.now
+    counter.take("ann")
+    clock.now += 3
+    counter.take("ann")
+    assert counter.take("ann") == began + 10  # the burst's
+    clock.now += 9
+    assert counter.take("ann") == began + 60  # the minute's
+
+
+def test_clients_of_long_ago_are_forgotten(clock: SimpleNamespace):
+    counter = TokenCounter(Rate(overall=10**6))
+    memory = counter._memory
+    assert memory is not None
+    for number in range(TIDY_EVERY - 1):
+        counter.take(f"client {number}")
+    clock.now += 3600
+    deadline = time.monotonic() + 10
+    while any(memory.events.values()) and time.monotonic() < deadline:
+        counter.take("one more")  # the library empties its lists in a thread of its own
+        clock.now += 3600
+    while counter._taken % TIDY_EVERY:
+        counter.take("one more")
+    assert len(memory.events) < 10
+
+
+@pytest.mark.parametrize("storage", ["nowhere://", "redis", "", "redis://127.0.0.1:port"])
+def test_a_storage_that_cannot_be_one_is_said(storage: str):
+    with pytest.raises(ConfigurationError, match="redis:// or valkey://"):
+        TokenCounter(Rate(storage=storage))
+
+
+def test_a_storage_that_is_away_is_said_once_and_not_waited_for(caplog: pytest.LogCaptureFixture):
+    counter = TokenCounter(Rate(storage="redis://:hush@127.0.0.1:9"))
+    with caplog.at_level(logging.INFO, "tempkit"):
+        for _ in range(3):
+            with pytest.raises(RateUnavailableError):
+                counter.take("ann")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the rate limit cannot be counted (ConnectionError): refuse tokens"
+    ]
+    assert "hush" not in caplog.text
+
+
+def test_without_anything_else_nothing_is_ever_free_too_late():
+    counter = TokenCounter(Rate(client=1, burst=1))
+    assert counter.take("ann") is None
+    free_at = counter.take("ann")
+    assert free_at is not None
+    assert 0 < math.ceil(free_at - time.time()) <= 60

@@ -1,0 +1,275 @@
+"""The WSGI application: alone, under gunicorn, and with one rate limit for four workers."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import httpx
+import pytest
+
+from tempkit import Settings, TokenServer
+from tempkit.guard import Guard, Rate
+from tempkit.wsgi import Application
+from tests.conftest import KEY, require
+from tests.doubles import AnsweringService
+
+SECRET = "a-secret-of-a-server_0"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(
+    application: Application, path: str = "/token", method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path.partition("?")[0],
+        "QUERY_STRING": path.partition("?")[2],
+        "SCRIPT_NAME": "",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "localhost:8000",
+    } | {f"HTTP_{name.upper()}": value for name, value in headers.items()}
+    setup_testing_defaults(environ)
+    said: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status, headers, exc_info=None):
+        said.append((status, headers))
+        return lambda data: None
+
+    pieces = validator(application)(environ, start_response)
+    body = b"".join(pieces)
+    pieces.close()
+    return int(said[0][0].split()[0]), dict(said[0][1]), body
+
+
+@pytest.fixture
+def application(service: AnsweringService) -> Application:
+    return Application(service.settings, guard=Guard(access_secret=SECRET))
+
+
+def test_a_token_and_the_page_are_there(application: Application):
+    status, headers, body = ask(application)
+    assert (status, json.loads(body)["token"]) == (200, "granted")
+    assert headers["Cache-Control"] == "no-store"
+    assert ask(application, "/")[2].startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers"),
+    [
+        ("/token", "GET", {}),
+        ("/token", "HEAD", {}),
+        ("/token", "POST", {}),
+        ("/token", "GET", {"origin": "http://evil.example"}),
+        ("/token", "GET", {"host": "evil.example"}),
+        ("/", "GET", {}),
+        ("/", "GET", {"host": "evil.example"}),
+        ("/index.js", "HEAD", {}),
+        ("/missing", "GET", {}),
+        ("/../pyproject.toml", "GET", {}),
+        ("/health", "GET", {}),
+        ("/index.js", "GET", {"if_none_match": "*"}),
+        (f"/?access={SECRET}&a=1", "GET", {"host": "hub.example"}),
+    ],
+)
+def test_every_answer_is_the_token_servers(
+    service: AnsweringService, path: str, method: str, headers: dict[str, str]
+):
+    guard = Guard(access_secret=SECRET)
+    own = {"host": "localhost:8000"} | headers
+    with TokenServer(service.settings, port=0, guard=guard) as server, httpx.Client() as client:
+        sent = {name.replace("_", "-"): value for name, value in own.items()}
+        theirs = client.request(method, server.url + path, headers=sent)
+    status, got, body = ask(Application(service.settings, guard=guard), path, method, **own)
+    assert (status, body) == (theirs.status_code, theirs.content)
+    assert {k.lower(): v for k, v in got.items()} == {
+        k: v for k, v in theirs.headers.items() if k not in ("date", "connection")
+    }
+
+
+def test_an_authorisation_of_ones_own_decides_and_names_who_is_counted(service: AnsweringService):
+    guard = Guard(authorize=lambda request: request.headers.get("x-user"), rate=Rate(1, 1, 9))
+    application = Application(service.settings, guard=guard)
+    codes = [ask(application, x_user=name)[0] for name in ("ann", "bob", "ann")]
+    assert codes == [200, 200, 429]
+    assert ask(application)[0] == 401
+
+
+def test_an_authorisation_that_fails_is_an_error_without_a_token_and_without_its_text(
+    service: AnsweringService, caplog: pytest.LogCaptureFixture
+):
+    def authorize(request):
+        raise KeyError(request.headers["authorization"])
+
+    application = Application(service.settings, guard=Guard(authorize=authorize))
+    status, _, body = ask(application, authorization="hush")
+    assert (status, json.loads(body)["code"]) == (500, "error")
+    assert "KeyError" in caplog.text
+    assert "hush" not in caplog.text + body.decode()
+    assert service.requests == []
+
+
+def test_other_origins_may_read_only_when_they_are_configured(service: AnsweringService):
+    guard = Guard(allowed_origins=frozenset({"https://app.example"}))
+    application = Application(service.settings, guard=guard)
+    status, headers, _ = ask(application, origin="https://app.example")
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, "https://app.example")
+    asked = ask(application, method="OPTIONS", origin="https://app.example")
+    assert (asked[0], asked[1]["Access-Control-Allow-Headers"]) == (204, "Authorization")
+    for method in ("GET", "OPTIONS"):
+        status, headers, _ = ask(application, method=method, origin="https://evil.example")
+        assert status in (403, 405)
+        assert "Access-Control-Allow-Origin" not in headers
+        assert headers["Vary"] == "Origin"
+
+
+def test_the_hint_of_a_refused_token_is_filtered(service: AnsweringService):
+    url, token = "https://internal.example/v3?key=1", "AQI" + "a1" * 30
+    service.status = 422
+    service.body = json.dumps({"error": f"max 600, {KEY} {url} {token} caf\u00e9"}).encode()
+    hint = json.loads(ask(Application(service.settings, guard=Guard()))[2])["hint"]
+    assert hint.startswith("token refused with HTTP 422: max 600, *** *** *** caf")
+    assert "internal.example" not in hint
+
+
+def test_an_unreachable_service_is_not_named_to_the_browser():
+    settings = Settings(KEY, "http://127.0.0.1:9")
+    answer = json.loads(ask(Application(settings, guard=Guard()))[2])
+    assert answer["code"] == "service_unreachable"
+    assert "127.0.0.1" not in answer["hint"]
+
+
+def test_the_log_is_one_line_a_request_that_nothing_can_break(
+    application: Application, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level("INFO", "tempkit"):
+        ask(application, "/a\nGET /token 200?access=hush")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("GET /a%0AGET%20/token%20200 404 ")
+    assert "hush" not in caplog.text
+
+
+def test_health_is_for_every_name_and_says_what_is_missing(application: Application):
+    assert ask(application, "/health", host="10.0.0.1")[0] == 200
+    status, _, body = ask(Application(Settings(None), guard=Guard()), "/health")
+    assert (status, json.loads(body)) == (503, {"status": "there is no API key"})
+
+
+@contextmanager
+def gunicorn(
+    service: AnsweringService, workers: int, said: list[str] | None = None, **variables: str
+) -> Iterator[str]:
+    """The address of gunicorn with the application; what it says is in ``said`` at the end."""
+    program = shutil.which("gunicorn", path=Path(sys.executable).parent) or require("gunicorn")
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPKIT", "ASSEMBLY"))}
+    environment |= {
+        "ASSEMBLYAI_API_KEY": KEY,
+        "ASSEMBLYAI_BASE_URL": service.settings.base_url,
+        **variables,
+    }
+    process = subprocess.Popen(
+        [program, "--workers", str(workers), "--threads", "8", "--bind", f"127.0.0.1:{port}",
+         "--log-level", "warning", "tempkit.wsgi:app"],
+        env=environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until_it_answers(url)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=15)
+        if said is not None:
+            said += error.splitlines()
+        assert KEY not in error
+        assert "Traceback" not in error, error
+
+
+def until_it_answers(url: str) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, "gunicorn does not answer"
+            threading.Event().wait(0.05)
+
+
+class Redis:
+    """A Redis server of the test's own."""
+
+    def __init__(self) -> None:
+        self.program, self.port = require("redis-server"), free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "Redis":
+        self.process = subprocess.Popen(
+            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if "Ready to accept connections" in line:
+                return self
+        raise AssertionError("redis-server does not start")
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def statuses(url: str, times: int) -> list[int]:
+    def token(_: int) -> int:
+        return httpx.get(f"{url}/token", trust_env=False, timeout=10).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        return sorted(pool.map(token, range(times)))
+
+
+def test_four_workers_share_one_limit_exactly(service: AnsweringService):
+    with (
+        Redis() as redis,
+        gunicorn(
+            service, 4, TEMPKIT_RATE_STORAGE=redis.url,
+            TEMPKIT_RATE_CLIENT="25", TEMPKIT_RATE_BURST="25",
+        ) as url,
+    ):  # fmt: skip
+        assert statuses(url, 80) == [200] * 25 + [429] * 55
+    assert len(service.requests) == 25
+
+
+@pytest.mark.parametrize(("when_down", "status"), [("refuse", 503), ("allow", 200)])
+def test_without_redis_tokens_are_refused_or_given_and_all_is_well_when_it_is_back(
+    service: AnsweringService, when_down: str, status: int
+):
+    redis = Redis()
+    with redis:
+        pass  # it was there, and is gone
+    variables = {"TEMPKIT_RATE_STORAGE": redis.url, "TEMPKIT_RATE_WHEN_DOWN": when_down}
+    said: list[str] = []
+    with gunicorn(service, 1, said, TEMPKIT_RATE_CLIENT="3", **variables) as url:
+        assert statuses(url, 6) == [status] * 6
+        assert httpx.get(url, trust_env=False).status_code == 200  # the page needs no Redis
+        with redis:
+            assert statuses(url, 6) == [200] * 3 + [429] * 3
+        assert statuses(url, 2) == [status] * 2
+    gone = f"the rate limit cannot be counted (ConnectionError): {when_down} tokens"
+    assert said == [gone, "the rate limit is counted again", gone]
