@@ -55,10 +55,12 @@ ALLOWED = {
         *WORDS,
         *("sandbox.faults", "sandbox.opening", "sandbox.page", "sandbox.state"),
     },
+    "sandbox.listener": set(),
     "sandbox.wire": {
         *WORDS,
         *("sandbox", "sandbox.faults", "sandbox.inbox", "sandbox.journal", "sandbox.opening"),
-        *("sandbox.pool", "sandbox.recognizer", "sandbox.session", "sandbox.state"),
+        *("sandbox.listener", "sandbox.pool", "sandbox.recognizer", "sandbox.session"),
+        "sandbox.state",
     },
     "sandbox": {
         *WORDS,

@@ -100,6 +100,27 @@ def test_an_address_that_is_not_ours_is_said(settings: Settings):
         Sandbox(Scripted(["Yes."]), host="192.0.2.1").start()
 
 
+def test_a_sandbox_outlives_a_shortage_of_file_descriptors():
+    code = """
+import resource, socket
+from tempkit import Sandbox, generate_temp_token
+from tempkit.sandbox.recognizer import Scripted
+with Sandbox(Scripted(["Yes."])) as sandbox:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+    held = []
+    try:
+        while True:
+            held.append(socket.create_connection(("127.0.0.1", sandbox.port)))
+    except OSError:
+        pass
+    for connection in held:
+        connection.close()
+    print(bool(generate_temp_token(settings=sandbox.settings)), sandbox.is_running)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True True\n", done.stderr
+
+
 def test_a_program_that_forgets_to_stop_ends_all_the_same_and_frees_its_ports():
     code = """
 import sys

@@ -201,7 +201,9 @@ class ServerSession:
         }
         name = message.get("type")
         if not isinstance(name, str) or name not in steps:
-            raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: Invalid Message Type: {name}")
+            raise Violation(
+                CloseCode.BAD_INPUT, f"{INPUT_ERROR}: Invalid Message Type: {name!s:.80}"
+            )
         yield from steps[name]()
 
     def _force_endpoint(self) -> Iterator[Output]:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -19,6 +21,7 @@ from tempkit.sandbox import routes
 from tempkit.sandbox.faults import Progress
 from tempkit.sandbox.inbox import Inbox
 from tempkit.sandbox.journal import harmless, shown
+from tempkit.sandbox.listener import Listener
 from tempkit.sandbox.opening import Opening, Switches, read_query
 from tempkit.sandbox.pool import CORES, Sharing
 from tempkit.sandbox.recognizer import Recognizer
@@ -32,6 +35,7 @@ quiet_log = logging.getLogger("tempkit.sandbox.websocket")
 quiet_log.setLevel(logging.WARNING)
 
 CLOSE_SECONDS = 2.0
+CUT_SECONDS = 2 * CLOSE_SECONDS  # how long a sandbox that stops waits for its clients
 LARGEST_MESSAGE = 2**24  # bytes
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
 LOOK_SECONDS = 1.0  # how often a quiet session looks at the clock, which may be a test's
@@ -55,8 +59,7 @@ class WireEngine:
         self._house = house
         self._server: Server = serve(
             self._converse,
-            host,
-            port,
+            sock=Listener.on(host, port),
             ssl=tls,
             process_request=self._answer,
             compression=None,
@@ -74,11 +77,19 @@ class WireEngine:
     def shutdown(self) -> None:
         """Close the port and every session."""
         self._house.stopping.set()
-        if not threading.main_thread().is_alive():
-            # Too late for the thread pool with which the library closes its connections.
+        last_resort = threading.Timer(CUT_SECONDS, self._cut_all)
+        if threading.main_thread().is_alive():
+            last_resort.start()  # who does not read does not see a close either
+        else:  # too late for the thread pool with which the library closes its connections
             for connection in self._server.connections:
                 connection.close(CloseCode.GOING_AWAY)
         self._server.shutdown()
+        last_resort.cancel()
+
+    def _cut_all(self) -> None:
+        for connection in self._server.connections:
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         asked = routes.Request(request.method, request.path, _headers(request), _peer(connection))
