@@ -2,11 +2,15 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import nbmake.pytest_items
 import pytest
+from nbmake.nb_result import NotebookResult
+from nbmake.nb_run import NotebookRun
 
 from tempkit import Sandbox, Settings
 from tempkit.sandbox.recognizer import Scripted
 from tests.doubles import AnsweringService
+from tests.secret_shapes import check_outputs
 
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
@@ -18,6 +22,17 @@ def pytest_configure() -> None:
     os.environ["ASSEMBLYAI_API_KEY"] = ""
     os.environ.pop("ASSEMBLYAI_BASE_URL", None)
     os.environ.setdefault("MPLBACKEND", "agg")
+
+    nbmake.pytest_items.NotebookRun = CheckedRun
+
+
+class CheckedRun(NotebookRun):
+    """What nbmake runs a notebook with; it also looks through what the notebook shows."""
+
+    def execute(self) -> NotebookResult:
+        result = super().execute()
+        check_outputs(result.nb)
+        return result
 
 
 def require(program: str) -> str:

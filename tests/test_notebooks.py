@@ -20,9 +20,8 @@ def code(notebook: dict) -> list[str]:
 
 
 def test_there_are_notebooks():
-    assert [path.stem[:2] for path in NOTEBOOKS] == [
-        f"{n:02d}" for n in range(1, len(NOTEBOOKS) + 1)
-    ]
+    numbers = [int(path.stem[:2]) for path in NOTEBOOKS]
+    assert numbers == sorted(set(numbers))
     assert len(NOTEBOOKS) >= 3
 
 
@@ -45,8 +44,9 @@ def test_it_begins_with_a_promise_and_imports_and_has_prose_before_every_cell(no
 
 
 def test_its_cells_are_short_and_define_nothing(notebook: dict):
-    for source in code(notebook):
-        assert len(source.splitlines()) <= 10, source
+    imports, *others = code(notebook)
+    assert max(len(source.splitlines()) for source in others) <= 10
+    for source in (imports, *others):
         for node in ast.walk(ast.parse(source)):
             assert not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef))
 
