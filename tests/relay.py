@@ -12,11 +12,14 @@ RESET = struct.pack("ii", 1, 0)  # linger for no time: close() sends a reset
 class Relay:
     """Passes bytes on to ``port``. Each cut resets one WebSocket connection, in order.
 
-    A cut is a pair: how many bytes, and which way ("up" to the service, "down" to the client).
+    A cut is a pair: how many bytes, and which way ("up" to the service, "down" to the client). With
+    ``stalls`` a cut connection stays open instead, and nothing passes any more either way.
     """
 
-    def __init__(self, port: int, cuts: list[tuple[int, str]]) -> None:
+    def __init__(self, port: int, cuts: list[tuple[int, str]], *, stalls: bool = False) -> None:
         self.cuts = list(cuts)
+        self._stalls = stalls
+        self._stalled: set[socket.socket] = set()
         self.made = 0
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -62,9 +65,14 @@ class Relay:
         passed = 0
         with suppress(OSError):
             while data := source.recv(4096):
+                if source in self._stalled:
+                    continue
                 if most is not None and passed + len(data) >= most:
                     target.sendall(data[: most - passed])
                     self.made += 1
+                    if self._stalls:
+                        self._stalled |= {source, target}
+                        continue
                     for end in (source, target):
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                         end.shutdown(socket.SHUT_RDWR) if end is source else None

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 
 import pytest
 
-from tempkit import Clip, Reconnected, Sandbox, Settings, connect
+from tempkit import Clip, Reconnect, Reconnected, Sandbox, Settings, connect
 from tests.relay import Relay
 from tests.test_recognition import HAS_MODEL
 from tests.words import SAMPLE, words
@@ -28,10 +28,10 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def transcribed(settings: Settings) -> tuple[list[str], int]:
+def transcribed(settings: Settings, policy: Reconnect | bool = True) -> tuple[list[str], int]:
     """The words of the sample, and how often the session was connected again."""
     again = 0
-    with connect(settings) as session:
+    with connect(settings, reconnect=policy) as session:
         for message in session.stream(Clip.read(SAMPLE).chunks(), realtime=False):
             again += isinstance(message, Reconnected)
     times = [time for word in session.transcript.words for time in (word.start, word.end)]
@@ -75,3 +75,10 @@ def test_the_cuts_are_real(sandbox: Sandbox, uncut: list[str]):
         found, again = transcribed(Settings("any", relay.url))
         assert (relay.made, again) == (2, 2)
     assert len(found) == len(uncut)
+
+
+def test_a_line_on_which_nothing_passes_any_more_is_found_out(sandbox: Sandbox, uncut: list[str]):
+    with Relay(sandbox.port, [(12_000, "down")], stalls=True) as relay:
+        found, again = transcribed(Settings("any", relay.url), Reconnect(pong_seconds=1))
+        assert (relay.made, again) == (1, 1)
+    assert found == uncut
