@@ -291,7 +291,7 @@ class _Source:
                 conversation.offer(piece)
             conversation.end_audio()
         except SessionClosed:
-            pass  # the messages say so
+            return  # the messages say so
         except BaseException as error:
             self._failure = error
             conversation.close()

@@ -179,27 +179,25 @@ class Conversation:
                 self._helped_at = time.monotonic()
 
     def _step(self) -> None:
-        """Send what is due, take in a message if one comes soon, and look around."""
+        """Look around, send what is due, and take in a message if one comes soon."""
         link, watch = self._link, self._watch
         if link is None or watch is None or not self._is_running:
+            return
+        if cause := self._cause(time.monotonic(), watch):
+            self._end(cause)
+            link.close()
             return
         try:
             self._send_due()
             text = link.receive(self._tick())
             if self._take_in(text, time.monotonic(), watch):
                 self._is_running = False
-                return
         except TimeoutError:
-            pass
+            return  # nothing came
         except LinkClosed as closed:
             self._end(self.half.closed(closed.code, closed.reason))
-            return
         except TempkitError as error:
             self._end(error)
-            return
-        if cause := self._cause(time.monotonic(), watch):
-            self._end(cause)
-            link.close()
 
     def _end(self, outcome: TempkitError | None) -> None:
         self._outcome = outcome
