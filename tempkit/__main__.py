@@ -23,6 +23,7 @@ from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.sandbox import Sandbox, load_recognizer
 from tempkit.sandbox.certificate import make_certificate
 from tempkit.server import PUBLIC, TokenServer
+from tempkit.session import Reconnecting
 from tempkit.tokens import generate_temp_token
 
 SANDBOX_PORT = 8765
@@ -164,6 +165,8 @@ def _stream(options: argparse.Namespace) -> int:
     shown = 0
     with connect(settings, parameters) as session:
         for message in session.stream(clip.chunks(), realtime=not options.fast):
+            if isinstance(message, Reconnecting):
+                print(f"connection lost, trying again: {message.reason}", file=sys.stderr)
             if not isinstance(message, Turn):
                 continue
             _show_live(session.transcript.partial, clip.duration, message)
