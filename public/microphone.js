@@ -40,7 +40,7 @@ export class Microphone {
   #flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
 
   /** Resolves with a MicrophoneError when the microphone goes away by itself. */
-  lost = new Promise((resolve) => (this.#settle.lost = resolve));
+  ended = new Promise((resolve) => (this.#settle.ended = resolve));
 
   /**
    * @param {string | URL} workletUrl the address of audio-processor.js
@@ -145,7 +145,7 @@ export class Microphone {
 
   #follow(track) {
     track.onended = () =>
-      this.#settle.lost(new MicrophoneError('The microphone was disconnected or taken away.'));
+      this.#settle.ended(new MicrophoneError('The microphone was disconnected or taken away.'));
     track.onmute = () => this.#say(`${nameOf(track)} is muted by the system or the browser.`);
     track.onunmute = () => this.#hear();
   }

@@ -4,30 +4,29 @@ const STATES = {
   idle: 'Ready',
   starting: 'Waiting for the microphone…',
   connecting: 'Connecting… you can speak already',
-  listening: 'Listening',
+  live: 'Listening',
+  reconnecting: 'The line is down, connecting again… you can go on speaking',
   finishing: 'Finishing… waiting for the last words',
   failed: 'Stopped by a problem',
 };
 const FLOOR = -60; // dB: the empty end of the level meter
 
 const element = (id) => document.getElementById(id);
-let state = 'idle';
 
-/** The one word that says what the page is doing. */
-export const currentState = () => state;
-
-/** @param {keyof STATES} name */
-export function showState(name) {
-  state = name;
+/**
+ * @param {keyof STATES} name the one word that says what the page is doing
+ * @param {Error} [failure] what went wrong
+ */
+export function showState(name, failure) {
   document.body.dataset.state = name;
   element('state').textContent = STATES[name];
   element('button').textContent = name === 'idle' || name === 'failed' ? 'Start' : 'Stop';
   // Not "disabled", which would throw the keyboard's focus away.
   element('button').setAttribute('aria-disabled', String(name === 'finishing'));
+  showError(failure?.message ?? '');
 }
 
-/** @param {string} text what went wrong, '' for nothing */
-export function showError(text) {
+function showError(text) {
   element('error').textContent = text;
 }
 

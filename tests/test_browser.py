@@ -161,7 +161,7 @@ def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(brow
         with page.expect_response("**/token") as answer:
             press(page, "Start")
         token = answer.value.json()["token"]
-        expect_state(page, "listening")
+        expect_state(page, "live")
         expect(page.locator("#service")).to_contain_text("Sandbox")
         last = words_of(SENTENCES[-1])[-1]
         expect(page.locator("#finals")).to_contain_text(last, timeout=60 * SECONDS)
@@ -245,7 +245,7 @@ def test_a_denied_microphone_is_named_and_start_works_once_it_is_allowed(launch,
         expect_state(page, "failed")
         page.context.grant_permissions(["microphone"])
         press(page, "Start")
-        expect_state(page, "listening")
+        expect_state(page, "live")
         expect(page.get_by_role("alert")).to_be_empty()
         press(page, "Stop")
         expect_state(page, "idle")
@@ -286,7 +286,7 @@ def test_a_silent_microphone_is_noticed_and_named(launch, server, tmp_path):
         expect(page.get_by_role("status")).to_contain_text(
             re.compile("Your microphone is silent: .*Fake.*"), timeout=10 * SECONDS
         )
-        expect_state(page, "listening")
+        expect_state(page, "live")
 
 
 def test_a_microphone_that_goes_away_is_told_and_the_words_before_it_stay(browser, server):
@@ -333,17 +333,27 @@ def test_a_server_that_is_gone_is_named(browser, server):
         expect_released(page)
 
 
-def test_a_sandbox_that_stops_in_the_middle_is_told_and_the_microphone_released(browser):
+def test_a_sandbox_that_is_gone_for_good_is_given_up_and_what_was_lost_is_said(browser):
     with (
-        Sandbox(Scripted(["Hello there."])) as sandbox,
+        Sandbox(Scripted(["Hello there.", "How are you?"])) as sandbox,
         TokenServer(sandbox.settings, port=0) as server,
-        opened(browser, server.url) as page,
+        opened(browser, "about:blank") as page,
     ):
+        page.clock.install()  # a minute is a long time for a test
+        page.goto(server.url)
         press(page, "Start")
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        expect(page.locator("#partial")).not_to_be_empty(timeout=15 * SECONDS)
         sandbox.stop()
-        expect(page.get_by_role("alert")).to_contain_text("press Start", ignore_case=True)
+        expect_state(page, "reconnecting")
+        expect(page.get_by_role("status")).to_contain_text("is kept")
+        for _ in range(12):
+            page.clock.fast_forward(10 * SECONDS)
+            page.wait_for_timeout(100)  # what the page asked for is answered
         expect_state(page, "failed")
+        expect(page.get_by_role("alert")).to_contain_text(
+            re.compile(r"The last \d+\.\d seconds of sound, from 0:\d\d on, have no text\.")
+        )
         expect_released(page)
         expect(page.locator("#finals")).to_contain_text("Hello there.")
 
@@ -379,7 +389,7 @@ def test_leaving_the_page_terminates_the_session(browser, server):
         frames = frames_sent(page)
         page.goto(server.url)
         press(page, "Start")
-        expect_state(page, "listening")
+        expect_state(page, "live")
         # The event of a real departure; the page stays, so that it can be looked at.
         page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
         expect_state(page, "idle")
