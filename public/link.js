@@ -35,15 +35,22 @@ export async function requestToken() {
  *
  * The first is asked for at once, while the microphone starts; it is let go when it has grown old
  * behind the permission prompt.
+ *
+ * @param {(grant: object) => void} [onGrant] gets each of them when it comes
  */
-export function tokens() {
-  let early = requestToken();
+export function tokens(onGrant = () => {}) {
+  const request = async () => {
+    const grant = await requestToken();
+    onGrant(grant);
+    return grant;
+  };
+  let early = request();
   early.catch(() => {}); // whoever takes it is told
   return async () => {
     const asked = early;
     early = null;
     const grant = await asked;
-    return grant && isFresh(grant) ? grant : requestToken();
+    return grant && isFresh(grant) ? grant : request();
   };
 }
 

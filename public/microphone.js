@@ -18,6 +18,7 @@ const CAUSES = {
     'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
     'system settings), then press Start again.',
   NotFoundError: 'There is no microphone. Connect one, then press Start again.',
+  OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
   NotReadableError:
     'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
 };
@@ -29,6 +30,7 @@ export class MicrophoneError extends Error {}
 export class Microphone {
   #on;
   #workletUrl;
+  #deviceId;
   #stream = null;
   #context = null;
   #node = null;
@@ -48,9 +50,11 @@ export class Microphone {
    * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
    * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
    * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
+   * @param {string} [deviceId] of the microphone, '' for the default one
    */
-  constructor(workletUrl, on) {
+  constructor(workletUrl, on, deviceId = '') {
     this.#workletUrl = workletUrl;
+    this.#deviceId = deviceId;
     this.#on = on;
   }
 
@@ -98,6 +102,7 @@ export class Microphone {
     if (policy?.allowsFeature('microphone') === false) throw new MicrophoneError(CAUSES.policy);
     // The page plays nothing, so there is no echo to cancel.
     const audio = { channelCount: 1, echoCancellation: false };
+    if (this.#deviceId) audio.deviceId = { exact: this.#deviceId };
     this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
     // The permission may come after Stop.
     if (this.#isReleased) throw new MicrophoneError('The microphone was released.');

@@ -129,7 +129,7 @@ def expect_released(page):
 
 
 def transcript(page):
-    return " ".join(page.locator("#finals p").all_text_contents())
+    return " ".join(page.locator("#finals .text").all_text_contents())
 
 
 def words_of(text):

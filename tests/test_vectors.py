@@ -1,4 +1,4 @@
-"""The rules that Python and the page share, as tables: tests/js/vectors.test.mjs reads them, too."""
+"""The rules that Python and the page share: tests/js/vectors.test.mjs reads the same tables."""
 
 import json
 from array import array
@@ -69,7 +69,9 @@ def test_when_a_lost_session_is_opened_again(case):
 
 
 def test_the_close_codes_are_the_same():
-    assert json.loads((FOLDER / "close-codes.json").read_text()) == [int(code) for code in CloseCode]
+    assert json.loads((FOLDER / "close-codes.json").read_text()) == [
+        int(code) for code in CloseCode
+    ]
 
 
 @cases("watch")
