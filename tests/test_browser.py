@@ -32,9 +32,19 @@ FAKE_DEVICE = "--use-fake-device-for-media-stream"
 ALLOW = "--use-fake-ui-for-media-stream"
 SECONDS = 1000  # Playwright counts in milliseconds
 
-# What a test wants to know of the page and the page has no reason to show: its microphone tracks.
-WATCH_TRACKS = """
+# What a test wants to know of the page and the page has no reason to show: its microphone tracks,
+# and how many samples were captured.
+WATCH = """
 window.tracks = [];
+window.captured = 0;
+window.AudioWorkletNode = class extends AudioWorkletNode {
+  constructor(...given) {
+    super(...given);
+    this.port.addEventListener('message', ({ data }) => {
+      if (data instanceof Int16Array) window.captured += data.length;
+    });
+  }
+};
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (constraints) => {
   const stream = await ask(constraints);
@@ -100,7 +110,7 @@ def server(scripted):
 def opened(browser, url, **options):
     """The page at an address, in a context of its own."""
     context = browser.new_context(**options)
-    context.add_init_script(WATCH_TRACKS)
+    context.add_init_script(WATCH)
     page = context.new_page()
     page.goto(url)
     try:
@@ -181,6 +191,8 @@ def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(brow
         *whole, tail = [len(frame) for frame in frames if isinstance(frame, bytes)]
         assert set(whole) == {3200}
         assert 1600 <= tail <= 3200
+        sent, captured = (sum(whole) + tail) // 2, page.evaluate("window.captured")
+        assert sent == captured or (tail == 1600 and 0 < sent - captured < 800)  # a filled tail
 
         stored = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
         for place in (page.content(), page.url, stored):
