@@ -23,7 +23,7 @@ export function asWebVTT(turns) {
   return ['WEBVTT\n', ...cues].join('\n');
 }
 
-function cuesOf({ text, words }) {
+function cuesOf({ words }) {
   const cues = [];
   for (const word of words) {
     const cue = cues.at(-1);
@@ -34,7 +34,7 @@ function cuesOf({ text, words }) {
       cues.push({ text: word.text, start: word.start, end: Math.max(word.end, word.start + 1) });
     }
   }
-  return cues.length === 1 ? [{ ...cues[0], text }] : cues;
+  return cues;
 }
 
 // "-->" may not stand in a cue, nor anything that looks like a tag.

@@ -62,6 +62,10 @@ AudioContext.prototype.createMediaStreamSource = function (stream) {
 };
 """
 
+REFUSE = """
+navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no reason', '{}'); }};
+"""
+
 
 def play(path):
     """The flags for a microphone that plays a file once."""
@@ -275,6 +279,42 @@ def test_a_computer_without_a_microphone_is_told_so(launch, server):
     with opened(launch(ALLOW), server.url) as page:
         press(page, "Start")
         expect(page.get_by_role("alert")).to_contain_text("There is no microphone.")
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (REFUSE.format("NotReadableError"), "The microphone is busy"),
+        (REFUSE.format("OverconstrainedError"), "That microphone is gone."),
+        (REFUSE.format("AbortError"), "The microphone cannot be used: no reason"),
+        ("Object.defineProperty(window, 'isSecureContext', {value: false})", "secure pages only"),
+    ],
+    ids=["busy", "gone", "unknown", "insecure"],
+)
+def test_each_trouble_with_the_microphone_has_its_sentence(browser, server, script, sentence):
+    with opened(browser, "about:blank") as page:
+        page.add_init_script(script)
+        page.goto(server.url)
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_contain_text(sentence)
+        expect_state(page, "failed")
+
+
+def test_the_chosen_microphone_is_the_one_that_is_used(browser, server):
+    with opened(browser, server.url) as page:
+        press(page, "Start")
+        expect_state(page, "live")
+        choice = page.get_by_role("combobox", name="Microphone")
+        expect(choice).to_be_disabled()
+        press(page, "Stop")
+        expect_state(page, "idle")
+        name = choice.locator("option").last.text_content()
+        assert name != "Default"
+        choice.select_option(label=name)
+        press(page, "Start")
+        expect_state(page, "live")
+        assert page.evaluate("window.tracks.at(-1).label") == name
+        expect(choice).to_have_value(re.compile(".+"))
 
 
 def test_a_frame_without_the_microphone_says_to_open_a_tab(browser, scripted, server, tmp_path):

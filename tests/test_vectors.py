@@ -1,6 +1,8 @@
 """The rules that Python and the page share: tests/js/vectors.test.mjs reads the same tables."""
 
 import json
+import random
+import subprocess
 from array import array
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from tempkit.audio import AudioFormat
 from tempkit.backlog import Backlog
 from tempkit.messages import Begin, CloseCode, Termination, Turn, Word, dump
 from tempkit.retry import pause_before
-from tempkit.session import ClientSession
+from tempkit.session import TERMINATE, ClientSession
 from tempkit.watch import Watch
+from tests.conftest import require
+from tests.halves import Line, tones
 
 FOLDER = Path(__file__).parent / "vectors"
 SAMPLES, BYTES = 16, 32  # in a millisecond
@@ -133,3 +137,51 @@ def test_what_a_session_makes_of_its_connections(case):
     assert [[word.text, word.start, word.end] for word in transcript.words] == case["words"]
     assert [backlog.start // BYTES, backlog.end // BYTES] == case["kept"]
     assert backlog.lost // BYTES == case["lost"]
+
+
+def recorded(audio, cuts):
+    """Everything that a session was asked to do over a line that is cut, and what it answered."""
+    line, steps = Line(audio, cuts), []
+
+    def record(owner, name):
+        original = getattr(owner, name)
+
+        def recording(*given):
+            answer = original(*given)
+            steps.append([name, plain(*given), plain(answer)])
+            return answer
+
+        setattr(owner, name, recording)
+
+    for name in ("connected", "receive", "pass_time", "end_audio"):
+        record(line.half, name)
+    for name in ("offer", "take"):
+        record(line.half.backlog, name)
+    line.run()
+    half = line.half
+    words = [[word.text, word.start, word.end] for word in half.transcript.words]
+    kept = [half.backlog.start // 2, half.backlog.end // 2]
+    return {"steps": steps, "words": words, "kept": kept, "lost": half.backlog.lost // 2}
+
+
+def plain(value=None):
+    """What JSON can hold of it: the number of samples, a turn's number and words, a type."""
+    if value == TERMINATE:  # the two write it with other spaces
+        return {"type": "Terminate"}
+    if isinstance(value, bytes):
+        return len(value) // 2
+    if isinstance(value, Turn):
+        return [value.turn_order, [[word.text, word.start, word.end] for word in value.words]]
+    return getattr(value, "type", value)
+
+
+def test_the_page_does_what_python_does_however_the_line_is_cut():
+    audio = tones(("ba ce di fo", "gu ha", "je ki lo mu na", "pe ri so", "tu va ba"))
+    runs = []
+    for seed in range(20):
+        chance = random.Random(seed)
+        places = chance.sample(range(400), seed % 7)
+        runs.append(recorded(audio, sorted(place + chance.choice((0, 0.5)) for place in places)))
+    command = [require("node"), str(FOLDER.parent / "js" / "replay.mjs")]
+    page = subprocess.run(command, input=json.dumps(runs), capture_output=True, text=True)
+    assert page.returncode == 0, page.stderr
