@@ -17,6 +17,9 @@ const CAUSES = {
   NotAllowedError:
     'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
     'system settings), then press Start again.',
+  framed:
+    'The microphone was denied: the page or the editor that shows this one may not share it. Open it ' +
+    'in a browser, in a tab of its own.',
   NotFoundError: 'There is no microphone. Connect one, then press Start again.',
   OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
   NotReadableError:
@@ -182,5 +185,8 @@ const nameOf = (track) => track.label || 'The microphone';
 
 function named(error) {
   if (error instanceof MicrophoneError) return error;
+  // Only Chromium tells a frame's policy; for a person who says no, a tab of its own is right, too.
+  const isFramed = error.name === 'NotAllowedError' && window.parent !== window;
+  if (isFramed) return new MicrophoneError(CAUSES.framed);
   return new MicrophoneError(CAUSES[error.name] ?? `The microphone cannot be used: ${error.message}`);
 }

@@ -21,6 +21,7 @@ from tests.test_browser import (
     words_of,
 )
 
+SPEECH = spoken(2, milliseconds=900, pause=600)
 launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
@@ -31,7 +32,7 @@ def speech(tmp_path):
     path = tmp_path / "two turns.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(spoken(2))
+        file.writeframes(SPEECH)
     return path
 
 
@@ -78,7 +79,7 @@ def test_a_picked_file_is_played_with_progress_and_ends_by_itself(browser, serve
         assert transcript(page) == "Hello there. How are you?"
         assert page.get_by_role("progressbar").evaluate("bar => bar.value") == 1
         sent = b"".join(frame for frame in frames if isinstance(frame, bytes))
-        assert sent == spoken(2)  # every sample, once
+        assert sent == SPEECH  # every sample, once
         assert page.evaluate("window.tracks.length") == 0
 
 

@@ -177,6 +177,7 @@ def plain(value=None):
 
 def test_the_page_does_what_python_does_however_the_line_is_cut():
     audio = tones(("ba ce di fo", "gu ha", "je ki lo mu na", "pe ri so", "tu va ba"))
+    audio = audio[: -len(audio) % 3200 - 2240]  # the last piece has 30 ms
     runs = []
     for seed in range(20):
         chance = random.Random(seed)
