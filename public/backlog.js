@@ -1,31 +1,191 @@
-// Keeps what is spoken before the session can take it.
+// The audio that the service may have to hear again, and the clock it is counted on: the rules of
+// tempkit/backlog.py. Positions are samples of the whole session, whatever connections carry it.
 
-// 30 s in chunks of 100 ms: more than the time-outs of the token and of Begin together.
-const LONGEST = 300;
+import { POLICY } from './retry.js';
 
-/** A queue of chunks that turns into a straight line once there is somewhere for them to go. */
+const SMALLEST_MILLISECONDS = 50; // the service takes 50 to 1000 ms in one message
+const LARGEST_MILLISECONDS = 100;
+const COVERED_SECONDS = 60; // so long after it sounded, audio without a word is taken for heard
+
+/** What was offered, from the end of the last settled turn on. */
 export class Backlog {
-  #waiting = [];
-  #sink = null;
+  #sampleRate;
+  #rate;
+  #limit;
+  #smallest;
+  #largest;
+  #chunks = [];
+  #first = 0; // position of the first sample in the chunks
+  #commands = [];
+  #told = 0; // how many of the commands the present connection carried
+  #replay = null; // since when, from where
+  #clock = [[0, 0]]; // samples on the connection, position: where the two part
+  #carried = 0; // samples on the present connection
+  #risked = 0; // samples that were sent and let go before the service had heard them
 
-  /** How many chunks did not fit. */
-  dropped = 0;
+  /** Samples that no connection carried, or that could not be sent again. */
+  lost = 0;
+  /** Position of the first sample that is kept. */
+  start = 0;
+  /** Up to where the present connection carried it. */
+  sent = 0;
+  /** Position after the last sample. */
+  end = 0;
 
-  /** Passes a chunk on, or keeps it; when there are too many the oldest goes. */
-  push(chunk) {
-    if (this.#sink) {
-      this.#sink(chunk);
-      return;
-    }
-    this.#waiting.push(chunk);
-    if (this.#waiting.length <= LONGEST) return;
-    this.#waiting.shift();
-    this.dropped += 1;
+  /** @param {number} sampleRate in Hz */
+  constructor(sampleRate, limitSeconds = POLICY.bufferSeconds, rate = POLICY.replayRate) {
+    const size = (milliseconds) => Math.ceil((sampleRate * milliseconds) / 1000);
+    this.#sampleRate = sampleRate;
+    this.#rate = rate;
+    this.#limit = limitSeconds * sampleRate;
+    this.#smallest = size(SMALLEST_MILLISECONDS);
+    this.#largest = size(LARGEST_MILLISECONDS);
   }
 
-  /** @param {(chunk: Int16Array) => void} sink gets all that waits, in order, then what comes */
-  flowTo(sink) {
-    this.#waiting.splice(0).forEach(sink);
-    this.#sink = sink;
+  /** Seconds that are kept. */
+  get seconds() {
+    return (this.end - this.start) / this.#sampleRate;
+  }
+
+  /** Seconds of audio that could not be kept for a connection to carry. */
+  get lostSeconds() {
+    return this.lost / this.#sampleRate;
+  }
+
+  /** Seconds of audio that the present connection carried. */
+  get carriedSeconds() {
+    return this.#carried / this.#sampleRate;
+  }
+
+  /** Whether the present connection carried all there is. */
+  get isSent() {
+    return this.sent === this.end && this.#told === this.#commands.length;
+  }
+
+  /** @param {Int16Array} samples more audio; what is over the limit pushes the oldest out */
+  offer(samples) {
+    this.#chunks.push(samples);
+    this.end += samples.length;
+    this.#forget(this.end - this.#limit);
+  }
+
+  /** @param {string} text a message that belongs at this place of the audio */
+  command(text) {
+    this.#commands.push([this.end, text]);
+  }
+
+  /**
+   * The next 50 to 100 ms, or command, to send now; null when nothing is due.
+   *
+   * @returns {Int16Array | string | null}
+   */
+  take(now) {
+    const [place, text] = this.#commands[this.#told] ?? [this.end, null];
+    if (this.sent >= place && text !== null) {
+      this.#told += 1;
+      return text;
+    }
+    let size = Math.min(place - this.sent, this.#largest);
+    if (text === null && size < this.#smallest) {
+      this.#replay = null; // all that waited is sent
+      return null;
+    }
+    if (this.due(now) > now) return null;
+    const rest = place - this.sent - size;
+    // Or the last piece before a command would be too short to be lawful.
+    if (text !== null && rest > 0 && rest < this.#smallest) size -= this.#smallest - rest;
+    return this.#carry(size);
+  }
+
+  /** When the next piece may be sent: replayed audio keeps its rate, other goes at once. */
+  due(now) {
+    if (!this.#replay) return now;
+    const [since, place] = this.#replay;
+    return since + (this.sent - place) / this.#sampleRate / this.#rate;
+  }
+
+  /** A new connection carries everything that is kept, from its beginning. */
+  connect(now) {
+    this.lost += this.#risked;
+    this.#risked = 0;
+    this.sent = this.start;
+    this.#told = 0;
+    this.#carried = 0;
+    this.#clock = [[0, this.start]];
+    this.#replay = this.end > this.start ? [now, this.start] : null;
+  }
+
+  /** A time of the present connection, ms, on the session's clock. */
+  ownTime(milliseconds) {
+    const [carried, position] = this.#parted(this.#position(milliseconds));
+    return milliseconds + Math.round(((position - carried) / this.#sampleRate) * 1000);
+  }
+
+  /** The service has heard everything up to a time of the session's clock, ms. */
+  release(milliseconds) {
+    this.#risked = 0;
+    this.#drop(Math.min(this.#position(milliseconds), this.sent));
+  }
+
+  /** No turn is open: what sounded long ago without a word will bring none any more. */
+  releaseSilence(connectedSeconds) {
+    const heard = Math.ceil(Math.max(0, connectedSeconds - COVERED_SECONDS) * this.#sampleRate);
+    if (heard === 0 || this.#carried === 0) return;
+    const [carried, position] = this.#parted(heard);
+    this.#drop(Math.min(position + heard - carried, this.sent));
+  }
+
+  #position(milliseconds) {
+    return Math.floor((milliseconds * this.#sampleRate) / 1000);
+  }
+
+  #parted(at) {
+    return this.#clock.findLast(([carried]) => carried <= at);
+  }
+
+  #carry(size) {
+    const piece = new Int16Array(Math.max(size, this.#smallest));
+    piece.set(this.#samples(this.sent, size));
+    this.sent += size;
+    this.#carried += piece.length;
+    // Silence that is on the connection alone: the clocks part here.
+    if (piece.length > size) this.#clock.push([this.#carried, this.sent]);
+    return piece;
+  }
+
+  #samples(from, size) {
+    const samples = new Int16Array(size);
+    let at = this.#first;
+    for (const chunk of this.#chunks) {
+      const begin = Math.max(from, at);
+      const end = Math.min(from + size, at + chunk.length);
+      if (begin < end) samples.set(chunk.subarray(begin - at, end - at), begin - from);
+      at += chunk.length;
+    }
+    return samples;
+  }
+
+  // What the limit pushes out is lost if it was never sent, at risk until it is heard.
+  #forget(position) {
+    if (position <= this.start) return;
+    if (position > this.sent) {
+      this.lost += position - this.sent;
+      this.#clock.push([this.#carried, position]);
+    }
+    this.#risked += Math.max(0, Math.min(this.sent, position) - this.start);
+    this.sent = Math.max(this.sent, position);
+    this.#drop(position);
+  }
+
+  #drop(position) {
+    if (position <= this.start) return;
+    this.start = position;
+    while (this.#chunks.length > 0 && this.#first + this.#chunks[0].length <= position) {
+      this.#first += this.#chunks.shift().length;
+    }
+    while (this.#told > 0 && this.#commands[0][0] < position) {
+      this.#commands.shift();
+      this.#told -= 1;
+    }
   }
 }

@@ -17,7 +17,11 @@ const CAUSES = {
   NotAllowedError:
     'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
     'system settings), then press Start again.',
+  framed:
+    'The microphone was denied: the page or the editor that shows this one may not share it. Open it ' +
+    'in a browser, in a tab of its own.',
   NotFoundError: 'There is no microphone. Connect one, then press Start again.',
+  OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
   NotReadableError:
     'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
 };
@@ -29,6 +33,7 @@ export class MicrophoneError extends Error {}
 export class Microphone {
   #on;
   #workletUrl;
+  #deviceId;
   #stream = null;
   #context = null;
   #node = null;
@@ -40,7 +45,7 @@ export class Microphone {
   #flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
 
   /** Resolves with a MicrophoneError when the microphone goes away by itself. */
-  lost = new Promise((resolve) => (this.#settle.lost = resolve));
+  ended = new Promise((resolve) => (this.#settle.ended = resolve));
 
   /**
    * @param {string | URL} workletUrl the address of audio-processor.js
@@ -48,9 +53,11 @@ export class Microphone {
    * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
    * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
    * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
+   * @param {string} [deviceId] of the microphone, '' for the default one
    */
-  constructor(workletUrl, on) {
+  constructor(workletUrl, on, deviceId = '') {
     this.#workletUrl = workletUrl;
+    this.#deviceId = deviceId;
     this.#on = on;
   }
 
@@ -98,6 +105,7 @@ export class Microphone {
     if (policy?.allowsFeature('microphone') === false) throw new MicrophoneError(CAUSES.policy);
     // The page plays nothing, so there is no echo to cancel.
     const audio = { channelCount: 1, echoCancellation: false };
+    if (this.#deviceId) audio.deviceId = { exact: this.#deviceId };
     this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
     // The permission may come after Stop.
     if (this.#isReleased) throw new MicrophoneError('The microphone was released.');
@@ -145,7 +153,7 @@ export class Microphone {
 
   #follow(track) {
     track.onended = () =>
-      this.#settle.lost(new MicrophoneError('The microphone was disconnected or taken away.'));
+      this.#settle.ended(new MicrophoneError('The microphone was disconnected or taken away.'));
     track.onmute = () => this.#say(`${nameOf(track)} is muted by the system or the browser.`);
     track.onunmute = () => this.#hear();
   }
@@ -177,5 +185,8 @@ const nameOf = (track) => track.label || 'The microphone';
 
 function named(error) {
   if (error instanceof MicrophoneError) return error;
+  // Only Chromium tells a frame's policy; for a person who says no, a tab of its own is right, too.
+  const isFramed = error.name === 'NotAllowedError' && window.parent !== window;
+  if (isFramed) return new MicrophoneError(CAUSES.framed);
   return new MicrophoneError(CAUSES[error.name] ?? `The microphone cannot be used: ${error.message}`);
 }

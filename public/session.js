@@ -1,146 +1,104 @@
-// One session with the streaming service: token, socket, turns, end. Every wait settles.
+// What the page knows of a session, whatever connections carry it: the rules of tempkit/session.py.
+//
+// The service has no resumable sessions and acknowledges nothing. So the audio behind the last
+// settled turn is kept, and when a connection is lost a new one carries it again: its messages are
+// moved onto the session's one clock, its turns numbered on, and what it repeats is dropped.
 
+import { Backlog } from './backlog.js';
 import { explainClose } from './close-codes.js';
-import { padded } from './pcm.js';
+import { Failure } from './retry.js';
+import { Transcript } from './turns.js';
 
-const TOKEN_SECONDS = 10;
-const BEGIN_SECONDS = 10; // Begin was seen to take longer than a second
-const TERMINATION_SECONDS = 8;
+const ENDED = 1000;
+const TERMINATE = '{"type":"Terminate"}';
 
-const NO_ANSWER = 'The server of this page does not answer. See whether it is still running.';
-const ODD_ANSWER = 'The server of this page answered without a token. Reload the page, sign in again.';
-const NO_BEGIN = 'The service did not begin the session in time. Press Start to try again.';
-const NO_END = 'The service did not confirm the end; the last words may be missing.';
-
-/** The session could not be opened or did not end well; the message is for people. */
-export class SessionError extends Error {}
-
-/**
- * A temporary token, and the address that takes it.
- *
- * @returns {Promise<{ token: string, websocket_url: string }>}
- */
-export async function requestToken() {
-  const options = { cache: 'no-store', signal: AbortSignal.timeout(TOKEN_SECONDS * 1000) };
-  // Relative, so that the page works under a path prefix too.
-  const response = await fetch('token', options).catch(() => null);
-  if (!response) throw new SessionError(NO_ANSWER);
-  const answer = await response.json().catch(() => ({}));
-  if (answer.token && answer.websocket_url) return answer;
-  throw new SessionError(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER);
-}
-
-/** Whether an address leads to this computer, as a sandbox's does. */
-export function isLoopback(url) {
-  const { hostname } = new URL(url);
-  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-}
-
-/** One connection, for one token. */
+/** The client half of a session, without any I/O. `now` is steady seconds. */
 export class Session {
-  #sampleRate;
-  #onTurn;
-  #socket;
-  #hasBegun = false;
-  #error;
-  #settle = {};
-  #begun = new Promise((resolve) => (this.#settle.begun = resolve));
-  #terminated = new Promise((resolve) => (this.#settle.terminated = resolve));
+  #error = null;
+  #firstOrder = 0; // the session's number of the connection's turn 0
+  #connectedAt = 0;
+  #saidUntil = 0; // ms: where the last message's words end
+  #heardAgain = 0; // ms: up to there a new connection repeats what was said
 
-  /** Resolves with a SessionError once the service has ended the session. */
-  closed = new Promise((resolve) => (this.#settle.closed = resolve));
+  transcript = new Transcript();
+  begin = null;
+  termination = null;
+  hasEndedAudio = false;
+
+  /** @param {number} sampleRate in Hz */
+  constructor(sampleRate) {
+    this.backlog = new Backlog(sampleRate);
+  }
+
+  /** Whether all audio was sent on this connection, and the Terminate behind it. */
+  get isTerminating() {
+    return this.hasEndedAudio && this.backlog.isSent;
+  }
+
+  /** No more audio comes. */
+  endAudio() {
+    if (this.hasEndedAudio) return;
+    this.hasEndedAudio = true;
+    this.backlog.command(TERMINATE);
+  }
+
+  /** A new connection is there: it carries everything that is kept. */
+  connected(now) {
+    this.#connectedAt = now;
+    this.#error = null;
+    this.begin = null;
+    this.#heardAgain = this.#saidUntil;
+    this.#firstOrder = this.transcript.settled;
+    this.backlog.connect(now);
+  }
 
   /**
-   * @param {{ token: string, websocket_url: string }} grant from requestToken
-   * @param {number} sampleRate of the audio, in Hz
-   * @param {(message: object) => void} onTurn gets every Turn message
+   * A message of the service, on the session's clock; null for one that repeats.
+   *
+   * @param {object} message
+   * @returns {object | null}
    */
-  constructor({ token, websocket_url: url }, sampleRate, onTurn) {
-    this.#sampleRate = sampleRate;
-    this.#onTurn = onTurn;
-    const query = new URLSearchParams({
-      speech_model: 'universal-streaming-english',
-      sample_rate: sampleRate,
-      encoding: 'pcm_s16le',
-      format_turns: true,
-      token,
-    });
-    this.#socket = connect(`${url}?${query}`);
-    this.#socket.onmessage = ({ data }) => this.#receive(data);
-    this.#socket.onclose = ({ code }) => this.#end(code);
-    // A close with 1006 follows, except when the page's own policy forbade the address.
-    this.#socket.onerror = () => this.#end(1006);
+  receive(message) {
+    if (message.type === 'Turn') return this.#receiveTurn(message);
+    if (message.type === 'Begin') this.begin = message;
+    if (message.type === 'Termination') this.termination = message;
+    if (message.error) this.#error = message;
+    return message;
   }
 
-  /** Waits for Begin; audio may be sent from then on. */
-  async begin() {
-    const error = await within(BEGIN_SECONDS, [this.#begun, this.closed], NO_BEGIN);
-    if (error) throw error;
+  /** Lets go of audio that stayed without words for long. */
+  passTime(now) {
+    if (!this.transcript.partial) this.backlog.releaseSilence(now - this.#connectedAt);
   }
 
-  /** @param {Int16Array} chunk at most a second; a short last one gets silence behind it */
-  send(chunk) {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(padded(chunk, this.#sampleRate));
+  /**
+   * What the close of the connection means: null after a Termination or a plain 1000.
+   *
+   * @returns {Failure | null}
+   */
+  closed(code, reason = '') {
+    // The close reason says nothing, the Error before it says it all.
+    const error = this.#error?.error;
+    if (!error && (this.termination || (code === ENDED && this.begin))) return null;
+    const cause = { code: this.#error?.error_code ?? code, reason: error ?? reason };
+    const hasBegun = this.begin !== null;
+    return new Failure(explainClose(cause.code, { hasBegun, error }), cause);
   }
 
-  /** Asks for the last turn, waits for it, and closes. */
-  async finish() {
-    this.#terminate();
-    const error = await within(TERMINATION_SECONDS, [this.#terminated, this.closed], NO_END);
-    this.#socket.close();
-    if (error) throw error;
+  #receiveTurn(message) {
+    const words = (message.words ?? []).map((word) => this.#onOwnClock(word));
+    const turn = { ...message, turn_order: message.turn_order + this.#firstOrder, words };
+    const end = words.at(-1)?.end ?? 0;
+    const isOldNews = !turn.end_of_turn && end <= this.#heardAgain;
+    if (isOldNews || !this.transcript.add(turn)) return null;
+    this.#saidUntil = Math.max(this.#saidUntil, end);
+    const settled = this.transcript.settle(turn, true); // link.js asks for formatted turns
+    if (settled !== null) this.backlog.release(settled);
+    return turn;
   }
 
-  /** Ends the session without waiting for anything. */
-  close() {
-    this.#terminate();
-    this.#settle.terminated();
-    this.#socket.close();
+  #onOwnClock(word) {
+    const { backlog } = this;
+    return { ...word, start: backlog.ownTime(word.start), end: backlog.ownTime(word.end) };
   }
-
-  #terminate() {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(JSON.stringify({ type: 'Terminate' }));
-  }
-
-  #receive(data) {
-    const message = JSON.parse(data);
-    if (message.type === 'Begin') {
-      this.#hasBegun = true;
-      this.#settle.begun();
-    }
-    if (message.type === 'Turn') this.#onTurn(message);
-    if (message.type === 'Termination') this.#settle.terminated();
-    // Always fatal; the close that follows says less.
-    if (message.error) {
-      this.#error = message.error;
-      this.#end(message.error_code);
-    }
-  }
-
-  #end(code) {
-    const session = { hasBegun: this.#hasBegun, error: this.#error };
-    this.#settle.closed(new SessionError(explainClose(code, session)));
-  }
-}
-
-function connect(address) {
-  try {
-    return new WebSocket(address);
-  } catch {
-    // The browser's own error would show the address, and with it the token.
-    throw new SessionError('This page may not connect to the address of the service.');
-  }
-}
-
-/** What the first of the promises resolves with; a SessionError when none does in time. */
-function within(seconds, promises, message) {
-  return new Promise((resolve) => {
-    const late = setTimeout(() => resolve(new SessionError(message)), seconds * 1000);
-    Promise.race(promises).then((value) => {
-      clearTimeout(late);
-      resolve(value);
-    });
-  });
 }

@@ -1,16 +1,49 @@
-// What has been said, turn by turn, from the Turn messages of one session.
+// What has been said, turn by turn: the rules of tempkit/transcript.py.
 
 /** The turns of a session by turn_order; each message replaces what its turn said before. */
 export class Transcript {
   #turns = new Map();
 
-  /** @param {object} message a Turn message of the service */
-  apply(message) {
-    const { turn_order: order, end_of_turn: isFinal } = message;
+  /** The first turn that may still change. */
+  settled = 0;
+
+  /**
+   * Takes in a Turn message.
+   *
+   * @param {object} message
+   * @returns {boolean} false when it says less than what is there
+   */
+  add(message) {
+    const { turn_order: order, end_of_turn: isFinal, words = [] } = message;
+    const isFormatted = Boolean(message.turn_is_formatted);
+    const before = this.#turns.get(order);
     const text = isFinal ? message.transcript : partialText(message);
     // After Terminate the service sends an empty final; one may also take back a partial.
-    if (text) this.#turns.set(order, { order, text, isFinal });
-    else if (!this.#turns.get(order)?.isFinal) this.#turns.delete(order);
+    if (!text) {
+      if (!before?.isFinal) this.#turns.delete(order);
+      return !before?.isFinal;
+    }
+    if (before?.isFinal) {
+      if (!isFinal || (before.isFormatted && !isFormatted)) return false;
+      if (before.text === text && before.isFormatted === isFormatted) return false;
+    }
+    this.#turns.set(order, { order, text, isFinal, isFormatted, words });
+    return true;
+  }
+
+  /**
+   * Up to when, in ms, all is said for good; null when this message settles nothing.
+   *
+   * A turn is settled by its final, by the formatted one if those come, or by a later turn.
+   */
+  settle(message, formats) {
+    const isLastForm = message.end_of_turn && (message.turn_is_formatted || !formats);
+    const settled = message.turn_order + (isLastForm ? 1 : 0);
+    if (settled <= this.settled) return null;
+    const turns = this.#inOrder().filter(({ order }) => order >= this.settled && order < settled);
+    this.settled = settled;
+    const ends = turns.flatMap(({ words }) => words.map((word) => word.end));
+    return ends.length > 0 ? Math.max(...ends) : null;
   }
 
   /** Turns that are over, in the order they were spoken. */

@@ -1,37 +1,46 @@
 // The page's elements: what is shown, never what is done.
 
+import { clockTime, startOf } from './export.js';
+
 const STATES = {
   idle: 'Ready',
   starting: 'Waiting for the microphone…',
   connecting: 'Connecting… you can speak already',
-  listening: 'Listening',
+  live: 'Listening',
+  reconnecting: 'The line is down, connecting again… you can go on speaking',
   finishing: 'Finishing… waiting for the last words',
   failed: 'Stopped by a problem',
 };
+const OF_A_FILE = {
+  starting: 'Opening the file…',
+  connecting: 'Connecting…',
+  live: 'Playing the file to the service',
+  reconnecting: 'The line is down, connecting again… the file goes on',
+};
+const OVER = ['idle', 'failed'];
 const FLOOR = -60; // dB: the empty end of the level meter
+const NEAR = 40; // pixels from the end count as the end
 
 const element = (id) => document.getElementById(id);
-let state = 'idle';
+let words = STATES;
 
-/** The one word that says what the page is doing. */
-export const currentState = () => state;
-
-/** @param {keyof STATES} name */
-export function showState(name) {
-  state = name;
+/**
+ * @param {keyof STATES} name the one word that says what the page is doing
+ * @param {Error} [failure] what went wrong
+ */
+export function showState(name, failure) {
+  const isOver = OVER.includes(name);
   document.body.dataset.state = name;
-  element('state').textContent = STATES[name];
-  element('button').textContent = name === 'idle' || name === 'failed' ? 'Start' : 'Stop';
+  element('state').textContent = words[name];
+  element('button').textContent = isOver ? 'Start' : 'Stop';
   // Not "disabled", which would throw the keyboard's focus away.
   element('button').setAttribute('aria-disabled', String(name === 'finishing'));
+  for (const id of ['sample', 'pick']) element(id).setAttribute('aria-disabled', String(!isOver));
+  element('device').disabled = !isOver;
+  element('error').textContent = failure?.message ?? '';
 }
 
-/** @param {string} text what went wrong, '' for nothing */
-export function showError(text) {
-  element('error').textContent = text;
-}
-
-/** @param {string} text what is odd about the sound, '' for nothing */
+/** @param {string} text what is worth knowing, '' for nothing */
 export function showNotice(text) {
   element('notice').textContent = text;
 }
@@ -41,14 +50,49 @@ export function showService(text) {
   element('service').textContent = text;
 }
 
-/** @param {() => void} listener called when the button is pressed */
-export function onButton(listener) {
-  element('button').addEventListener('click', listener);
+/**
+ * @param {string} id of a button
+ * @param {() => void} listener called when the button is pressed
+ */
+export function onPress(id, listener) {
+  element(id).addEventListener('click', () => {
+    if (element(id).getAttribute('aria-disabled') !== 'true') listener();
+  });
 }
 
-/** Makes room for a new transcription. */
-export function clear() {
-  showError('');
+/** @param {(file: File) => void} listener called with a file that was picked or dropped */
+export function onFile(listener) {
+  const input = element('file');
+  onPress('pick', () => input.click());
+  input.addEventListener('change', () => {
+    const [file] = input.files;
+    input.value = ''; // or the same file could not be picked again
+    if (file) listener(file);
+  });
+  document.addEventListener('dragover', (event) => event.preventDefault());
+  document.addEventListener('drop', (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file && OVER.includes(document.body.dataset.state)) listener(file);
+  });
+}
+
+/** The id of the chosen microphone, '' for the default one. */
+export const chosenDevice = () => element('device').value;
+
+/** @param {{ deviceId: string, label: string }[]} devices those that the browser names */
+export function showDevices(devices) {
+  const chosen = chosenDevice();
+  const options = devices.map(({ deviceId, label }) => new Option(label, deviceId));
+  element('device').replaceChildren(new Option('Default', ''), ...options);
+  if (devices.some(({ deviceId }) => deviceId === chosen)) element('device').value = chosen;
+}
+
+/** Makes room for a new transcription, of a file or of the microphone. */
+export function clear(isFile) {
+  words = isFile ? { ...STATES, ...OF_A_FILE } : STATES;
+  element('progress').hidden = !isFile;
+  showProgress(0);
   showNotice('');
   showTranscript({ finals: [], partial: '' });
 }
@@ -61,22 +105,54 @@ export function showLevel(level) {
   element('level').setAttribute('aria-valuenow', String(Math.round(share * 100)));
 }
 
+/** @param {number} share of a file that was sent, 0 to 1 */
+export function showProgress(share) {
+  element('progress').value = share;
+}
+
 /** @param {import('./turns.js').Transcript} transcript */
 export function showTranscript({ finals, partial }) {
-  const box = element('transcript');
-  const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+  const wasAtEnd = isAtEnd();
   showFinals(finals);
   element('partial').textContent = partial;
-  if (isAtEnd) box.scrollTop = box.scrollHeight;
+  element('tools').hidden = finals.length === 0;
+  if (wasAtEnd) showNewest();
+  else element('newest').hidden = isAtEnd();
+}
+
+/** Scrolls to the end, and follows what comes until the reader scrolls away. */
+export function showNewest() {
+  const box = element('transcript');
+  box.scrollTop = box.scrollHeight;
+  element('newest').hidden = true;
+}
+
+element('transcript').addEventListener('scroll', () => {
+  if (isAtEnd()) element('newest').hidden = true;
+});
+
+function isAtEnd() {
+  const box = element('transcript');
+  return box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
 }
 
 // Only what changed is touched, so that selected text stays selected.
 function showFinals(finals) {
   const box = element('finals');
   while (box.children.length > finals.length) box.lastChild.remove();
-  while (box.children.length < finals.length) box.append(document.createElement('p'));
-  finals.forEach(({ text }, index) => {
-    const paragraph = box.children[index];
-    if (paragraph.textContent !== text) paragraph.textContent = text;
+  while (box.children.length < finals.length) box.append(paragraph());
+  finals.forEach((turn, index) => {
+    const [time, text] = box.children[index].children;
+    if (text.textContent !== turn.text) text.textContent = turn.text;
+    time.textContent = clockTime(startOf(turn));
+    time.dateTime = `PT${startOf(turn) / 1000}S`;
   });
+}
+
+function paragraph() {
+  const made = document.createElement('p');
+  const text = document.createElement('span');
+  text.className = 'text';
+  made.append(document.createElement('time'), text);
+  return made;
 }

@@ -33,9 +33,19 @@ FAKE_DEVICE = "--use-fake-device-for-media-stream"
 ALLOW = "--use-fake-ui-for-media-stream"
 SECONDS = 1000  # Playwright counts in milliseconds
 
-# What a test wants to know of the page and the page has no reason to show: its microphone tracks.
-WATCH_TRACKS = """
+# What a test wants to know of the page and the page has no reason to show: its microphone tracks,
+# and how many samples were captured.
+WATCH = """
 window.tracks = [];
+window.captured = 0;
+window.AudioWorkletNode = class extends AudioWorkletNode {
+  constructor(...given) {
+    super(...given);
+    this.port.addEventListener('message', ({ data }) => {
+      if (data instanceof Int16Array) window.captured += data.length;
+    });
+  }
+};
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (constraints) => {
   const stream = await ask(constraints);
@@ -51,6 +61,10 @@ AudioContext.prototype.createMediaStreamSource = function (stream) {
   if (this.sampleRate === 16000) throw new DOMException('refused', 'NotSupportedError');
   return source.call(this, stream);
 };
+"""
+
+REFUSE = """
+navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no reason', '{}'); }};
 """
 
 
@@ -101,7 +115,7 @@ def server(scripted):
 def opened(browser, url, **options):
     """The page at an address, in a context of its own."""
     context = browser.new_context(**options)
-    context.add_init_script(WATCH_TRACKS)
+    context.add_init_script(WATCH)
     page = context.new_page()
     page.goto(url)
     try:
@@ -130,7 +144,7 @@ def expect_released(page):
 
 
 def transcript(page):
-    return " ".join(page.locator("#finals p").all_text_contents())
+    return " ".join(page.locator("#finals .text").all_text_contents())
 
 
 def words_of(text):
@@ -162,7 +176,7 @@ def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(brow
         with page.expect_response("**/token") as answer:
             press(page, "Start")
         token = answer.value.json()["token"]
-        expect_state(page, "listening")
+        expect_state(page, "live")
         expect(page.locator("#service")).to_contain_text("Sandbox")
         last = words_of(SENTENCES[-1])[-1]
         expect(page.locator("#finals")).to_contain_text(last, timeout=60 * SECONDS)
@@ -182,6 +196,8 @@ def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(brow
         *whole, tail = [len(frame) for frame in frames if isinstance(frame, bytes)]
         assert set(whole) == {3200}
         assert 1600 <= tail <= 3200
+        sent, captured = (sum(whole) + tail) // 2, page.evaluate("window.captured")
+        assert sent == captured or (tail == 1600 and 0 < sent - captured < 800)  # a filled tail
 
         stored = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
         for place in (page.content(), page.url, stored):
@@ -246,7 +262,7 @@ def test_a_denied_microphone_is_named_and_start_works_once_it_is_allowed(launch,
         expect_state(page, "failed")
         page.context.grant_permissions(["microphone"])
         press(page, "Start")
-        expect_state(page, "listening")
+        expect_state(page, "live")
         expect(page.get_by_role("alert")).to_be_empty()
         press(page, "Stop")
         expect_state(page, "idle")
@@ -264,6 +280,42 @@ def test_a_computer_without_a_microphone_is_told_so(launch, server):
     with opened(launch(ALLOW), server.url) as page:
         press(page, "Start")
         expect(page.get_by_role("alert")).to_contain_text("There is no microphone.")
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (REFUSE.format("NotReadableError"), "The microphone is busy"),
+        (REFUSE.format("OverconstrainedError"), "That microphone is gone."),
+        (REFUSE.format("AbortError"), "The microphone cannot be used: no reason"),
+        ("Object.defineProperty(window, 'isSecureContext', {value: false})", "secure pages only"),
+    ],
+    ids=["busy", "gone", "unknown", "insecure"],
+)
+def test_each_trouble_with_the_microphone_has_its_sentence(browser, server, script, sentence):
+    with opened(browser, "about:blank") as page:
+        page.add_init_script(script)
+        page.goto(server.url)
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_contain_text(sentence)
+        expect_state(page, "failed")
+
+
+def test_the_chosen_microphone_is_the_one_that_is_used(browser, server):
+    with opened(browser, server.url) as page:
+        press(page, "Start")
+        expect_state(page, "live")
+        choice = page.get_by_role("combobox", name="Microphone")
+        expect(choice).to_be_disabled()
+        press(page, "Stop")
+        expect_state(page, "idle")
+        name = choice.locator("option").last.text_content()
+        assert name != "Default"
+        choice.select_option(label=name)
+        press(page, "Start")
+        expect_state(page, "live")
+        assert page.evaluate("window.tracks.at(-1).label") == name
+        expect(choice).to_have_value(re.compile(".+"))
 
 
 def test_a_frame_without_the_microphone_says_to_open_a_tab(browser, scripted, server, tmp_path):
@@ -287,7 +339,7 @@ def test_a_silent_microphone_is_noticed_and_named(launch, server, tmp_path):
         expect(page.get_by_role("status")).to_contain_text(
             re.compile("Your microphone is silent: .*Fake.*"), timeout=10 * SECONDS
         )
-        expect_state(page, "listening")
+        expect_state(page, "live")
 
 
 def test_a_microphone_that_goes_away_is_told_and_the_words_before_it_stay(browser, server):
@@ -334,17 +386,27 @@ def test_a_server_that_is_gone_is_named(browser, server):
         expect_released(page)
 
 
-def test_a_sandbox_that_stops_in_the_middle_is_told_and_the_microphone_released(browser):
+def test_a_sandbox_that_is_gone_for_good_is_given_up_and_what_was_lost_is_said(browser):
     with (
-        Sandbox(Scripted(["Hello there."])) as sandbox,
+        Sandbox(Scripted(["Hello there.", "How are you?"])) as sandbox,
         TokenServer(sandbox.settings, port=0) as server,
-        opened(browser, server.url) as page,
+        opened(browser, "about:blank") as page,
     ):
+        page.clock.install()  # a minute is a long time for a test
+        page.goto(server.url)
         press(page, "Start")
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        expect(page.locator("#partial")).not_to_be_empty(timeout=15 * SECONDS)
         sandbox.stop()
-        expect(page.get_by_role("alert")).to_contain_text("press Start", ignore_case=True)
+        expect_state(page, "reconnecting")
+        expect(page.get_by_role("status")).to_contain_text("is kept")
+        for _ in range(12):
+            page.clock.fast_forward(10 * SECONDS)
+            page.wait_for_timeout(100)  # what the page asked for is answered
         expect_state(page, "failed")
+        expect(page.get_by_role("alert")).to_contain_text(
+            re.compile(r"The last \d+\.\d seconds of sound, from 0:\d\d on, have no text\.")
+        )
         expect_released(page)
         expect(page.locator("#finals")).to_contain_text("Hello there.")
 
@@ -380,7 +442,7 @@ def test_leaving_the_page_terminates_the_session(browser, server):
         frames = frames_sent(page)
         page.goto(server.url)
         press(page, "Start")
-        expect_state(page, "listening")
+        expect_state(page, "live")
         # The event of a real departure; the page stays, so that it can be looked at.
         page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
         expect_state(page, "idle")

@@ -20,7 +20,7 @@ function turn(order, transcript, { end = false, words = '' } = {}) {
 
 function after(...messages) {
   const transcript = new Transcript();
-  messages.forEach((message) => transcript.apply(message));
+  messages.forEach((message) => transcript.add(message));
   return { finals: transcript.finals.map(({ text }) => text), partial: transcript.partial };
 }
 

@@ -1,0 +1,144 @@
+// A session kept going over one connection after another: the rules of tempkit/conversation.py.
+
+import { Connection, steady } from './connection.js';
+import { clockTime } from './export.js';
+import { Failure, pauseBefore, POLICY } from './retry.js';
+import { Session } from './session.js';
+
+const OPENINGS = 3; // how often the first connection is tried when it breaks before Begin
+
+/** Audio in, turns out, whatever happens to the connections. */
+export class Conversation {
+  #sampleRate;
+  #dial;
+  #on;
+  #session;
+  #connection = null;
+  #attempt = 0;
+  #wake = () => {};
+  #isClosed = false;
+  #origin = 0; // steady seconds at which the session's clock began, as far as one can tell
+
+  /**
+   * @param {number} sampleRate of the audio, in Hz
+   * @param {() => Promise<object>} dial gets a fresh token, as requestToken does
+   * @param {object} on
+   * @param {(transcript: object, lag: number) => void} on.turn `lag` is in seconds, from the end of
+   *   the turn's last word
+   * @param {(begin: object) => void} on.begin for each connection
+   * @param {(failure: Failure, pause: number) => void} on.lost it is tried again in `pause` seconds
+   * @param {(lostSeconds: number) => void} on.restored
+   * @param {(direction: 'in' | 'out', what: object | string | Int16Array) => void} [on.frame]
+   */
+  constructor(sampleRate, dial, on) {
+    this.#sampleRate = sampleRate;
+    this.#dial = dial;
+    this.#on = { frame: () => {}, ...on };
+    this.#session = new Session(sampleRate);
+  }
+
+  /** @param {Int16Array} chunk more audio, whether there is a connection or not */
+  offer(chunk) {
+    const { backlog } = this.#session;
+    backlog.offer(chunk);
+    this.#origin = steady() - backlog.end / this.#sampleRate;
+    this.#connection?.look();
+  }
+
+  /** Asks for the last words: no more audio comes. */
+  endAudio() {
+    this.#session.endAudio();
+    this.#connection?.look();
+  }
+
+  /** Connects, and goes on until the service has said everything. Throws a Failure. */
+  async run() {
+    await this.#open();
+    while (!this.#isClosed) {
+      const cut = await this.#connection.ended;
+      this.#connection.release();
+      if (!cut) return;
+      await this.#recover(cut);
+    }
+  }
+
+  /** Ends the session without waiting for anything. */
+  close() {
+    this.#isClosed = true;
+    this.#connection?.close();
+    this.#wake();
+  }
+
+  async #open() {
+    for (let attempt = 0; !this.#isClosed; attempt += 1) {
+      try {
+        await this.#connect();
+        return;
+      } catch (failure) {
+        const pause = failure.code ? pauseBefore(attempt, failure, Math.random()) : null;
+        if (pause === null || attempt + 1 === OPENINGS) throw failure;
+        await this.#sleep(pause);
+      }
+    }
+  }
+
+  async #connect() {
+    const grant = await this.#dial();
+    if (this.#isClosed) return;
+    this.#connection = new Connection(this.#session, grant, this.#sampleRate, {
+      message: (own) => this.#receive(own),
+      frame: this.#on.frame,
+    });
+    await this.#connection.begin();
+  }
+
+  #receive(own) {
+    if (own.type === 'Begin') {
+      this.#on.begin(own);
+      return;
+    }
+    this.#attempt = 0;
+    if (own.type !== 'Turn') return;
+    const lag = steady() - this.#origin - (own.words.at(-1)?.end ?? 0) / 1000;
+    this.#on.turn(this.#session.transcript, lag);
+  }
+
+  async #recover(cut) {
+    const began = steady();
+    let why = cut;
+    while (!this.#isClosed) {
+      const pause = pauseBefore(this.#attempt, why, Math.random());
+      const gone = steady() - began;
+      if (pause === null || gone + pause > POLICY.giveUpAfterSeconds) throw this.#givenUp(why);
+      this.#on.lost(why, pause);
+      this.#attempt += 1;
+      await this.#sleep(pause);
+      try {
+        await this.#connect();
+        this.#on.restored(this.#session.backlog.lostSeconds);
+        return;
+      } catch (failure) {
+        why = failure;
+      }
+    }
+  }
+
+  #givenUp(why) {
+    const { backlog } = this.#session;
+    const seconds = backlog.seconds + backlog.lostSeconds;
+    if (seconds < 0.1) return why;
+    const from = clockTime((backlog.start / this.#sampleRate) * 1000);
+    const lost = `The last ${seconds.toFixed(1)} seconds of sound, from ${from} on, have no text.`;
+    return new Failure(`${why.message} ${lost}`, why);
+  }
+
+  #sleep(seconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

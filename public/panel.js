@@ -1,0 +1,93 @@
+// The panel for developers: the token's life, the session, and every message, secrets masked.
+
+import { clockTime } from './export.js';
+
+const LONGEST_LOG = 200; // entries
+const LONGEST_ENTRY = 300; // characters
+
+const element = (id) => document.getElementById(id);
+const secrets = new Set();
+let grant; // the newest one
+let isSpent = false;
+let sound = null; // the entry that counts audio messages, while nothing else comes in between
+
+/** @param {object} granted a token that has just come */
+export function showGrant(granted) {
+  secrets.add(granted.token);
+  grant = granted;
+  isSpent = false;
+  addEntry('in', `token for ${granted.websocket_url}`);
+  showToken();
+}
+
+/** @param {object} granted the token with which a connection is opened now */
+export function spend(granted) {
+  isSpent = granted === grant;
+  addEntry('out', `open ${granted.websocket_url}?token=${granted.token}`);
+  showToken();
+}
+
+/** @param {{ id: string, expires_at: number }} begin */
+export function showBegin({ id, expires_at: expiresAt }, sampleRate) {
+  const until = new Date(expiresAt * 1000).toLocaleTimeString();
+  element('session').textContent = `${id}, until ${until} at the latest`;
+  element('rate').textContent = `${sampleRate} Hz`;
+}
+
+/** @param {number} seconds from the end of the last word to the turn with it */
+export function showLag(seconds) {
+  element('lag').textContent = `${Math.max(0, seconds).toFixed(2)} s after its last word`;
+}
+
+/**
+ * @param {'in' | 'out'} direction
+ * @param {object | string | Int16Array} what a message
+ */
+export function showFrame(direction, what) {
+  if (what instanceof Int16Array) {
+    if (!sound) sound = { count: 0, samples: 0, item: addEntry('out', '') };
+    sound.count += 1;
+    sound.samples += what.length;
+    sound.item.lastChild.textContent = `${sound.count} × audio, ${sound.samples} samples`;
+    return;
+  }
+  // The words are in the transcript already, with more than fits here.
+  addEntry(direction, typeof what === 'string' ? what : JSON.stringify({ ...what, words: undefined }));
+}
+
+/** @param {string} text something that happened, in words */
+export const showEvent = (text) => void addEntry('in', text);
+
+function addEntry(direction, text) {
+  sound = null;
+  const log = element('log');
+  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 20;
+  const item = document.createElement('li');
+  item.dataset.direction = direction;
+  const parts = [clockTime(performance.now()), direction === 'in' ? '← ' : '→ ', masked(text)];
+  item.append(...parts.map((part, index) => (index === 0 ? stamp(part) : part)));
+  log.append(item);
+  while (log.children.length > LONGEST_LOG) log.firstChild.remove();
+  if (isAtEnd) log.scrollTop = log.scrollHeight;
+  return item;
+}
+
+function stamp(text) {
+  const time = document.createElement('time');
+  time.textContent = text;
+  return time;
+}
+
+function masked(text) {
+  const open = [...secrets].reduce((left, secret) => left.replaceAll(secret, '•••'), text);
+  return open.length > LONGEST_ENTRY ? `${open.slice(0, LONGEST_ENTRY)}…` : open;
+}
+
+function showToken() {
+  if (!grant) return;
+  const left = Math.round((grant.expires - performance.now()) / 1000);
+  const unused = left > 0 ? `unused, ${left} s left` : 'unused, expired';
+  element('token').textContent = isSpent ? 'spent: it has opened its one session' : unused;
+}
+
+setInterval(showToken, 1000);

@@ -1,0 +1,93 @@
+// One transcription, from the press of a button to the last word.
+
+import { Conversation } from './conversation.js';
+
+const ENDED = { connecting: 'finishing', live: 'finishing', reconnecting: 'finishing' };
+
+/** The way of the sound from a source to the words. Its state is one string. */
+export class Run {
+  #source;
+  #dial;
+  #on;
+  #conversation;
+
+  state = 'starting';
+  stopped = new Promise((resolve) => (this.stop = resolve));
+
+  /**
+   * @param {object} source open(), finish(), release(), and `ended`, which resolves with a Failure
+   *   when the sound goes away, with nothing when it is over
+   * @param {() => Promise<object>} dial gets a fresh token
+   * @param {object} on what a Conversation tells, and `state` with every new one
+   */
+  constructor(source, dial, on) {
+    this.#source = source;
+    this.#dial = dial;
+    this.#on = on;
+  }
+
+  /** @param {Int16Array} chunk what the source gives */
+  take(chunk) {
+    this.#conversation.offer(chunk);
+  }
+
+  /** Resolves when it is over; what went wrong, if anything, is told on the way. */
+  async toTheEnd() {
+    this.#show('starting');
+    try {
+      const sampleRate = await Promise.race([this.#source.open(), this.stopped]);
+      if (sampleRate) await this.#transcribe(sampleRate);
+      this.#show('idle');
+    } catch (failure) {
+      this.#show('failed', failure);
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** Lets go of everything at once. */
+  leave() {
+    this.stop();
+    this.#source.release();
+    this.#conversation?.close();
+  }
+
+  async #transcribe(sampleRate) {
+    this.#show('connecting');
+    // The sound flows from here on: what is said while connecting waits.
+    this.#conversation = new Conversation(sampleRate, this.#dial, {
+      ...this.#on,
+      begin: (begin) => {
+        this.#change({ connecting: 'live', reconnecting: 'live' });
+        this.#on.begin(begin, sampleRate);
+      },
+      lost: (failure, pause) => {
+        this.#change({ live: 'reconnecting' });
+        this.#on.lost(failure, pause);
+      },
+    });
+    let loss;
+    this.#untilEnded().then((failure) => (loss = failure));
+    await this.#conversation.run();
+    if (loss) throw loss;
+  }
+
+  async #untilEnded() {
+    const loss = await Promise.race([this.stopped, this.#source.ended]);
+    this.#change(ENDED);
+    await this.#source.finish();
+    this.#conversation.endAudio();
+    return loss;
+  }
+
+  /** Goes on from one state to another, unless something else has happened in the meantime. */
+  #change(steps) {
+    const next = steps[this.state];
+    if (next) this.#show(next);
+  }
+
+  #show(state, failure) {
+    this.state = state;
+    this.#on.state(state, failure);
+  }
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+
+import { isLoopback, Link, requestToken, tokens } from '../../public/link.js';
+
+/** A socket without a network: what was sent is kept, what comes in is said by the test. */
+class Socket {
+  static OPEN = 1;
+  static last;
+  readyState = Socket.OPEN;
+  sent = [];
+
+  constructor(address) {
+    if (address.startsWith('bad')) throw new SyntaxError(address);
+    this.address = new URL(address);
+    Socket.last = this;
+  }
+
+  send(data) {
+    this.sent.push(data);
+  }
+
+  close() {
+    this.readyState = 2;
+  }
+
+  say(message) {
+    this.onmessage({ data: JSON.stringify(message) });
+  }
+}
+
+const GRANT = { token: 'se/cret', websocket_url: 'ws://127.0.0.1:9/v3/ws' };
+const ignore = () => {};
+
+beforeEach(() => {
+  globalThis.WebSocket = Socket;
+});
+
+test('the address says what the service has to know', () => {
+  new Link(GRANT, 44100, ignore);
+  assert.deepEqual(Object.fromEntries(Socket.last.address.searchParams), {
+    speech_model: 'universal-streaming-english',
+    sample_rate: '44100',
+    encoding: 'pcm_s16le',
+    format_turns: 'true',
+    token: 'se/cret',
+  });
+});
+
+test('messages are passed on; what is no object is not, and breaks nothing', () => {
+  const messages = [];
+  new Link(GRANT, 16000, (message) => messages.push(message.type));
+  Socket.last.say({ type: 'Turn' });
+  Socket.last.onmessage({ data: 'no JSON' });
+  Socket.last.onmessage({ data: 'null' });
+  Socket.last.say({ type: 'Heartbeat' });
+  assert.deepEqual(messages, ['Turn', 'Heartbeat']);
+});
+
+test('an Error ends the connection with its own code, whatever the close says', async () => {
+  const link = new Link(GRANT, 16000, ignore);
+  Socket.last.say({ type: 'Error', error_code: 1008, error: 'Signature has expired' });
+  Socket.last.onclose({ code: 1006, reason: '' });
+  assert.deepEqual(await link.closed, { code: 1008, reason: 'Signature has expired' });
+});
+
+test('nothing is sent on a connection that is not open', () => {
+  const link = new Link(GRANT, 16000, ignore);
+  link.send('a');
+  link.close();
+  link.send('b');
+  assert.deepEqual(Socket.last.sent, ['a']);
+});
+
+test('an address that cannot be opened does not show the token', () => {
+  const grant = { ...GRANT, websocket_url: 'bad' };
+  assert.throws(
+    () => new Link(grant, 16000, ignore),
+    ({ message }) => /may not connect/.test(message) && !message.includes('cret'),
+  );
+});
+
+test('a refused token request shows the hint of the server', async () => {
+  const body = { error: 'Failed to generate token', code: 'not_configured', hint: 'put in a key' };
+  globalThis.fetch = async () => new Response(JSON.stringify(body), { status: 500 });
+  await assert.rejects(requestToken(), /No token: put in a key/);
+});
+
+test('a login page instead of a token is told apart from no answer at all', async () => {
+  globalThis.fetch = async () => new Response('<html>');
+  await assert.rejects(requestToken(), /without a token/);
+  globalThis.fetch = async () => Promise.reject(new TypeError('network'));
+  await assert.rejects(requestToken(), /does not answer/);
+});
+
+test('a loopback address is a sandbox, anything else is not', () => {
+  const local = ['ws://127.0.0.1:8001/v3/ws', 'ws://localhost/v3/ws', 'ws://[::1]:9/v3/ws'];
+  const remote = ['wss://streaming.assemblyai.com/v3/ws', 'ws://127.0.0.1.example.com/v3/ws'];
+  assert.deepEqual(local.map(isLoopback), [true, true, true]);
+  assert.deepEqual(remote.map(isLoopback), [false, false]);
+});
+
+test('each token is used once, and one that has grown old is let go', async () => {
+  let count = 0;
+  const body = () => ({ token: `t${count++}`, websocket_url: 'ws://h', expires_in_seconds: 60 });
+  globalThis.fetch = async () => Response.json(body());
+  const dial = tokens();
+  assert.equal((await dial()).token, 't0');
+  assert.equal((await dial()).token, 't1');
+
+  globalThis.fetch = async () => Response.json({ ...body(), expires_in_seconds: 5 });
+  const late = tokens();
+  assert.equal((await late()).token, 't3');
+});
+
+test('what asking again cannot help is told from a service in trouble', async () => {
+  const answer = (status, code) => async () => Response.json({ code, hint: 'h' }, { status });
+  const expected = [[500, 'not_configured', 400], [500, 'service_unreachable', 500], [429, 'rate', 429]];
+  for (const [status, code, found] of expected) {
+    globalThis.fetch = answer(status, code);
+    await assert.rejects(requestToken(), { status: found });
+  }
+  globalThis.fetch = async () => Promise.reject(new TypeError('network'));
+  await assert.rejects(requestToken(), { isUnreachable: true });
+});

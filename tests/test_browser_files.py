@@ -1,0 +1,167 @@
+"""The page with files: cut lines, what is done with the text, and what the panel shows."""
+
+import re
+import wave
+from difflib import SequenceMatcher
+
+import pytest
+
+from tempkit import Clip, Sandbox, Settings, TokenServer, connect
+from tests import test_browser
+from tests.doubles import spoken
+from tests.relay import Relay
+from tests.test_browser import (
+    PUBLIC,
+    SECONDS,
+    expect,
+    expect_state,
+    opened,
+    press,
+    transcript,
+    words_of,
+)
+
+SPEECH = spoken(2, milliseconds=900, pause=600)
+launch, browser = test_browser.launch, test_browser.browser
+scripted, server = test_browser.scripted, test_browser.server
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """A file with two turns for the scripted sandbox."""
+    path = tmp_path / "two turns.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(SPEECH)
+    return path
+
+
+def open_file(page, path):
+    page.locator("#file").set_input_files(path)
+
+
+def test_the_line_is_cut_three_times_and_the_words_are_the_same(browser):
+    with Sandbox() as sandbox:
+        with connect(sandbox.settings) as session:
+            for _ in session.stream(Clip.read(PUBLIC / "sample.wav").chunks(), realtime=False):
+                pass
+        uncut = words_of(session.transcript.text)
+        # In the second, the third and the fifth sentence.
+        cuts = [(6 * 32_000, "up"), (5 * 32_000, "up"), (8 * 32_000, "up")]
+        with (
+            Relay(sandbox.port, cuts) as relay,
+            TokenServer(Settings("any", relay.url), port=0) as server,
+            opened(browser, server.url) as page,
+        ):
+            press(page, "Try the sample")
+            expect_state(page, "live")
+            expect_state(page, "idle", 60)
+            assert relay.made == 3
+            assert page.locator("#log").text_content().count("Again in") == 3
+            expect(page.get_by_role("status")).to_be_empty()
+            found = words_of(transcript(page))
+            starts = page.locator("#finals time").all_text_contents()
+    changes = SequenceMatcher(None, uncut, found, autojunk=False).get_opcodes()
+    # Where a cut splits what is recognised, one word may be heard otherwise.
+    assert sum(max(b - a, d - c) for tag, a, b, c, d in changes if tag != "equal") <= 3, found
+    assert len(found) == len(uncut)
+    assert starts == sorted(starts)
+
+
+def test_a_picked_file_is_played_with_progress_and_ends_by_itself(browser, server, speech):
+    with opened(browser, "about:blank") as page:
+        frames = test_browser.frames_sent(page)
+        page.goto(server.url)
+        open_file(page, speech)
+        expect_state(page, "live")
+        expect(page.locator("#state")).to_contain_text("Playing the file")
+        expect_state(page, "idle")
+        assert transcript(page) == "Hello there. How are you?"
+        assert page.get_by_role("progressbar").evaluate("bar => bar.value") == 1
+        sent = b"".join(frame for frame in frames if isinstance(frame, bytes))
+        assert sent == SPEECH  # every sample, once
+        assert page.evaluate("window.tracks.length") == 0
+
+
+def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, speech):
+    with opened(browser, server.url) as page:
+        data = page.evaluate_handle(
+            """bytes => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([Uint8Array.from(bytes)], 'dropped.wav'));
+                return transfer;
+            }""",
+            list(speech.read_bytes()),
+        )
+        page.locator("#transcript").dispatch_event("drop", {"dataTransfer": data})
+        expect(page.locator("#partial")).to_contain_text("hello", timeout=15 * SECONDS)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        assert transcript(page) == "Hello there."
+        assert page.get_by_role("progressbar").evaluate("bar => bar.value") < 1
+
+
+def test_a_file_that_is_no_sound_is_named(browser, server, tmp_path):
+    (tmp_path / "notes.txt").write_text("no sound at all")
+    with opened(browser, server.url) as page:
+        open_file(page, tmp_path / "notes.txt")
+        expect(page.get_by_role("alert")).to_contain_text("notes.txt is no sound")
+        expect_state(page, "failed")
+
+
+def test_the_text_can_be_copied_and_saved_with_its_times(browser, server, speech):
+    permissions = ["clipboard-read", "clipboard-write"]
+    with opened(browser, server.url, permissions=permissions) as page:
+        expect(page.locator("#tools")).to_be_hidden()
+        open_file(page, speech)
+        expect_state(page, "live")
+        expect_state(page, "idle")
+        press(page, "Copy")
+        expect(page.get_by_role("status")).to_have_text("Copied.")
+        text = "Hello there.\nHow are you?\n"
+        assert page.evaluate("navigator.clipboard.readText()") == text
+        with page.expect_download() as saved:
+            press(page, "Save as text")
+        assert saved.value.suggested_filename == "transcript.txt"
+        assert saved.value.path().read_text() == text
+        with page.expect_download() as saved:
+            press(page, "Save as WebVTT")
+        lines = saved.value.path().read_text().splitlines()
+        cue = re.compile(r"00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}")
+        assert lines[0] == "WEBVTT"
+        assert [line for line in lines if cue.fullmatch(line)] == [lines[2], lines[5]]
+        assert (lines[3], lines[6]) == ("Hello there.", "How are you?")
+
+
+def test_the_panel_shows_what_goes_both_ways_and_no_secret(browser, server, speech):
+    with opened(browser, server.url) as page:
+        page.get_by_text("For developers").click()
+        with page.expect_response("**/token") as answer:
+            open_file(page, speech)
+        token = answer.value.json()["token"]
+        expect_state(page, "live")
+        expect(page.locator("#token")).to_contain_text("spent")
+        expect(page.locator("#rate")).to_have_text("16000 Hz")
+        expect(page.locator("#session")).to_contain_text(re.compile(r"[0-9a-f-]{36}, until"))
+        expect_state(page, "idle")
+        expect(page.locator("#lag")).to_contain_text(re.compile(r"\d\.\d\d s"))
+        log = page.locator("#log").inner_text()
+        for entry in ("?token=•••", " audio, ", "Begin", "Turn", "Terminate", "Termination"):
+            assert entry in log
+        assert token not in page.content()
+
+
+def test_the_transcript_follows_the_newest_words_until_the_reader_scrolls(browser, server, speech):
+    with opened(browser, server.url, viewport={"width": 360, "height": 480}) as page:
+        open_file(page, speech)
+        expect_state(page, "live")
+        box = page.locator("#transcript")
+        box.evaluate("box => { box.style.fontSize = '6rem'; box.style.maxHeight = '8rem'; }")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        assert box.evaluate("box => box.scrollTop") > 0
+        box.evaluate("box => { box.scrollTop = 0; }")
+        expect_state(page, "idle")
+        assert box.evaluate("box => box.scrollTop") == 0
+        press(page, "Go to the newest words")
+        assert box.evaluate("box => box.scrollTop") > 0
+        expect(page.locator("#newest")).to_be_hidden()

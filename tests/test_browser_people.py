@@ -1,0 +1,95 @@
+"""The page for everyone: axe-core in each state, and a run by keyboard alone."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests import test_browser
+from tests.conftest import require
+from tests.test_browser import SECONDS, expect, expect_state, opened, press
+
+launch, browser = test_browser.launch, test_browser.browser
+scripted, server = test_browser.scripted, test_browser.server
+
+VIEWS = [("light", 900), ("dark", 900), ("light", 360)]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The text of axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("axe")
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    command = [require("npm"), "install", *options, "axe-core@4"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if run.returncode != 0:
+        if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+            pytest.fail(run.stderr)
+        pytest.skip("npm cannot install axe-core here")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def check(page, axe):
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    for scheme, width in VIEWS:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 720})
+        found = page.evaluate("axe.run().then(({ violations }) => violations)")
+        serious = [
+            (each["id"], [node["html"] for node in each["nodes"]])
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], (scheme, width)
+        # Nothing is wider than the page.
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+
+
+def test_axe_finds_nothing_serious_in_any_state(browser, server, axe):
+    # axe-core builds functions from text, which the page's own policy forbids.
+    with opened(browser, server.url, bypass_csp=True) as page:
+        held = []
+        page.route("**/token", lambda route: held.append(route))
+        check(page, axe)
+        press(page, "Start")
+        expect_state(page, "connecting")
+        check(page, axe)
+        held[0].continue_()
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        page.get_by_text("For developers").click()
+        check(page, axe)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        check(page, axe)
+        page.route("**/token", lambda route: route.abort())
+        press(page, "Try the sample")
+        expect_state(page, "failed")
+        check(page, axe)
+
+
+def test_the_keyboard_alone_does_everything(browser, server):
+    with opened(browser, server.url) as page:
+        focused = "document.activeElement.id || document.activeElement.tagName"
+
+        def tab_to(name):
+            for _ in range(12):
+                page.keyboard.press("Tab")
+                if page.evaluate(focused) == name:
+                    return
+            raise AssertionError(f"Tab does not lead to {name}")
+
+        tab_to("button")
+        page.keyboard.press("Enter")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        assert page.evaluate(focused) == "button"
+        page.keyboard.press("Space")
+        expect_state(page, "idle")
+        assert page.evaluate(focused) == "button"
+        for name in ("device", "sample", "pick", "transcript", "copy", "text", "webvtt", "SUMMARY"):
+            tab_to(name)
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline == "solid", name
+        page.keyboard.press("Enter")
+        expect(page.locator("#log")).to_be_visible()
+        tab_to("log")

@@ -1,0 +1,188 @@
+"""The rules that Python and the page share: tests/js/vectors.test.mjs reads the same tables."""
+
+import json
+import random
+import subprocess
+from array import array
+from pathlib import Path
+
+import pytest
+
+from tempkit import Reconnect, ServiceUnreachable, SessionClosed, SessionParameters, TokenRefused
+from tempkit.audio import AudioFormat
+from tempkit.backlog import Backlog
+from tempkit.messages import Begin, CloseCode, Termination, Turn, Word, dump
+from tempkit.retry import pause_before
+from tempkit.session import TERMINATE, ClientSession
+from tempkit.watch import Watch
+from tests.conftest import require
+from tests.halves import Line, tones
+
+FOLDER = Path(__file__).parent / "vectors"
+SAMPLES, BYTES = 16, 32  # in a millisecond
+WALL_AHEAD = 5e8
+
+
+def cases(name):
+    rows = json.loads((FOLDER / f"{name}.json").read_text())
+    return pytest.mark.parametrize("case", rows, ids=lambda row: str(row["name"]))
+
+
+def sound(start, end):
+    """Samples that say where they are, none of them zero; ms."""
+    values = (n % 30_000 + 1 for n in range(start * SAMPLES, end * SAMPLES))
+    return array("h", values).tobytes()
+
+
+def taken(backlog, now):
+    pieces = []
+    while (at := backlog.sent, piece := backlog.take(now))[1] is not None:
+        if isinstance(piece, str):
+            pieces.append(piece)
+            continue
+        start, real = at // BYTES, (backlog.sent - at) // BYTES
+        assert piece == sound(start, start + real).ljust(len(piece), b"\0")
+        pieces.append([start, len(piece) // BYTES])
+    return pieces
+
+
+def failure(code=None, reason="", status=None, isUnreachable=False):  # noqa: N803
+    if isUnreachable:
+        return ServiceUnreachable("gone")
+    if status is not None:
+        return TokenRefused(status, "", "")
+    return SessionClosed(code, reason, "")
+
+
+def message(short):
+    """A message of the service from the short form in the tables."""
+    if short == "Begin":
+        return dump(Begin("s", 1))
+    if short == "Termination":
+        return dump(Termination(1, 1))
+    kind, order, *rows = short
+    is_final, is_formatted = kind != "partial", kind == "formatted"
+    words = tuple(Word(text, start, end, 1.0, is_final) for text, start, end in rows)
+    text = " ".join(word.text for word in words) if is_final else ""
+    return dump(Turn(order, is_formatted, is_final, text, 0.5, words))
+
+
+@cases("retry")
+def test_when_a_lost_session_is_opened_again(case):
+    assert pause_before(case["attempt"], failure(**case["failure"]), case["luck"]) == case["pause"]
+
+
+def test_the_close_codes_are_the_same():
+    assert json.loads((FOLDER / "close-codes.json").read_text()) == [
+        int(code) for code in CloseCode
+    ]
+
+
+@cases("watch")
+def test_when_a_connection_is_taken_for_lost(case):
+    watch = Watch(Reconnect(), 0.0, case["ends"], WALL_AHEAD)
+    for step, *values in case["steps"]:
+        if step == "hear":
+            watch.hear(*values)
+        else:
+            level, seconds = values
+            watch.send(array("h", [9000 if level == "loud" else 30] * 160), "pcm_s16le", seconds)
+    wall = case["now"] + WALL_AHEAD + case["asleep"]
+    found = watch.cause(case["now"], wall, is_between_turns=case["is_between_turns"])
+    assert (found and [found.code, found.reason]) == case["cause"]
+
+
+@cases("backlog")
+def test_what_is_kept_and_carried_again(case):
+    backlog = Backlog(AudioFormat(16000), limit_seconds=case["limit_seconds"], rate=case["rate"])
+    offered = 0
+    for step, value, *expected in case["steps"]:
+        if step == "offer":
+            backlog.offer(sound(offered, offered + value))
+            offered += value
+        elif step == "take":
+            assert [taken(backlog, value)] == expected
+        elif step == "send":
+            taken(backlog, value)
+        else:
+            found = getattr(backlog, step)(value)
+            assert found == (expected[0] if expected else None)
+    kept = [backlog.start // BYTES, backlog.end // BYTES]
+    found = [kept, backlog.sent // BYTES, backlog.lost // BYTES, backlog.is_sent]
+    assert found == [case[name] for name in ("kept", "sent", "lost", "is_sent")]
+
+
+@cases("session")
+def test_what_a_session_makes_of_its_connections(case):
+    half = ClientSession(SessionParameters(), Reconnect())
+    for step, *values in case["steps"]:
+        if step == "connect":
+            half.connected(*values)
+        elif step == "offer":
+            half.backlog.offer(bytes(values[0] * BYTES))
+        elif step == "send":
+            while half.backlog.take(*values) is not None:
+                pass
+        elif step == "receive":
+            found = half.receive(message(values[0]))
+            assert (found and getattr(found, "turn_order", found.type)) == values[1]
+        elif step == "closed":
+            closed = half.closed(values[0], "")
+            assert (closed and closed.code) == values[1]
+        else:
+            getattr(half, step)(*values)
+    transcript, backlog = half.transcript, half.backlog
+    assert [turn.transcript for turn in transcript.turns] == case["finals"]
+    assert transcript.partial == case["partial"]
+    assert [[word.text, word.start, word.end] for word in transcript.words] == case["words"]
+    assert [backlog.start // BYTES, backlog.end // BYTES] == case["kept"]
+    assert backlog.lost // BYTES == case["lost"]
+
+
+def recorded(audio, cuts):
+    """Everything that a session was asked to do over a line that is cut, and what it answered."""
+    line, steps = Line(audio, cuts), []
+
+    def record(owner, name):
+        original = getattr(owner, name)
+
+        def recording(*given):
+            answer = original(*given)
+            steps.append([name, plain(*given), plain(answer)])
+            return answer
+
+        setattr(owner, name, recording)
+
+    for name in ("connected", "receive", "pass_time", "end_audio"):
+        record(line.half, name)
+    for name in ("offer", "take"):
+        record(line.half.backlog, name)
+    line.run()
+    half = line.half
+    words = [[word.text, word.start, word.end] for word in half.transcript.words]
+    kept = [half.backlog.start // 2, half.backlog.end // 2]
+    return {"steps": steps, "words": words, "kept": kept, "lost": half.backlog.lost // 2}
+
+
+def plain(value=None):
+    """What JSON can hold of it: the number of samples, a turn's number and words, a type."""
+    if value == TERMINATE:  # the two write it with other spaces
+        return {"type": "Terminate"}
+    if isinstance(value, bytes):
+        return len(value) // 2
+    if isinstance(value, Turn):
+        return [value.turn_order, [[word.text, word.start, word.end] for word in value.words]]
+    return getattr(value, "type", value)
+
+
+def test_the_page_does_what_python_does_however_the_line_is_cut():
+    audio = tones(("ba ce di fo", "gu ha", "je ki lo mu na", "pe ri so", "tu va ba"))
+    audio = audio[: -len(audio) % 3200 - 2240]  # the last piece has 30 ms
+    runs = []
+    for seed in range(20):
+        chance = random.Random(seed)
+        places = chance.sample(range(400), seed % 7)
+        runs.append(recorded(audio, sorted(place + chance.choice((0, 0.5)) for place in places)))
+    command = [require("node"), str(FOLDER.parent / "js" / "replay.mjs")]
+    page = subprocess.run(command, input=json.dumps(runs), capture_output=True, text=True)
+    assert page.returncode == 0, page.stderr
