@@ -214,7 +214,7 @@ def test_words_spoken_while_the_token_is_on_its_way_are_not_lost(browser):
         page.route("**/token", lambda route: held.append(route))
         press(page, "Start")
         expect_state(page, "connecting")
-        page.wait_for_timeout(5 * SECONDS)  # the first sentence is over by then
+        page.wait_for_timeout(3 * SECONDS)  # the first sentence is nearly over by then
         held[0].continue_()
         expect(page.locator("#finals")).to_contain_text("city library", timeout=15 * SECONDS)
         press(page, "Stop")

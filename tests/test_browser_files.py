@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 
 import pytest
 
-from tempkit import Clip, Sandbox, Settings, TokenServer, connect
+from tempkit import Clip, Sandbox, Settings, TokenServer, transcribe
 from tests import test_browser
 from tests.doubles import spoken
 from tests.relay import Relay
@@ -30,30 +30,33 @@ scripted, server = test_browser.scripted, test_browser.server
 def speech(tmp_path):
     """A file with two turns for the scripted sandbox."""
     path = tmp_path / "two turns.wav"
+    write(path, SPEECH)
+    return path
+
+
+def write(path, pcm):
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(SPEECH)
-    return path
+        file.writeframes(pcm)
 
 
 def open_file(page, path):
     page.locator("#file").set_input_files(path)
 
 
-def test_the_line_is_cut_three_times_and_the_words_are_the_same(browser):
+def test_the_line_is_cut_three_times_and_the_words_are_the_same(browser, tmp_path):
+    three = Clip(Clip.read(PUBLIC / "sample.wav").pcm[: 12_400 * 32], 16000)  # sentences
+    write(tmp_path / "three.wav", three.pcm)
     with Sandbox() as sandbox:
-        with connect(sandbox.settings) as session:
-            for _ in session.stream(Clip.read(PUBLIC / "sample.wav").chunks(), realtime=False):
-                pass
-        uncut = words_of(session.transcript.text)
-        # In the second, the third and the fifth sentence.
-        cuts = [(6 * 32_000, "up"), (5 * 32_000, "up"), (8 * 32_000, "up")]
+        uncut = words_of(transcribe(three, sandbox.settings, realtime=False).text)
+        # In the middle of the first, the second and the third sentence.
+        cuts = [(70_000, "up"), (180_000, "up"), (190_000, "up")]
         with (
             Relay(sandbox.port, cuts) as relay,
             TokenServer(Settings("any", relay.url), port=0) as server,
             opened(browser, server.url) as page,
         ):
-            press(page, "Try the sample")
+            open_file(page, tmp_path / "three.wav")
             expect_state(page, "live")
             expect_state(page, "idle", 60)
             assert relay.made == 3
