@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from tempkit.audio import Clip
@@ -23,6 +23,7 @@ from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.sandbox import Sandbox, load_recognizer
 from tempkit.sandbox.certificate import make_certificate
 from tempkit.server import PUBLIC, TokenServer
+from tempkit.serving import Service
 from tempkit.session import Reconnecting
 from tempkit.tokens import generate_temp_token
 
@@ -137,12 +138,16 @@ def _serve(options: argparse.Namespace) -> int:
         certfile=options.certfile,
         keyfile=options.keyfile,
     ) as server:
-        print("Press Ctrl-C to stop.", flush=True)
-        try:
-            server.wait()
-        except KeyboardInterrupt:
-            print("\nServer stopped.")
+        _wait_for_ctrl_c(server)
+        print("\nServer stopped.")
     return 0
+
+
+def _wait_for_ctrl_c(service: Service) -> None:
+    """Keep a service running until Ctrl-C. Raises TempkitError when it ends by itself."""
+    print("Press Ctrl-C to stop.", flush=True)
+    with suppress(KeyboardInterrupt):
+        service.wait()
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -208,11 +213,8 @@ def _run(sandbox: Sandbox, authority: Path | None) -> int:
         if authority:
             print(f"  export SSL_CERT_FILE={authority} NODE_EXTRA_CA_CERTS={authority}")
         print(f"Faults, journal and how to point an SDK at it: {sandbox.url}/sandbox")
-        print("Press Ctrl-C to stop.", flush=True)
-        try:
-            sandbox.wait()
-        except KeyboardInterrupt:
-            print("\nSandbox stopped.")
+        _wait_for_ctrl_c(sandbox)
+        print("\nSandbox stopped.")
     return 0
 
 
