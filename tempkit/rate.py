@@ -25,7 +25,7 @@ class TokenCounter:
     """
 
     def __init__(self, rate: Rate) -> None:
-        # Here rather than above: a third of the package's own start, for those who serve alone.
+        # Here rather than above: it takes as long as a third of a server's start.
         from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
         from limits.errors import ConfigurationError as UnknownStorage
         from limits.errors import StorageError

@@ -36,6 +36,7 @@ class Application:
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard or Guard.from_variables(os.environ),
         )
+        self._site.warm_up()
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., object]
