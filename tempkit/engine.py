@@ -16,7 +16,7 @@ from email.utils import formatdate
 from typing import cast
 from urllib.parse import unquote
 
-from tempkit.connection import Connection, State
+from tempkit.connection import BUSY, Connection, State, turn_away
 from tempkit.guard import Request
 from tempkit.http1 import BadRequest, Head, find_head, parse_head, render_head
 from tempkit.listening import most_connections
@@ -32,9 +32,6 @@ IDLE_SECONDS = 30.0  # how long a kept connection may be silent, or an answer no
 LINGER_SECONDS = 0.25  # how long a thread waits for the next request itself
 DRAIN_SECONDS = 1.0
 SWEEP_SECONDS = 0.5
-BUSY = render_head(
-    503, [("Content-Length", "0"), ("Retry-After", "1"), ("Cache-Control", "no-store")], False
-)
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
@@ -121,7 +118,7 @@ class Engine:
                 self._ended.wait(0.01)
                 return
             if len(self._open) >= self._most and not self._make_room():
-                _turn_away(sock)
+                turn_away(sock)
                 continue
             try:
                 connection = Connection(sock, address[0], self._tls)
@@ -244,8 +241,7 @@ class Engine:
             answer = self._site.unreadable(error.status, connection.client)
         else:
             answer = self._site.answer(_request(head, connection))
-        body = b"" if head is not None and head.method == "HEAD" else answer.body
-        is_sent = connection.send(self._render(answer, head), body)
+        is_sent = self._send(connection, answer, head)
         connection.was_answered = True
         connection.ends = head is None or not head.keeps_alive
         if is_sent and not connection.ends:
@@ -256,6 +252,16 @@ class Engine:
         connection.state = State.WRITING
         self._give_back(connection)
         return False
+
+    def _send(self, connection: Connection, answer: Answer, head: Head | None) -> bool:
+        """Whether all of the answer is on its way. Raises OSError."""
+        start, body = self._render(answer, head), answer.body
+        if head is not None and head.method == "HEAD":
+            return connection.send(start)
+        if isinstance(body, bytes):
+            return connection.send(start, body)
+        pieces = body.pieces()
+        return connection.send(start, next(pieces), pieces)
 
     def _render(self, answer: Answer, head: Head | None) -> bytes:
         second = int(time.time())
@@ -284,15 +290,3 @@ def _request(head: Head, connection: Connection) -> Request:
     return Request(
         head.method, unquote(path), query, head.headers, connection.client, connection.is_secure
     )
-
-
-def _turn_away(sock: socket.socket) -> None:
-    """Say that there are too many; what was sent is read first, lest a reset takes that back."""
-    with sock:
-        try:
-            sock.setblocking(False)
-            sock.send(BUSY)
-            sock.shutdown(socket.SHUT_WR)
-            sock.recv(65536)
-        except OSError:
-            return

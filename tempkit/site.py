@@ -21,7 +21,7 @@ from tempkit.errors import (
     TempkitError,
     TokenRefused,
 )
-from tempkit.files import Folder, is_unchanged
+from tempkit.files import Body, Folder, is_unchanged
 from tempkit.guard import IN_MEMORY, METHODS, SECRET_PARAMETER, Guard, Refusal, Request
 from tempkit.rate import TokenCounter
 from tempkit.tokens import generate_temp_token
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: bytes
+    body: Body
 
 
 class Site:

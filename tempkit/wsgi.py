@@ -48,7 +48,9 @@ class Application:
         if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             listed.append(("Content-Length", str(len(body))))
         start_response(f"{int(status)} {HTTPStatus(status).phrase}", listed)
-        return [] if request.method == "HEAD" else [body]
+        if request.method == "HEAD":
+            return []
+        return [body] if isinstance(body, bytes) else body.pieces()
 
 
 def _request(environ: dict[str, Any]) -> Request:
