@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Generator
 from enum import Enum
 
-from tempkit.http1 import BadRequest, find_head, render_head
+from tempkit.http1 import BadRequest, Head, find_head, parse_head, render_head
 
 PIECE = 64 * 1024
 MOST_PIECES = 16  # that are written before the others have their turn
@@ -23,6 +23,7 @@ class State(Enum):
     READING = "reading"
     WRITING = "writing"
     DRAINING = "draining"  # all is said; the other side may still be talking
+    DONE = "done"
 
 
 class Connection:
@@ -42,16 +43,20 @@ class Connection:
         self.wants_write = False  # of what TLS is waiting for
         self.was_answered = False
         self.ends = False  # closed after what is to be written
+        self.asked: Head | BadRequest | None = None  # to be answered, or to be refused
         self._unsent = self._rest = memoryview(b"")
         self._more: Generator[bytes, None, None] | None = None
 
-    @property
     def has_request(self) -> bool:
-        """Whether there is a request to be answered, or to be refused."""
-        try:
-            return find_head(self.read) > 0
-        except BadRequest:
-            return True
+        """Whether the next request is there; what it is, is in ``asked`` from then on."""
+        if self.asked is None:
+            try:
+                if size := find_head(self.read):
+                    self.asked = parse_head(bytes(self.read[:size]))
+                    del self.read[:size]
+            except BadRequest as error:
+                self.asked = error
+        return self.asked is not None
 
     def receive(self) -> bool:
         """Read what is there; whether the other side still talks. Raises OSError."""

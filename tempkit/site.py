@@ -97,6 +97,10 @@ class Site:
             )
         return Answer(status, headers + self._fixed + self._sharing(request), body)
 
+    def is_at_hand(self, path: str) -> bool:
+        """Whether an answer waits for nobody: no service, no authorisation, no Redis."""
+        return path != "/token"
+
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)

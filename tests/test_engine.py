@@ -205,6 +205,21 @@ def test_the_oldest_silent_connection_makes_room(
         assert len(server._engine._open) <= 16  # type: ignore[union-attr]
 
 
+def test_who_asked_last_stays_longest(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "most_connections", lambda: 4)
+    with TokenServer(service.settings, port=0, directory=folder) as server, ExitStack() as held:
+        kept = [held.enter_context(connected(server)) for _ in range(4)]
+        for connection in (*kept, kept[0]):
+            connection.sendall(PAGE)
+            assert connection.recv(65536).endswith(b"here")
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert everything(kept[1]) == b""
+        kept[0].sendall(CLOSING)
+        assert everything(kept[0]).startswith(b"HTTP/1.1 200 ")
+
+
 def test_over_the_bounds_there_is_a_fast_503(
     service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -274,9 +289,26 @@ def test_stopping_takes_less_than_a_second_with_all_of_this_going_on(server, ser
 def test_a_thread_is_used_again(server: TokenServer):
     names: set[int] = set()
     for _ in range(20):
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert b'"token":' in ask(server, CLOSING.replace(b"/index.html", b"/token"))
         names.add(threads())
     assert max(names) <= 2
+
+
+def test_a_file_is_answered_without_a_thread_also_while_all_are_at_work(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "MOST_THREADS", 2)
+    guard = Guard(rate=None)
+    with TokenServer(service.settings, port=0, directory=folder, guard=guard) as server:
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert threads() == 0
+        service.holds.clear()
+        with ExitStack() as held:
+            for _ in range(4):
+                held.enter_context(connected(server)).sendall(TOKEN)
+            until(lambda: len(service.requests) == 2)
+            assert ask(server, PAGE + CLOSING).count(b"HTTP/1.1 200 ") == 2
+            service.holds.set()
 
 
 def test_both_loopback_families_are_served(server: TokenServer):
