@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from enum import Enum
 
 from tempkit.http1 import BadRequest, Head, find_head, parse_head, render_head
@@ -130,13 +131,27 @@ class Connection:
     def hang_up(self) -> None:
         """Say that nothing more comes, and listen on: a reset would take back the answer."""
         self.state = State.DRAINING
+        self._say_goodbye()
         self.socket.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """End a connection that another thread has: what that does with it next fails."""
+        # Not SSLSocket's own, which for a moment lets the other thread write plain text.
+        with suppress(OSError):
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket, and the file that was being sent."""
+        self._say_goodbye()
         self.socket.close()
         if self._more is not None:
             self._more.close()
+
+    def _say_goodbye(self) -> None:
+        """TLS says that this is the end, else it looks like a cut; nobody waits for an answer."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            with suppress(OSError, ValueError):
+                self.socket.unwrap()
 
 
 def turn_away(sock: socket.socket) -> None:

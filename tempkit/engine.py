@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_THREADS = 256
 MOST_WAITING = 256  # requests that wait for a thread
+MOST_AT_ONCE = 16  # answers on a connection, then the others have their turn
 HEAD_SECONDS = 10.0  # from the first moment to the end of a head
 IDLE_SECONDS = 30.0  # how long a kept connection may be silent, or an answer not be taken
 LINGER_SECONDS = 0.25  # how long a thread waits for the next request itself
@@ -86,10 +87,7 @@ class Engine:
         for connection in (*self._parked, *self._returned):
             self._close(connection)
         for connection in list(self._open):  # a thread has it, and will close it
-            try:
-                connection.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+            connection.cut()
         self._selector.close()
         self._waker.close()
         self._wakes.close()
@@ -168,7 +166,9 @@ class Engine:
 
     def _take_up(self, connection: Connection) -> bool:
         """Answer here what is at hand, leave the rest to a thread; whether it goes on waiting."""
-        if self._responder.is_at_hand(connection):
+        for _ in range(MOST_AT_ONCE):
+            if not self._responder.is_at_hand(connection):
+                break
             self._responder.answer(connection)
             if connection.state is State.DONE:
                 self._close(connection)

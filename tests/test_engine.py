@@ -111,6 +111,22 @@ def test_a_smuggling_shape_is_refused_and_what_follows_never_read(server, servic
     assert service.requests == []
 
 
+def test_tls_on_the_plain_port_fails_at_once(server: TokenServer):
+    began = time.monotonic()
+    with connected(server) as connection, pytest.raises(ssl.SSLError):
+        ssl.create_default_context().wrap_socket(connection, server_hostname="localhost")
+    assert time.monotonic() - began < 5  # not the time that a head may take
+
+
+def test_an_old_client_that_asks_for_it_is_told_that_the_connection_is_kept(server: TokenServer):
+    old = PAGE.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\nConnection: keep-alive\r\n")
+    with connected(server) as connection:
+        for _ in range(2):
+            connection.sendall(old)
+            assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65536)
+    assert b"\r\nConnection: close\r\n" in ask(server, PAGE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+
+
 @pytest.mark.parametrize("length", [b"48", b"9" * 30])
 def test_a_body_is_not_read_as_a_request(server, service, length: bytes):
     answer = ask(server, PAGE[:-2] + b"Content-Length: " + length + b"\r\n\r\n" + TOKEN)
@@ -366,6 +382,18 @@ def test_tls_neither_waits_for_a_silent_client_nor_falls_for_plain_text(
         assert connection.getresponse().status == 200
         connection.close()
     assert not ask(secure, PAGE).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("request_head", [CLOSING, b"nonsense\r\n\r\n"])
+def test_the_end_of_a_tls_connection_does_not_look_like_a_cut(
+    secure: TokenServer, certificate, request_head: bytes
+):
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with trust.wrap_socket(
+        connected(secure), server_hostname="localhost", suppress_ragged_eofs=False
+    ) as connection:
+        connection.sendall(request_head)
+        assert everything(connection).startswith(b"HTTP/1.1 ")
 
 
 def test_a_certificate_that_is_none_is_an_error_before_anything_listens(
