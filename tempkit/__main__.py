@@ -1,4 +1,7 @@
-"""The command line: tempkit = python -m tempkit, serve | token | stream | sandbox | check."""
+"""The command line: tempkit = python -m tempkit, serve | token | stream | sandbox | check.
+
+Each command imports what it alone needs: a start of the server is what somebody waits for.
+"""
 
 import argparse
 import logging
@@ -7,25 +10,23 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tempkit.audio import Clip
-from tempkit.client import connect
 from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import TempkitError
 from tempkit.guard import Guard
-from tempkit.messages import Turn
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
-from tempkit.sandbox import Sandbox, load_recognizer
-from tempkit.sandbox.certificate import make_certificate
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.serving import Service
-from tempkit.session import Reconnecting
 from tempkit.tokens import generate_temp_token
+
+if TYPE_CHECKING:
+    from tempkit.messages import Turn
+    from tempkit.sandbox import Sandbox
 
 SANDBOX_PORT = 8765
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
@@ -163,6 +164,11 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _stream(options: argparse.Namespace) -> int:
+    from tempkit.audio import Clip
+    from tempkit.client import connect
+    from tempkit.messages import Turn
+    from tempkit.session import Reconnecting
+
     clip = Clip.read(options.file)
     parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
     with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
@@ -186,7 +192,7 @@ def _stream(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show_live(text: str, duration: float, turn: Turn) -> None:
+def _show_live(text: str, duration: float, turn: "Turn") -> None:
     """The open turn's text on the error stream: one line that moves on a terminal."""
     heard = turn.words[-1].end / 1000 if turn.words else 0.0
     if not sys.stderr.isatty():
@@ -200,12 +206,17 @@ def _show_live(text: str, duration: float, turn: Turn) -> None:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
+    import tempfile
+
+    from tempkit.sandbox import Sandbox
+    from tempkit.sandbox.certificate import make_certificate
+
     with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
         context, authority = make_certificate(Path(folder)) if options.tls else (None, None)
         return _run(Sandbox(port=options.port, ssl=context, paced=options.paced), authority)
 
 
-def _run(sandbox: Sandbox, authority: Path | None) -> int:
+def _run(sandbox: "Sandbox", authority: Path | None) -> int:
     with sandbox:
         print(f"Sandbox is running at {sandbox.url}")
         print("Point a program at it with:")
@@ -239,6 +250,8 @@ def _check_key() -> str:
 
 
 def _check_recognizer() -> str:
+    from tempkit.sandbox import load_recognizer
+
     load_recognizer()
     return "recogniser: ready"
 

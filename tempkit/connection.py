@@ -3,12 +3,17 @@
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from enum import Enum
 
-from tempkit.http1 import BadRequest, find_head
+from tempkit.http1 import BadRequest, Head, find_head, parse_head, render_head
 
 PIECE = 64 * 1024
+MOST_PIECES = 16  # that are written before the others have their turn
+BUSY = render_head(
+    503, [("Content-Length", "0"), ("Retry-After", "1"), ("Cache-Control", "no-store")], False
+)
 WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -19,6 +24,7 @@ class State(Enum):
     READING = "reading"
     WRITING = "writing"
     DRAINING = "draining"  # all is said; the other side may still be talking
+    DONE = "done"
 
 
 class Connection:
@@ -38,15 +44,20 @@ class Connection:
         self.wants_write = False  # of what TLS is waiting for
         self.was_answered = False
         self.ends = False  # closed after what is to be written
+        self.asked: Head | BadRequest | None = None  # to be answered, or to be refused
         self._unsent = self._rest = memoryview(b"")
+        self._more: Generator[bytes, None, None] | None = None
 
-    @property
     def has_request(self) -> bool:
-        """Whether there is a request to be answered, or to be refused."""
-        try:
-            return find_head(self.read) > 0
-        except BadRequest:
-            return True
+        """Whether the next request is there; what it is, is in ``asked`` from then on."""
+        if self.asked is None:
+            try:
+                if size := find_head(self.read):
+                    self.asked = parse_head(bytes(self.read[:size]))
+                    del self.read[:size]
+            except BadRequest as error:
+                self.asked = error
+        return self.asked is not None
 
     def receive(self) -> bool:
         """Read what is there; whether the other side still talks. Raises OSError."""
@@ -74,23 +85,33 @@ class Connection:
         talks = self.receive()
         return talks if not talks or len(self.read) > before else None
 
-    def send(self, head: bytes, body: bytes = b"") -> bool:
+    def send(
+        self, head: bytes, body: bytes = b"", more: Generator[bytes, None, None] | None = None
+    ) -> bool:
         """Write; whether all of it went out, the rest waits for ``flush``. Raises OSError."""
         # In one write, but slow clients of a large file share its bytes.
         self._unsent = memoryview(head + body[:PIECE])
         self._rest = memoryview(body)[PIECE:]
+        self._more = more
         return self.flush()
 
     def flush(self) -> bool:
         """Write more of what is to be written; whether that is all. Raises OSError."""
-        while self._unsent:
+        for _ in range(MOST_PIECES):
+            if not self._unsent and not self._turn_over():
+                return True
             try:
                 self._unsent = self._unsent[self.socket.send(self._unsent) :]
             except WAITS:
                 return False
-            if not self._unsent:
-                self._unsent, self._rest = self._rest, self._unsent
-        return True
+        return False
+
+    def _turn_over(self) -> bool:
+        """Whether there is more to be written. Raises OSError."""
+        self._unsent, self._rest = self._rest, self._unsent
+        if not self._unsent and self._more is not None:
+            self._unsent = memoryview(next(self._more, b""))
+        return bool(self._unsent)
 
     def shake_hands(self) -> bool:
         """Get on with TLS; whether it stands. Raises OSError."""
@@ -110,11 +131,39 @@ class Connection:
     def hang_up(self) -> None:
         """Say that nothing more comes, and listen on: a reset would take back the answer."""
         self.state = State.DRAINING
+        self._say_goodbye()
         self.socket.shutdown(socket.SHUT_WR)
 
+    def cut(self) -> None:
+        """End a connection that another thread has: what that does with it next fails."""
+        # Not SSLSocket's own, which for a moment lets the other thread write plain text.
+        with suppress(OSError):
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and the file that was being sent."""
+        self._say_goodbye()
         self.socket.close()
+        if self._more is not None:
+            self._more.close()
+
+    def _say_goodbye(self) -> None:
+        """TLS says that this is the end, else it looks like a cut; nobody waits for an answer."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            with suppress(OSError, ValueError):
+                self.socket.unwrap()
+
+
+def turn_away(sock: socket.socket) -> None:
+    """Say that there are too many; what was sent is read first, lest a reset takes that back."""
+    with sock:
+        try:
+            sock.setblocking(False)
+            sock.send(BUSY)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(PIECE)
+        except OSError:
+            return
 
 
 def _poll_readable(sock: socket.socket, seconds: float) -> bool:

@@ -135,6 +135,12 @@ def _left(line: _Line, too_late: type[httpcore.TimeoutException]) -> float:
     return seconds
 
 
+def prepare(settings: Settings) -> None:
+    """Make ready what the first request would have to wait for."""
+    if settings.base_url.startswith("https:"):
+        _tls()
+
+
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """The TLS set-up, made once: it takes longer than a request."""

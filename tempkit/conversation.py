@@ -11,7 +11,8 @@ from tempkit.errors import (
     TempkitError,
 )
 from tempkit.link import Link, LinkClosed
-from tempkit.messages import MAX_SESSION_DURATION_SECONDS, Begin, CloseCode, Termination
+from tempkit.messages import Begin, CloseCode, Termination
+from tempkit.parameters import MAX_SESSION_DURATION_SECONDS
 from tempkit.retry import Reconnect, pause_before
 from tempkit.session import ClientSession, Message, Reconnected, Reconnecting
 from tempkit.watch import Watch

@@ -1,8 +1,8 @@
 """Engine: sockets and threads for a site.
 
-One thread accepts, and holds the connections that wait: for a head, for room to write, for their
-end. A connection has a thread of its own only while its request is answered and shortly after, so
-that silent and slow clients cost no thread.
+One thread accepts, holds the connections that wait (for a head, for room to write, for their end)
+and answers what is at hand, as files are. A connection has a thread of its own only while its token
+is made and shortly after, so that silent and slow clients cost no thread.
 """
 
 import logging
@@ -12,29 +12,24 @@ import ssl
 import threading
 import time
 from collections import deque
-from email.utils import formatdate
 from typing import cast
-from urllib.parse import unquote
 
-from tempkit.connection import Connection, State
-from tempkit.guard import Request
-from tempkit.http1 import BadRequest, Head, find_head, parse_head, render_head
+from tempkit.connection import BUSY, Connection, State, turn_away
 from tempkit.listening import most_connections
-from tempkit.site import Answer, Site
+from tempkit.responder import Responder
+from tempkit.site import Site
 from tempkit.workers import Workers
 
 log = logging.getLogger(__name__)
 
 MOST_THREADS = 256
 MOST_WAITING = 256  # requests that wait for a thread
+MOST_AT_ONCE = 16  # answers on a connection, then the others have their turn
 HEAD_SECONDS = 10.0  # from the first moment to the end of a head
 IDLE_SECONDS = 30.0  # how long a kept connection may be silent, or an answer not be taken
 LINGER_SECONDS = 0.25  # how long a thread waits for the next request itself
 DRAIN_SECONDS = 1.0
 SWEEP_SECONDS = 0.5
-BUSY = render_head(
-    503, [("Content-Length", "0"), ("Retry-After", "1"), ("Cache-Control", "no-store")], False
-)
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
@@ -44,7 +39,7 @@ class Engine:
     def __init__(
         self, site: Site, listeners: list[socket.socket], tls: ssl.SSLContext | None = None
     ) -> None:
-        self._site, self._listeners, self._tls = site, listeners, tls
+        self._responder, self._listeners, self._tls = Responder(site), listeners, tls
         self._most = most_connections()
         self._workers = Workers(
             self._serve, most=min(MOST_THREADS, self._most), most_waiting=MOST_WAITING
@@ -57,7 +52,6 @@ class Engine:
         self._handing_over = threading.Lock()
         self._is_stopping = self._has_ended = False
         self._ended = threading.Event()
-        self._date = (0, "")
         self._waker.setblocking(False)
         for each in (*listeners, self._wakes):
             each.setblocking(False)
@@ -93,10 +87,7 @@ class Engine:
         for connection in (*self._parked, *self._returned):
             self._close(connection)
         for connection in list(self._open):  # a thread has it, and will close it
-            try:
-                connection.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+            connection.cut()
         self._selector.close()
         self._waker.close()
         self._wakes.close()
@@ -121,7 +112,7 @@ class Engine:
                 self._ended.wait(0.01)
                 return
             if len(self._open) >= self._most and not self._make_room():
-                _turn_away(sock)
+                turn_away(sock)
                 continue
             try:
                 connection = Connection(sock, address[0], self._tls)
@@ -147,6 +138,9 @@ class Engine:
                 self._hold(connection)
         except OSError:
             self._close(connection)
+        except Exception:
+            log.exception("a connection failed")
+            self._close(connection)
 
     def _step(self, connection: Connection) -> bool:
         """Whether the connection goes on waiting here. Raises OSError."""
@@ -164,15 +158,37 @@ class Engine:
         talks = connection.receive()
         if connection.state is State.DRAINING:
             connection.read.clear()
-        elif connection.has_request:
-            self._release(connection)
-            if not self._workers.submit(connection):
-                connection.send(BUSY)
-                self._close(connection)
-            return False
+        elif connection.has_request():
+            return self._take_up(connection)
         if not talks:
             self._close(connection)
         return talks
+
+    def _take_up(self, connection: Connection) -> bool:
+        """Answer here what is at hand, leave the rest to a thread; whether it goes on waiting."""
+        for _ in range(MOST_AT_ONCE):
+            if not self._responder.is_at_hand(connection):
+                break
+            self._responder.answer(connection)
+            if connection.state is State.DONE:
+                self._close(connection)
+                return False
+            if connection.state is State.WRITING or not connection.has_request():
+                self._await(connection)
+                return True
+        self._release(connection)
+        if not self._workers.submit(connection):
+            connection.send(BUSY)
+            self._close(connection)
+        return False
+
+    def _await(self, connection: Connection) -> None:
+        """Begin to wait for what a connection that was answered does next."""
+        is_in_head = connection.state is State.READING and connection.read
+        connection.deadline = time.monotonic() + (HEAD_SECONDS if is_in_head else IDLE_SECONDS)
+        if connection in self._parked:  # it has not waited long any more
+            del self._parked[connection]
+            self._parked[connection] = None
 
     def _hold(self, connection: Connection) -> None:
         """Wait for what the connection waits for."""
@@ -186,9 +202,7 @@ class Engine:
 
     def _park(self, connection: Connection) -> None:
         """Take over a connection from a thread."""
-        if connection.state is State.READING:
-            seconds = HEAD_SECONDS if connection.read else IDLE_SECONDS
-            connection.deadline = time.monotonic() + seconds
+        self._await(connection)
         self._advance(connection)
 
     def _release(self, connection: Connection) -> None:
@@ -217,54 +231,26 @@ class Engine:
     def _serve(self, connection: Connection) -> None:
         """Answer a connection's requests; give it back when the next one is not there yet."""
         try:
-            while self._answer(connection):
-                if connection.has_request:
+            while True:
+                self._responder.answer(connection)
+                if connection.state is not State.READING:
+                    break
+                if connection.has_request():
                     continue
                 wait = 0.0 if self._workers.are_busy else LINGER_SECONDS
                 if connection.receive_within(wait) is False:
-                    self._drop(connection)
-                    return
-                if not connection.has_request:  # a slow one costs no thread
-                    self._give_back(connection)
-                    return
+                    connection.state = State.DONE
+                if connection.state is State.DONE or not connection.has_request():
+                    break  # a slow one costs no thread
         except OSError:  # it went away in the middle
-            self._drop(connection)
+            connection.state = State.DONE
         except Exception:
             log.exception("a connection failed")
+            connection.state = State.DONE
+        if connection.state is State.DONE:
             self._drop(connection)
-
-    def _answer(self, connection: Connection) -> bool:
-        """Whether the connection goes on here. Raises OSError."""
-        head = None
-        try:
-            size = find_head(connection.read)
-            head = parse_head(bytes(connection.read[:size]))
-            del connection.read[:size]
-        except BadRequest as error:
-            answer = self._site.unreadable(error.status, connection.client)
         else:
-            answer = self._site.answer(_request(head, connection))
-        body = b"" if head is not None and head.method == "HEAD" else answer.body
-        is_sent = connection.send(self._render(answer, head), body)
-        connection.was_answered = True
-        connection.ends = head is None or not head.keeps_alive
-        if is_sent and not connection.ends:
-            return True
-        if is_sent and head is not None and not connection.read and not head.has_body:
-            self._drop(connection)
-            return False
-        connection.state = State.WRITING
-        self._give_back(connection)
-        return False
-
-    def _render(self, answer: Answer, head: Head | None) -> bytes:
-        second = int(time.time())
-        if self._date[0] != second:
-            self._date = (second, formatdate(second, usegmt=True))
-        headers = [*answer.headers, ("Date", self._date[1])]
-        if answer.status not in (204, 304):
-            headers.append(("Content-Length", str(len(answer.body))))
-        return render_head(answer.status, headers, head is not None and head.keeps_alive)
+            self._give_back(connection)
 
     def _give_back(self, connection: Connection) -> None:
         with self._handing_over:
@@ -277,22 +263,3 @@ class Engine:
     def _drop(self, connection: Connection) -> None:
         self._open.discard(connection)
         connection.close()
-
-
-def _request(head: Head, connection: Connection) -> Request:
-    path, _, query = head.target.partition("?")
-    return Request(
-        head.method, unquote(path), query, head.headers, connection.client, connection.is_secure
-    )
-
-
-def _turn_away(sock: socket.socket) -> None:
-    """Say that there are too many; what was sent is read first, lest a reset takes that back."""
-    with sock:
-        try:
-            sock.setblocking(False)
-            sock.send(BUSY)
-            sock.shutdown(socket.SHUT_WR)
-            sock.recv(65536)
-        except OSError:
-            return

@@ -4,12 +4,15 @@ import hashlib
 import mimetypes
 import os
 import threading
+from collections.abc import Generator
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-LARGEST_KEPT = 4 * 1024 * 1024  # bytes; larger files are read for each request
-MOST_KEPT = 500  # files
+LARGEST_KEPT = 4 * 1024 * 1024  # bytes; a larger file is read while it is sent
+MOST_KEPT = 64 * 1024 * 1024  # bytes of all files together
+MOST_FILES = 500
+PIECE = 64 * 1024
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -21,10 +24,36 @@ TYPES = {
 }
 
 
+class LargeFile:
+    """A file that is read while it is sent, so that it is never in memory; ``len`` is its size."""
+
+    def __init__(self, path: Path, status: os.stat_result) -> None:
+        self._path, self._version, self._size = path, _version(status), status.st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def pieces(self) -> Generator[bytes, None, None]:
+        """The bytes. Raises OSError when the file is no longer what it was."""
+        with self._path.open("rb", buffering=0) as source:
+            if _version(os.fstat(source.fileno())) != self._version:
+                raise OSError("the file has changed")
+            left = self._size
+            while left:
+                piece = source.read(min(PIECE, left))
+                if not piece:
+                    raise OSError("the file has become shorter")
+                left -= len(piece)
+                yield piece
+
+
+Body: TypeAlias = bytes | LargeFile
+
+
 class File(NamedTuple):
     """A file's bytes, and what an answer says about them."""
 
-    body: bytes
+    body: Body
     headers: tuple[tuple[str, str], ...]
     etag: str
     modified: float
@@ -70,8 +99,11 @@ class Folder:
             return None
         with path.open("rb") as source:
             status = os.fstat(source.fileno())
-            body = source.read()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+            is_large = status.st_size > LARGEST_KEPT
+            read = b"" if is_large else source.read(LARGEST_KEPT)
+        body: Body = LargeFile(path, status) if is_large else read
+        seed = repr(_version(status)).encode() if is_large else read
+        etag = f'"{hashlib.sha256(seed).hexdigest()[:24]}"'
         kind = TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
         headers = (
             ("Content-Type", kind or "application/octet-stream"),
@@ -80,12 +112,15 @@ class Folder:
             ("Last-Modified", formatdate(status.st_mtime, usegmt=True)),
         )
         file = File(body, headers, etag, status.st_mtime, _version(status))
-        if len(body) <= LARGEST_KEPT:
-            with self._lock:
-                while len(self._files) >= MOST_KEPT:
-                    del self._files[next(iter(self._files))]
-                self._files[name] = file
+        with self._lock:
+            self._files.pop(name, None)
+            self._files[name] = file
+            while len(self._files) > MOST_FILES or self._bytes_kept() > MOST_KEPT:
+                del self._files[next(iter(self._files))]
         return file
+
+    def _bytes_kept(self) -> int:
+        return sum(len(each.body) for each in self._files.values() if isinstance(each.body, bytes))
 
 
 def is_unchanged(file: File, etags: str | None, since: str | None) -> bool:

@@ -42,6 +42,8 @@ def find_head(buffer: bytes | bytearray) -> int:
 
     Raises BadRequest for one that is too long, or does not begin as one.
     """
+    if buffer and not 33 <= buffer[0] < 127:  # such as TLS, which would wait for an answer
+        raise BadRequest(400)
     end = buffer.find(END)
     if 0 <= end <= LONGEST_HEAD - len(END):
         return end + len(END)
@@ -105,6 +107,6 @@ def render_head(status: int, headers: Iterable[tuple[str, str]], keeps_alive: bo
     """The head of an answer."""
     lines = [f"HTTP/1.1 {status} {REASONS[status]}"]
     lines += [f"{name}: {value}" for name, value in headers]
-    if not keeps_alive:
-        lines.append("Connection: close")
+    # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
+    lines.append(f"Connection: {'keep-alive' if keeps_alive else 'close'}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -13,9 +13,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, get_origin
 
 from tempkit.errors import ProtocolError
 
-# The limits that the documentation states; both ends of each range are allowed.
-EXPIRES_IN_SECONDS = (1, 600)  # how long a token may be used to open a session
-MAX_SESSION_DURATION_SECONDS = (60, 10_800)  # how long that session may last
+# The limit that the documentation states; both ends of the range are allowed.
 CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message
 
 # The close reason that goes with every Error message; the meaning is in the message.

@@ -1,4 +1,4 @@
-"""The parameters of a streaming session: names, kinds, ranges, and how they travel in the query.
+"""The parameters of a token and of a session: names, kinds, ranges, and how they are sent.
 
 Source: AssemblyAI's documentation of the streaming WebSocket API. The client builds its query from
 ``SessionParameters``; the sandbox reads it back with the same table.
@@ -24,6 +24,8 @@ U3_MODELS = (
 )
 SPEECH_MODELS = (*US_MODELS, "whisper-rt", *U3_MODELS)
 ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
+EXPIRES_IN_SECONDS = (1, 600)  # how long a token may be used to open a session
+MAX_SESSION_DURATION_SECONDS = (60, 10_800)  # how long that session may last
 SAMPLE_RATE = (8000, 96_000)  # Hz
 SAMPLE_WIDTH = {"pcm_s16le": 2, "pcm_mulaw": 1}  # bytes
 

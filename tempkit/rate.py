@@ -1,12 +1,13 @@
 """TokenCounter: counts the tokens given, in this process or in Redis, by the ``limits`` library."""
 
 import logging
+import re
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from tempkit.errors import ConfigurationError
-from tempkit.guard import IN_MEMORY, Rate, RateUnavailableError
+from tempkit.guard import Rate, RateUnavailableError
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -25,16 +26,18 @@ class TokenCounter:
     """
 
     def __init__(self, rate: Rate) -> None:
-        # Here rather than above: a third of the package's own start, for those who serve alone.
+        # Here rather than above: it takes as long as a third of a server's start.
         from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
         from limits.errors import ConfigurationError as UnknownStorage
         from limits.errors import StorageError
         from limits.storage import MemoryStorage, storage_from_string
         from limits.strategies import MovingWindowRateLimiter
 
-        options = {} if rate.storage == IN_MEMORY else _network_options(rate.storage)
+        # One client speaks to both; the library would ask for a second one.
+        address = re.sub("^valkey", "redis", rate.storage)
+        options = _network_options(address)
         try:
-            storage = storage_from_string(rate.storage, wrap_exceptions=True, **options)
+            storage = storage_from_string(address, wrap_exceptions=True, **options)
         except (UnknownStorage, ValueError, ImportError, TypeError) as error:
             raise ConfigurationError(
                 "the rate limit's storage is memory://, redis:// or valkey://host:port, and needs: "
@@ -111,6 +114,6 @@ class TokenCounter:
 
 def _network_options(url: str) -> dict[str, float | str]:
     """Time-outs for the stores that know them: without one, a silent Redis holds every token."""
-    if url.startswith(("redis", "valkey")):
+    if url.startswith("redis"):
         return {"socket_timeout": PATIENCE_SECONDS, "socket_connect_timeout": PATIENCE_SECONDS}
     return {}

@@ -2,9 +2,10 @@
 
 import os
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
@@ -62,6 +63,14 @@ class TokenServer(Service):
     def access_secret(self) -> str:
         """What lets in whoever comes by another name, as ``?access=`` in the first address."""
         return self._site.guard.access_secret or ""
+
+    def start(self) -> Self:
+        """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
+        super().start()
+        # Nobody has opened the page yet, let alone pressed Start.
+        warming = threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True)
+        warming.start()
+        return self
 
     def _bind(self, port: int) -> tuple[Engine, int]:
         listeners = listen(self.host, port)

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import threading
 import time
 import traceback
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import URL_VARIABLE, Settings
+from tempkit.connections import prepare
 from tempkit.errors import (
     ConfigurationError,
     ProtocolError,
@@ -19,8 +21,8 @@ from tempkit.errors import (
     TempkitError,
     TokenRefused,
 )
-from tempkit.files import Folder, is_unchanged
-from tempkit.guard import METHODS, SECRET_PARAMETER, Guard, Refusal, Request
+from tempkit.files import Body, Folder, is_unchanged
+from tempkit.guard import IN_MEMORY, METHODS, SECRET_PARAMETER, Guard, Refusal, Request
 from tempkit.rate import TokenCounter
 from tempkit.tokens import generate_temp_token
 
@@ -47,7 +49,7 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: bytes
+    body: Body
 
 
 class Site:
@@ -57,7 +59,20 @@ class Site:
         self.settings = settings
         self.guard = guard
         self._folder = Folder(directory)
-        self._counter = None if guard.rate is None else TokenCounter(guard.rate)
+        self._counter: TokenCounter | None = None
+        self._warming = threading.Lock()
+        if guard.rate is not None and guard.rate.storage != IN_MEMORY:
+            self._ready_to_count()  # it may be one that there is not
+
+    def warm_up(self) -> None:
+        """Make ready what the first token would have to wait for."""
+        self._ready_to_count()
+        prepare(self.settings)
+
+    def _ready_to_count(self) -> None:
+        with self._warming:
+            if self._counter is None and self.guard.rate is not None:
+                self._counter = TokenCounter(self.guard.rate)
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request, and a line in the log about it."""
@@ -82,6 +97,10 @@ class Site:
             )
         return Answer(status, headers + self._fixed + self._sharing(request), body)
 
+    def is_at_hand(self, path: str) -> bool:
+        """Whether an answer waits for nobody: no service, no authorisation, no Redis."""
+        return path != "/token"
+
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)
@@ -94,6 +113,8 @@ class Site:
         ):  # before the guard: watchers come by address, and learn little
             return self._health()
         mints = request.path == "/token"
+        if mints:
+            self._ready_to_count()
         refusal = self.guard.check(request, mints=mints, counter=self._counter, now=time.time())
         if refusal is not None:
             if refusal.status == 405 and request.method == "OPTIONS" and self._is_shared(request):

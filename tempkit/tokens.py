@@ -14,8 +14,11 @@ from urllib.parse import urlencode
 from tempkit.config import URL_VARIABLE, Settings
 from tempkit.connections import Answer, get
 from tempkit.errors import ProtocolError, TempkitError, TokenRefused
-from tempkit.messages import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
-from tempkit.parameters import check_whole_number
+from tempkit.parameters import (
+    EXPIRES_IN_SECONDS,
+    MAX_SESSION_DURATION_SECONDS,
+    check_whole_number,
+)
 
 log = logging.getLogger(__name__)
 

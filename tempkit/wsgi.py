@@ -36,6 +36,7 @@ class Application:
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard or Guard.from_variables(os.environ),
         )
+        self._site.warm_up()
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., object]
@@ -47,7 +48,9 @@ class Application:
         if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             listed.append(("Content-Length", str(len(body))))
         start_response(f"{int(status)} {HTTPStatus(status).phrase}", listed)
-        return [] if request.method == "HEAD" else [body]
+        if request.method == "HEAD":
+            return []
+        return [body] if isinstance(body, bytes) else body.pieces()
 
 
 def _request(environ: dict[str, Any]) -> Request:

@@ -111,6 +111,22 @@ def test_a_smuggling_shape_is_refused_and_what_follows_never_read(server, servic
     assert service.requests == []
 
 
+def test_tls_on_the_plain_port_fails_at_once(server: TokenServer):
+    began = time.monotonic()
+    with connected(server) as connection, pytest.raises(ssl.SSLError):
+        ssl.create_default_context().wrap_socket(connection, server_hostname="localhost")
+    assert time.monotonic() - began < 5  # not the time that a head may take
+
+
+def test_an_old_client_that_asks_for_it_is_told_that_the_connection_is_kept(server: TokenServer):
+    old = PAGE.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\nConnection: keep-alive\r\n")
+    with connected(server) as connection:
+        for _ in range(2):
+            connection.sendall(old)
+            assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65536)
+    assert b"\r\nConnection: close\r\n" in ask(server, PAGE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+
+
 @pytest.mark.parametrize("length", [b"48", b"9" * 30])
 def test_a_body_is_not_read_as_a_request(server, service, length: bytes):
     answer = ask(server, PAGE[:-2] + b"Content-Length: " + length + b"\r\n\r\n" + TOKEN)
@@ -205,6 +221,21 @@ def test_the_oldest_silent_connection_makes_room(
         assert len(server._engine._open) <= 16  # type: ignore[union-attr]
 
 
+def test_who_asked_last_stays_longest(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "most_connections", lambda: 4)
+    with TokenServer(service.settings, port=0, directory=folder) as server, ExitStack() as held:
+        kept = [held.enter_context(connected(server)) for _ in range(4)]
+        for connection in (*kept, kept[0]):
+            connection.sendall(PAGE)
+            assert connection.recv(65536).endswith(b"here")
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert everything(kept[1]) == b""
+        kept[0].sendall(CLOSING)
+        assert everything(kept[0]).startswith(b"HTTP/1.1 200 ")
+
+
 def test_over_the_bounds_there_is_a_fast_503(
     service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -274,9 +305,26 @@ def test_stopping_takes_less_than_a_second_with_all_of_this_going_on(server, ser
 def test_a_thread_is_used_again(server: TokenServer):
     names: set[int] = set()
     for _ in range(20):
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert b'"token":' in ask(server, CLOSING.replace(b"/index.html", b"/token"))
         names.add(threads())
     assert max(names) <= 2
+
+
+def test_a_file_is_answered_without_a_thread_also_while_all_are_at_work(
+    service: AnsweringService, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "MOST_THREADS", 2)
+    guard = Guard(rate=None)
+    with TokenServer(service.settings, port=0, directory=folder, guard=guard) as server:
+        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert threads() == 0
+        service.holds.clear()
+        with ExitStack() as held:
+            for _ in range(4):
+                held.enter_context(connected(server)).sendall(TOKEN)
+            until(lambda: len(service.requests) == 2)
+            assert ask(server, PAGE + CLOSING).count(b"HTTP/1.1 200 ") == 2
+            service.holds.set()
 
 
 def test_both_loopback_families_are_served(server: TokenServer):
@@ -334,6 +382,18 @@ def test_tls_neither_waits_for_a_silent_client_nor_falls_for_plain_text(
         assert connection.getresponse().status == 200
         connection.close()
     assert not ask(secure, PAGE).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("request_head", [CLOSING, b"nonsense\r\n\r\n"])
+def test_the_end_of_a_tls_connection_does_not_look_like_a_cut(
+    secure: TokenServer, certificate, request_head: bytes
+):
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with trust.wrap_socket(
+        connected(secure), server_hostname="localhost", suppress_ragged_eofs=False
+    ) as connection:
+        connection.sendall(request_head)
+        assert everything(connection).startswith(b"HTTP/1.1 ")
 
 
 def test_a_certificate_that_is_none_is_an_error_before_anything_listens(

@@ -1,4 +1,8 @@
+import ast
 import inspect
+from pathlib import Path
+
+import pytest
 
 import tempkit
 from tempkit import TempkitError
@@ -32,3 +36,17 @@ def test_every_error_of_ours_has_one_root():
 def test_close_codes_are_numbers():
     assert CloseCode.EXPIRED == 3008
     assert f"{CloseCode.EXPIRED:d}" == "3008"
+
+
+def test_what_type_checkers_see_is_what_programs_get():
+    tree = ast.parse(Path(tempkit.__file__).read_text())
+    seen = {
+        str(node.module).removeprefix("tempkit."): {alias.name for alias in node.names}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("tempkit.")
+    }
+    assert seen == {module: set(names) for module, names in tempkit._HOMES.items()}
+    assert set().union(*seen.values()) == set(tempkit.__all__)
+    assert set(tempkit.__all__) <= set(dir(tempkit))
+    with pytest.raises(AttributeError, match="no attribute 'Token'"):
+        tempkit.Token  # noqa: B018

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tempkit.files import MOST_KEPT, Folder, is_unchanged
+from tempkit import files
+from tempkit.files import LARGEST_KEPT, MOST_FILES, Folder, LargeFile, is_unchanged
 
 
 @pytest.fixture
@@ -15,7 +16,16 @@ def folder(tmp_path: Path) -> Folder:
 
 def body(folder: Folder, path: str) -> bytes | None:
     file = folder.find(path)
+    assert file is None or isinstance(file.body, bytes)
     return file.body if file else None
+
+
+def large(folder: Folder, content: bytes) -> LargeFile:
+    (folder.directory / "large.bin").write_bytes(content)
+    file = folder.find("/large.bin")
+    assert file is not None
+    assert isinstance(file.body, LargeFile)
+    return file.body
 
 
 def test_a_file_is_read_once_and_again_when_it_has_changed(folder: Folder):
@@ -60,10 +70,38 @@ def test_a_device_is_no_file(folder: Folder):
 
 
 def test_memory_holds_so_many_files_and_no_more(folder: Folder):
-    for number in range(MOST_KEPT + 5):
+    for number in range(MOST_FILES + 5):
         (folder.directory / f"{number}.txt").touch()
         assert folder.find(f"/{number}.txt") is not None
-    assert len(folder._files) == MOST_KEPT
+    assert len(folder._files) == MOST_FILES
+
+
+def test_memory_holds_so_many_bytes_and_no_more(folder: Folder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "MOST_KEPT", 100)
+    for number in range(10):
+        (folder.directory / f"{number}.txt").write_bytes(bytes(30))
+        assert body(folder, f"/{number}.txt") == bytes(30)
+    assert [Path(name).name for name in folder._files] == ["7.txt", "8.txt", "9.txt"]
+
+
+def test_a_large_file_is_read_while_it_is_sent(folder: Folder):
+    content = os.urandom(LARGEST_KEPT + 1)
+    file = large(folder, content)
+    assert len(file) == len(content)
+    pieces = list(file.pieces())
+    assert max(map(len, pieces)) == files.PIECE
+    assert b"".join(pieces) == content
+
+
+def test_a_large_file_that_is_cut_short_or_replaced_on_the_way_is_given_up(folder: Folder):
+    file = large(folder, bytes(LARGEST_KEPT + 1))
+    pieces = file.pieces()
+    next(pieces)
+    os.truncate(folder.directory / "large.bin", 70_000)
+    with pytest.raises(OSError, match="shorter"):
+        list(pieces)
+    with pytest.raises(OSError, match="changed"):
+        next(file.pieces())
 
 
 def test_conditions_tell_an_unchanged_file(folder: Folder):

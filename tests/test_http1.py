@@ -99,6 +99,7 @@ def test_a_line_ends_in_carriage_return_and_line_feed(line: bytes):
 @pytest.mark.parametrize(
     ("buffer", "status"),
     [
+        (b"\x16\x03\x01\x02", 400),
         (b"GET /" + b"a" * 9000, 414),
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 6000, 431),
         (b"GET / HTTP/1.1\r\nA: " + b"b" * 40_000 + b"\r\n\r\n", 431),
@@ -139,5 +140,6 @@ def test_a_body_ends_the_connection(header: str):
 
 
 def test_an_answer_says_when_the_connection_ends():
-    assert render_head(200, [("A", "b")], True) == b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"
+    kept = b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: keep-alive\r\n\r\n"
+    assert render_head(200, [("A", "b")], True) == kept
     assert b"\r\nConnection: close\r\n\r\n" in render_head(404, [], False)

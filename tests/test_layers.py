@@ -66,11 +66,12 @@ ALLOWED = {
         *WORDS,
         *("config", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
     },
-    "site": {"config", "errors", "files", "guard", "rate", "tokens"},
+    "site": {"config", "connections", "errors", "files", "guard", "rate", "tokens"},
     "connection": {"http1"},
     "workers": set(),
     "listening": {"errors"},
-    "engine": {"connection", "guard", "http1", "listening", "site", "workers"},
+    "responder": {"connection", "guard", "http1", "site"},
+    "engine": {"connection", "listening", "responder", "site", "workers"},
     "server": {"config", "defaults", "engine", "errors", "guard", "listening", "serving", "site"},
     "wsgi": {"config", "guard", "server", "site"},
     "link": {*WORDS, "config"},
@@ -203,6 +204,16 @@ def test_a_module_stays_under_300_lines_and_a_function_under_40(name: str):
 
 def test_importing_tempkit_needs_neither_jupyter_nor_the_sandbox_extra():
     heavy = "{'numpy', 'onnxruntime', 'soxr', 'IPython', 'ipywidgets', 'anywidget'}"
-    code = f"import sys, tempkit; print({heavy} & set(sys.modules))"
+    code = f"import sys; from tempkit import *; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_a_start_of_the_server_waits_for_nothing_that_a_token_does_not_need():
+    needless = "{'limits', 'websockets', 'httpx', 'wave', 'asyncio', 'tempkit.client'}"
+    code = (
+        "import sys, tempkit.__main__; from tempkit import TokenServer; "
+        f"print({needless} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout == "set()\n", done.stderr

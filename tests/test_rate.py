@@ -79,8 +79,11 @@ def test_a_storage_that_cannot_be_one_is_said(storage: str):
         TokenCounter(Rate(storage=storage))
 
 
-def test_a_storage_that_is_away_is_said_once_and_not_waited_for(caplog: pytest.LogCaptureFixture):
-    counter = TokenCounter(Rate(storage="redis://:hush@127.0.0.1:9"))
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_a_storage_that_is_away_is_said_once_and_not_waited_for(
+    scheme: str, caplog: pytest.LogCaptureFixture
+):
+    counter = TokenCounter(Rate(storage=f"{scheme}://:hush@127.0.0.1:9"))
     with caplog.at_level(logging.INFO, "tempkit"):
         for _ in range(3):
             with pytest.raises(RateUnavailableError):

@@ -103,6 +103,15 @@ def test_every_answer_is_the_token_servers(
     }
 
 
+def test_a_large_file_comes_in_pieces(service: AnsweringService, tmp_path: Path):
+    (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 20_000)
+    application = Application(service.settings, guard=Guard(), directory=tmp_path)
+    status, headers, body = ask(application, "/large.bin")
+    assert (status, headers["Content-Length"]) == (200, "5120000")
+    assert body == bytes(range(256)) * 20_000
+    assert ask(application, "/large.bin", "HEAD")[2] == b""
+
+
 def test_an_authorisation_of_ones_own_decides_and_names_who_is_counted(service: AnsweringService):
     guard = Guard(authorize=lambda request: request.headers.get("x-user"), rate=Rate(1, 1, 9))
     application = Application(service.settings, guard=guard)

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-from tempkit.messages import MAX_SESSION_DURATION_SECONDS
+from tempkit.parameters import MAX_SESSION_DURATION_SECONDS
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
 

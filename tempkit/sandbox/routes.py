@@ -7,7 +7,8 @@ from html import escape
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from tempkit.messages import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS, Json
+from tempkit.messages import Json
+from tempkit.parameters import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.opening import read_query
 from tempkit.sandbox.page import PAGE

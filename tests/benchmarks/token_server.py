@@ -24,6 +24,7 @@ import httpx
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+client = httpx.Client(trust_env=False)  # made once: that takes as long as a tenth of a start
 
 
 class Scenario(NamedTuple):
@@ -122,13 +123,12 @@ def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen
 def wait_for(url: str, seconds: float = 20) -> float:
     """Seconds until a GET is answered with 200."""
     began = time.monotonic()
-    with httpx.Client(trust_env=False) as client:
-        while time.monotonic() - began < seconds:
-            try:
-                if client.get(url, timeout=5).status_code == 200:
-                    return time.monotonic() - began
-            except httpx.TransportError:
-                time.sleep(0.002)
+    while time.monotonic() - began < seconds:
+        try:
+            if client.get(url, timeout=5).status_code == 200:
+                return time.monotonic() - began
+        except httpx.TransportError:
+            time.sleep(0.002)
     raise SystemExit(f"nothing answers at {url}")
 
 
