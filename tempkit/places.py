@@ -23,9 +23,10 @@ HOST = re.compile(r"(?:[a-z\d-]+(?:\.[a-z\d-]+)*|\[[a-f\d:.]+\])(?::\d{1,5})?", 
 
 
 class Place(NamedTuple):
-    """Where a browser finds a port: ``address`` ends with a slash.
+    """Where a browser finds a port: ``address`` has a path with a slash at its end.
 
-    Without a ``host`` it is a path: right as a link in a notebook, its host is not known here.
+    ``host`` is the name in it; where that is not known the address is a path, which is right as a
+    link in a notebook.
     """
 
     address: str

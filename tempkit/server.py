@@ -76,13 +76,11 @@ class TokenServer(Service):
         self._place = self._find_place()
         lines = [f"Server is running at {self._direct_url}"]
         if not is_loopback(self.host):
-            lines += [
-                f"Other machines can reach {self.host}; who opens that address may spend your key."
-            ]
+            rule = "who opens that address may spend your key."
+            lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
-                lines += [
-                    "Without certfile and keyfile their browsers give the page no microphone."
-                ]
+                rule = "Without certfile and keyfile their browsers give the page no microphone."
+                lines.append(rule)
         print("\n".join(lines + self._directions()), flush=True)
 
     def _find_place(self) -> Place | None:
@@ -90,22 +88,25 @@ class TokenServer(Service):
         if self._tls is not None:  # the proxies speak plain HTTP to it
             return None
         place = hub_place(os.environ, self.port) or colab_place(self.port)
-        if place is not None and place.host:
-            guard = self._site.guard
-            hosts = guard.allowed_hosts | {place.host}
-            self._site.guard = replace(guard, allowed_hosts=hosts)
+        if place is None or not place.host:
+            return place
+        if not is_loopback(self.host):  # whoever reaches the port itself can write any name
+            return place._replace(host="")
+        guard = self._site.guard
+        self._site.guard = replace(guard, allowed_hosts=guard.allowed_hosts | {place.host})
         return place
 
     def _directions(self) -> list[str]:
         """What to open, and what is missing, on a machine whose browser is elsewhere."""
         if self._place is None:
             return []
-        host = "" if self._place.host else "this hub's address, and then "
-        lines = [f"In your browser it is at {host}{self.browser_url}"]
-        if not self._place.carries_sockets and self.settings.is_local:
-            lines += ["Colab passes no WebSockets on: the page needs an API key there."]
-        elif self._place.carries_sockets and find_spec("jupyter_server_proxy") is None:
-            lines += ["If that is not found: pip install jupyter-server-proxy, restart the server."]
+        start = "this hub's own address, then " if self.browser_url.startswith("/") else ""
+        lines = [f"In your browser it is at {start}{self.browser_url}"]
+        if not self._place.carries_sockets:
+            if self.settings.is_local:
+                lines.append("Colab passes no WebSockets on: the sandbox hears nothing there.")
+        elif find_spec("jupyter_server_proxy") is None:
+            lines.append("That needs jupyter-server-proxy beside JupyterLab; it is not in here.")
         return lines
 
     @property
@@ -134,7 +135,8 @@ class TokenServer(Service):
             return direct
         if self._place.host:
             return self._place.address
-        return f"{self._place.address}?{MASKED_PARAMETER}={self.access_secret}"
+        address = self._place.address
+        return f"{address}{'&' if '?' in address else '?'}{MASKED_PARAMETER}={self.access_secret}"
 
     @property
     def _direct_url(self) -> str:

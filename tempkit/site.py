@@ -81,14 +81,14 @@ class Site:
                 (time.monotonic() - began) * 1000,
                 request.client or "-",
             )
-        fixed = self._fixed + self._policy(request)
+        fixed = self._fixed_behind_proxy(request) or self._fixed
         return Answer(status, headers + fixed + self._sharing(request), body)
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)
         answer = _text(status, HTTPStatus(status).phrase)
-        return answer._replace(headers=answer.headers + self._fixed + self._policy(None))
+        return answer._replace(headers=answer.headers + self._fixed)
 
     def _answer(self, request: Request) -> Answer:
         if (
@@ -188,27 +188,32 @@ class Site:
 
     @cached_property
     def _fixed(self) -> Headers:
-        """The headers that are the same in every answer."""
-        return (
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-            ("Permissions-Policy", "microphone=(self)"),
-        )
-
-    def _policy(self, request: Request | None) -> Headers:
-        """What a page may do: it speaks to this server and the streaming service alone."""
+        """The headers that every answer carries."""
         streaming = urlsplit(self.settings.websocket_url)
-        places = f"{streaming.scheme}://{streaming.netloc}"
-        if request is not None and self._socket_path(request) is not None:
-            host = request.headers.get("host", "")
-            # Not in every browser 'self' holds for sockets.
-            places = f"ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
-        policy = (
-            f"default-src 'self'; connect-src 'self' {places}; "
-            "object-src 'none'; base-uri 'none'; form-action 'none'; "
-            "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
-        )
-        return (("Content-Security-Policy", policy),)
+        return _fixed(f"{streaming.scheme}://{streaming.netloc}")
+
+    def _fixed_behind_proxy(self, request: Request) -> Headers:
+        """The same, where the sandbox's socket is a path on this page's host; else nothing."""
+        if self._socket_path(request) is None:
+            return ()
+        host = request.headers.get("host", "")
+        # Not in every browser 'self' holds for sockets.
+        return _fixed(f"ws://{host} wss://{host}" if HOST.fullmatch(host) else "")
+
+
+def _fixed(places: str) -> Headers:
+    """The headers that keep others out; the page may speak to its own server and ``places``."""
+    policy = (
+        f"default-src 'self'; connect-src 'self' {places}; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+    )
+    return (
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Permissions-Policy", "microphone=(self)"),
+        ("Content-Security-Policy", policy),
+    )
 
 
 def _json(status: int, body: object) -> Answer:
