@@ -146,9 +146,9 @@ class Guard:
             return Refusal(
                 403,
                 "unknown_host",
-                "this server answers to localhost; for another name, open the address that "
-                "server.browser_url gives, with the access secret in it, or name the host in "
-                "Guard(allowed_hosts={...})",
+                "this server answers to localhost; for another name, open the printed address "
+                "(server.browser_url), or any with the access secret (?access=...), or name the "
+                "host in Guard(allowed_hosts={...})",
             )
         if request.method not in METHODS:
             return Refusal(405, "method", "use GET")
