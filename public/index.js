@@ -63,7 +63,7 @@ function named(grant) {
   panel.spend(grant);
   const { host } = new URL(grant.websocket_url);
   const isHere = isLoopback(grant.websocket_url);
-  const where = isHere ? 'on this computer' : 'where this page comes from';
+  const where = isHere ? 'on this computer' : 'on the computer of the notebook';
   view.showService(
     isHere || grant.service === 'sandbox'
       ? `Sandbox: recognised ${where} (${host})`
