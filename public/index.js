@@ -62,9 +62,11 @@ const lostWords = (seconds) =>
 function named(grant) {
   panel.spend(grant);
   const { host } = new URL(grant.websocket_url);
+  const isHere = isLoopback(grant.websocket_url);
+  const where = isHere ? 'on this computer' : 'on the computer of the notebook';
   view.showService(
-    isLoopback(grant.websocket_url)
-      ? `Sandbox: recognised on this computer (${host})`
+    isHere || grant.service === 'sandbox'
+      ? `Sandbox: recognised ${where} (${host})`
       : `AssemblyAI: recognised by the real service (${host})`,
   );
   return grant;

@@ -25,9 +25,16 @@ export async function requestToken() {
   if (!response) throw new Failure(NO_ANSWER, { isUnreachable: true });
   const answer = await response.json().catch(() => ({}));
   const life = (answer.expires_in_seconds ?? 60) * 1000;
-  if (answer.token && answer.websocket_url) return { ...answer, expires: asked + life };
+  if (answer.token && answer.websocket_url) {
+    return { ...answer, websocket_url: socketAddress(answer.websocket_url), expires: asked + life };
+  }
   const status = FOR_GOOD.includes(answer.code) ? 400 : response.status;
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
+}
+
+/** Behind a proxy the address is a path on this page's host. */
+function socketAddress(place) {
+  return new URL(place, globalThis.location?.href).href.replace(/^http/, 'ws');
 }
 
 /**

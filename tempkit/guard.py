@@ -18,6 +18,8 @@ from tempkit.errors import ConfigurationError
 
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
+MASKED_PARAMETER = "access_key"  # the same behind Jupyter, whose log masks what is called a key
+ACCESS_HEADER = "x-tempkit-access"  # from a proxy that shows the secret itself
 SHORTEST_SECRET = 16
 IN_MEMORY = "memory://"
 
@@ -144,8 +146,9 @@ class Guard:
             return Refusal(
                 403,
                 "unknown_host",
-                "this server answers to localhost; for another name, open the address with the "
-                "server's access secret, or name the host in Guard(allowed_hosts={...})",
+                "this server answers to localhost; for another name, open the printed address "
+                "(server.browser_url), or any with the access secret (?access=...), or name the "
+                "host in Guard(allowed_hosts={...})",
             )
         if request.method not in METHODS:
             return Refusal(405, "method", "use GET")
@@ -166,7 +169,8 @@ class Guard:
     def shows_secret(self, request: Request) -> bool:
         """Whether the address itself carries the access secret, as the printed one does."""
         pairs = (pair.partition("=") for pair in request.query.split("&"))
-        return any(self._is_secret(value) for name, _, value in pairs if name == SECRET_PARAMETER)
+        names = (SECRET_PARAMETER, MASKED_PARAMETER)
+        return any(self._is_secret(value) for name, _, value in pairs if name in names)
 
     @property
     def cookie_name(self) -> str:
@@ -181,7 +185,9 @@ class Guard:
         # Whoever calls from elsewhere can write any Host: a loopback name is believed from here.
         if is_loopback(name) and is_loopback(request.client):
             return True
-        return name in self.allowed_hosts or self._has_cookie(request) or self.shows_secret(request)
+        if name in self.allowed_hosts or self._is_secret(request.headers.get(ACCESS_HEADER, "")):
+            return True
+        return self._has_cookie(request) or self.shows_secret(request)
 
     def _has_cookie(self, request: Request) -> bool:
         if self.access_secret is None:

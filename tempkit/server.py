@@ -4,15 +4,18 @@ import os
 import socket
 import threading
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Self
 
+from tempkit.colab import colab_place
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
 from tempkit.engine import Engine
 from tempkit.errors import ConfigurationError
-from tempkit.guard import SECRET_PARAMETER, Guard, is_loopback
+from tempkit.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, is_loopback
 from tempkit.listening import listen, tls_context
+from tempkit.places import Place, hub_place
 from tempkit.serving import Service
 from tempkit.site import Site
 
@@ -53,6 +56,7 @@ class TokenServer(Service):
         if guard.access_secret is None:
             guard = replace(guard, access_secret=os.urandom(24).hex())
         self._site = Site(settings or default_settings(), folder, guard)
+        self._place: Place | None = None
 
     @property
     def settings(self) -> Settings:
@@ -78,15 +82,41 @@ class TokenServer(Service):
         return engine, listeners[0].getsockname()[1]
 
     def _announce(self) -> None:
-        if is_loopback(self.host):
-            print(f"Server is running at {self.page_url}", flush=True)
-            return
-        address = f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
-        print(f"Server is running at {address}")
-        print(f"Other machines can reach {self.host}; who opens that address may spend your key.")
-        if self._tls is None:
-            print("Without certfile and keyfile their browsers give the page no microphone.")
-        print(end="", flush=True)
+        self._place = self._find_place()
+        lines = [f"Server is running at {self._direct_url}"]
+        if not is_loopback(self.host):
+            rule = "who opens that address may spend your key."
+            lines.append(f"Other machines can reach {self.host}; {rule}")
+            if self._tls is None:
+                rule = "Without certfile and keyfile their browsers give the page no microphone."
+                lines.append(rule)
+        print("\n".join(lines + self._directions()), flush=True)
+
+    def _find_place(self) -> Place | None:
+        """Where a browser that runs elsewhere finds the server; its name there is let in."""
+        if self._tls is not None:  # the proxies speak plain HTTP to it
+            return None
+        place = hub_place(os.environ, self.port) or colab_place(self.port)
+        if place is None or not place.host:
+            return place
+        if not is_loopback(self.host):  # whoever reaches the port itself can write any name
+            return place._replace(host="")
+        guard = self._site.guard
+        self._site.guard = replace(guard, allowed_hosts=guard.allowed_hosts | {place.host})
+        return place
+
+    def _directions(self) -> list[str]:
+        """What to open, and what is missing, on a machine whose browser is elsewhere."""
+        if self._place is None:
+            return []
+        start = "this hub's own address, then " if self.browser_url.startswith("/") else ""
+        lines = [f"In your browser it is at {start}{self.browser_url}"]
+        if not self._place.carries_sockets:
+            if self.settings.is_local:
+                lines.append("Colab passes no WebSockets on: the sandbox hears nothing there.")
+        elif find_spec("jupyter_server_proxy") is None:
+            lines.append("That needs jupyter-server-proxy beside JupyterLab; it is not in here.")
+        return lines
 
     @property
     def url(self) -> str:
@@ -101,6 +131,27 @@ class TokenServer(Service):
         for unspecified in ("//0.0.0.0:", "//[::]:"):
             url = url.replace(unspecified, f"//{socket.gethostname()}:")
         return url
+
+    @property
+    def browser_url(self) -> str:
+        """The address that opens the page in your browser, through a hub's or Colab's proxy too.
+
+        A path, where the hub does not say its own name: right as a link in a notebook. Where the
+        server cannot know by which name it is called, the address holds the access secret.
+        """
+        direct = self._direct_url
+        if self._place is None:
+            return direct
+        if self._place.host:
+            return self._place.address
+        address = self._place.address
+        return f"{address}{'&' if '?' in address else '?'}{MASKED_PARAMETER}={self.access_secret}"
+
+    @property
+    def _direct_url(self) -> str:
+        if is_loopback(self.host):
+            return self.page_url
+        return f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
 
     def __repr__(self) -> str:
         return f"<TokenServer {self.url}>" if self.is_running else "<TokenServer, stopped>"

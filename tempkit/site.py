@@ -22,7 +22,16 @@ from tempkit.errors import (
     TokenRefused,
 )
 from tempkit.files import Body, Folder, is_unchanged
-from tempkit.guard import IN_MEMORY, METHODS, SECRET_PARAMETER, Guard, Refusal, Request
+from tempkit.guard import (
+    IN_MEMORY,
+    MASKED_PARAMETER,
+    METHODS,
+    SECRET_PARAMETER,
+    Guard,
+    Refusal,
+    Request,
+)
+from tempkit.places import HOST, context_path, socket_path
 from tempkit.rate import TokenCounter
 from tempkit.tokens import generate_temp_token
 
@@ -95,7 +104,8 @@ class Site:
                 (time.monotonic() - began) * 1000,
                 request.client or "-",
             )
-        return Answer(status, headers + self._fixed + self._sharing(request), body)
+        fixed = self._fixed_behind_proxy(request) or self._fixed
+        return Answer(status, headers + fixed + self._sharing(request), body)
 
     def is_at_hand(self, path: str) -> bool:
         """Whether an answer waits for nobody: no service, no authorisation, no Redis."""
@@ -138,9 +148,16 @@ class Site:
         answer = {
             "token": str(token),
             "expires_in_seconds": token.expires_in_seconds,
-            "websocket_url": self.settings.websocket_url,
+            "websocket_url": self._socket_path(request) or self.settings.websocket_url,
+            "service": "sandbox" if self.settings.is_local else "assemblyai",
         }
         return _json(HTTPStatus.OK, answer)
+
+    def _socket_path(self, request: Request) -> str | None:
+        """Where a browser behind jupyter-server-proxy finds a sandbox; else None."""
+        if not self.settings.is_local:
+            return None
+        return socket_path(request.headers, self.settings.websocket_url)
 
     def _file(self, request: Request) -> Answer:
         file = self._folder.find(request.path)
@@ -153,12 +170,17 @@ class Site:
 
     def _remember(self, request: Request) -> Answer:
         """The same address without the secret, which is in a cookie from now on."""
-        rest = [p for p in request.query.split("&") if p.partition("=")[0] != SECRET_PARAMETER]
+        names = (SECRET_PARAMETER, MASKED_PARAMETER)
+        rest = [p for p in request.query.split("&") if p.partition("=")[0] not in names]
         # Relative, as a proxy may have taken a prefix off the path.
         place = "./" + quote(request.path.rpartition("/")[2]) + ("?" if rest else "")
+        # A hub's users share its name: their servers must not see each other's cookies.
+        prefix = context_path(request.headers) or "/"
+        protocol = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
+        is_secure = request.is_secure or protocol == "https"
         cookie = (
-            f"{self.guard.cookie_name}={self.guard.access_secret}; Path=/; HttpOnly; SameSite=Lax; "
-            f"Max-Age={COOKIE_SECONDS}" + ("; Secure" if request.is_secure else "")
+            f"{self.guard.cookie_name}={self.guard.access_secret}; Path={prefix}; HttpOnly; "
+            f"SameSite=Lax; Max-Age={COOKIE_SECONDS}" + ("; Secure" if is_secure else "")
         )
         answer = _text(HTTPStatus.SEE_OTHER, "See Other")
         extra = (("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
@@ -197,17 +219,30 @@ class Site:
     def _fixed(self) -> Headers:
         """The headers that every answer carries."""
         streaming = urlsplit(self.settings.websocket_url)
-        policy = (
-            f"default-src 'self'; connect-src 'self' {streaming.scheme}://{streaming.netloc}; "
-            "object-src 'none'; base-uri 'none'; form-action 'none'; "
-            "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
-        )
-        return (
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-            ("Permissions-Policy", "microphone=(self)"),
-            ("Content-Security-Policy", policy),
-        )
+        return _fixed(f"{streaming.scheme}://{streaming.netloc}")
+
+    def _fixed_behind_proxy(self, request: Request) -> Headers:
+        """The same, where the sandbox's socket is a path on this page's host; else nothing."""
+        if self._socket_path(request) is None:
+            return ()
+        host = request.headers.get("host", "")
+        # Not in every browser 'self' holds for sockets.
+        return _fixed(f"ws://{host} wss://{host}" if HOST.fullmatch(host) else "")
+
+
+def _fixed(places: str) -> Headers:
+    """The headers that keep others out; the page may speak to its own server and ``places``."""
+    policy = (
+        f"default-src 'self'; connect-src 'self' {places}; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+    )
+    return (
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Permissions-Policy", "microphone=(self)"),
+        ("Content-Security-Policy", policy),
+    )
 
 
 def _json(status: int, body: object) -> Answer:

@@ -93,6 +93,21 @@ test('a login page instead of a token is told apart from no answer at all', asyn
   await assert.rejects(requestToken(), /does not answer/);
 });
 
+test('behind a proxy the address of the socket is beside the page', async () => {
+  const asked = async (href, websocket_url) => {
+    globalThis.location = { href };
+    globalThis.fetch = async () => Response.json({ token: 't', websocket_url });
+    return (await requestToken()).websocket_url;
+  };
+  const page = 'https://hub.example/user/alice/proxy/8000/';
+  const path = '/user/alice/proxy/8765/v3/ws';
+  assert.equal(await asked(page, path), `wss://hub.example${path}`);
+  assert.equal(await asked(page.replace('https', 'http'), path), `ws://hub.example${path}`);
+  assert.equal(await asked(page, 'wss://s.example/v3/ws'), 'wss://s.example/v3/ws');
+  delete globalThis.location;
+  assert.equal(await asked(undefined, 'ws://127.0.0.1:9/v3/ws'), 'ws://127.0.0.1:9/v3/ws');
+});
+
 test('a loopback address is a sandbox, anything else is not', () => {
   const local = ['ws://127.0.0.1:8001/v3/ws', 'ws://localhost/v3/ws', 'ws://[::1]:9/v3/ws'];
   const remote = ['wss://streaming.assemblyai.com/v3/ws', 'ws://127.0.0.1.example.com/v3/ws'];
