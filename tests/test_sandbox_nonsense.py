@@ -48,7 +48,7 @@ messages = st.one_of(
 def watched(caplog: pytest.LogCaptureFixture) -> Iterator[Sandbox]:
     """A sandbox that may write nothing to the log and leaves no thread behind."""
     before = set(threading.enumerate())
-    with Sandbox(Scripted(SCRIPT)) as sandbox:
+    with Sandbox(Scripted(SCRIPT), realtime=False) as sandbox:
         yield sandbox
         check_that_it_is_well(sandbox)
     for thread in set(threading.enumerate()) - before:

@@ -1,5 +1,7 @@
 """The HTTP side of a sandbox: the token route, the sandbox's own routes and who may use them."""
 
+import json
+
 import httpx
 import pytest
 
@@ -39,11 +41,17 @@ def asked(target: str, *, documented: bool = False, **headers: str) -> Answer:
     ],
 )  # fmt: skip
 def test_a_bad_parameter_of_the_token_route_is_a_422_in_the_documented_shape(query, problem):
-    import json
-
     refused = asked(f"/v3/token{query}", **HEADERS)
     assert (refused.status, json.loads(refused.body)) == (422, {"detail": [problem]})
     assert asked(f"/v3/token{query}", documented=True, **HEADERS).status == 400
+
+
+def test_a_missing_key_and_a_bad_parameter_are_named_together():
+    problems = json.loads(asked("/v3/token?expires_in_seconds=0", Host="localhost").body)["detail"]
+    assert [problem["loc"] for problem in problems] == [
+        ["query", "expires_in_seconds"],
+        ["header", "authorization"],
+    ]
 
 
 @pytest.mark.parametrize(("documented", "status"), [(False, 422), (True, 401)])

@@ -92,13 +92,26 @@ def _is_loopback(address: str) -> bool:
 def _token(request: Request, state: State) -> Answer:
     query, documented = request.query, state.admission.documented_token_errors
     authorization = request.headers.get("Authorization")
-    if authorization is None:
-        if documented:
-            return _json(401, {"error": "Missing Authorization header"})
-        return _json(422, {"detail": [_problem("missing", "header", "authorization")]})
     # Unlike on the socket, "Bearer <key>" was seen to be taken here.
-    if not state.ledger.accepts_key(authorization.removeprefix("Bearer ")):
+    key = None if authorization is None else authorization.removeprefix("Bearer ")
+    if key is None and documented:
+        return _json(401, {"error": "Missing Authorization header"})
+    if key is not None and not state.ledger.accepts_key(key):
         return _json(401, {"error": "Invalid API key"})
+    problems = _problems(query)
+    if problems and documented:
+        return _json(400, {"error": "Invalid parameters", "details": problems})
+    if key is None:
+        problems.append(_problem("missing", "header", "authorization"))
+    if problems or key is None:
+        return _json(422, {"detail": problems})
+    asked = [int(query[name]) for name in LIMITS if name in query]
+    token = state.ledger.issue(state.clock(), *asked, key=key)
+    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
+
+
+def _problems(query: Mapping[str, str]) -> list[Json]:
+    """What is wrong with the parameters of a token request."""
     problems: list[Json] = [
         problem
         for name, (low, high) in LIMITS.items()
@@ -106,13 +119,7 @@ def _token(request: Request, state: State) -> Answer:
     ]
     if "expires_in_seconds" not in query:
         problems.insert(0, _problem("missing", "query", "expires_in_seconds"))
-    if problems and documented:
-        return _json(400, {"error": "Invalid parameters", "details": problems})
-    if problems:
-        return _json(422, {"detail": problems})
-    asked = [int(query[name]) for name in LIMITS if name in query]
-    token = state.ledger.issue(state.clock(), *asked)
-    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
+    return problems
 
 
 def _problem(kind: str, *place: Json, **more: Json) -> dict[str, Json]:
