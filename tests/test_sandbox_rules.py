@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tempkit.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
-from tempkit.sandbox.inbox import PACE, Inbox
+from tempkit.sandbox.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tempkit.sandbox.ledger import Ledger, Refused
 from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Switches, read_query
 from tests.doubles import chunked, silence, spoken, tone
@@ -244,11 +244,23 @@ def test_what_waits_is_bounded_by_its_length_its_number_and_its_size():
 
 def test_a_session_is_late_when_it_handles_slower_than_the_sound_comes():
     inbox = Inbox(realtime=False)
-    for _ in range(10):
-        inbox.put(b"", 0.1, 20.0)
-    for _ in range(10):
-        inbox.take(20.1)
-    assert not inbox.is_late(21.4)  # a second of sound was handled
-    assert inbox.is_late(21.6)
+    for n in range(10):
+        inbox.put(b"", 0.1, 20.0 + n / 10)
+    assert inbox.patience(20.5) == PATIENCE_SECONDS
+    assert inbox.patience(20.6) == 0  # and nothing was handled
+    for _ in range(5):
+        inbox.take(20.9)
+    assert inbox.patience(20.9) == PATIENCE_SECONDS
+    assert inbox.patience(21.1) == 0
+    for _ in range(5):
+        inbox.take(21.1)
     inbox.put(b"", 0.1, 30.0)
-    assert not inbox.is_late(30.0)
+    assert inbox.patience(30.0) == PATIENCE_SECONDS
+
+
+def test_what_was_sent_ahead_is_heard_in_full_however_long_it_takes():
+    inbox = Inbox(realtime=False)
+    for _ in range(300):
+        inbox.put(b"", 0.1, 20.0)
+    for now in (20.0, 21.0, 25.0, 60.0):
+        assert inbox.patience(now) == float("inf")

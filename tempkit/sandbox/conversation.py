@@ -54,7 +54,7 @@ class Conversation:
         self._inbox = Inbox(realtime=house.realtime)
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
         query = read_query(connection.request.path.partition("?")[2])
-        sharing = Sharing(house.recognizer, CORES, lambda: self._inbox.is_late(time.monotonic()))
+        sharing = Sharing(house.recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
         self._session = ServerSession(
             Opening(query, headers_of(connection.request).get("Authorization")),
             state.ledger,

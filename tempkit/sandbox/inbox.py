@@ -10,6 +10,8 @@ FULL_SECONDS = 310.0  # of audio; a session at audio pace is closed before, see 
 FULL_MESSAGES = 8192
 FULL_BYTES = 2**26
 LATE_SECONDS = 0.5
+LIVE_SECONDS = 1.0  # who speaks is never further ahead, nor quiet for longer
+PATIENCE_SECONDS = 0.25  # how long a partial waits for its place
 
 
 class Inbox:
@@ -22,7 +24,9 @@ class Inbox:
         self._due: float | None = None  # when the next message may be handled, at audio pace
         self._busy_since = 0.0  # since when there was always something to handle
         self._handled_seconds = 0.0  # of audio, since then
+        self._came_seconds = 0.0  # the same, of what came in
         self._first_at: float | None = None
+        self._last_at = 0.0
         self.received_seconds = 0.0  # of audio, in all
         self.waiting_seconds = 0.0  # of audio
 
@@ -31,7 +35,9 @@ class Inbox:
         if self._first_at is None and isinstance(data, bytes):
             self._first_at = now
         if not self._waiting:  # the session has caught up
-            self._busy_since, self._handled_seconds = now, 0.0
+            self._busy_since, self._handled_seconds, self._came_seconds = now, 0.0, 0.0
+        self._last_at = now
+        self._came_seconds += seconds
         self._waiting.append((data, seconds))
         self._waiting_bytes += len(data)
         self.waiting_seconds += seconds
@@ -70,9 +76,15 @@ class Inbox:
             or self.waiting_seconds >= FULL_SECONDS
         )
 
-    def is_late(self, now: float) -> bool:
-        """Whether handling lags behind the sound; audio that came in faster does not count."""
-        return now - self._busy_since - self._handled_seconds > LATE_SECONDS
+    def patience(self, now: float) -> float:
+        """How long a partial may wait for its place: not at all when handling lags behind a talker.
+
+        Without end when nobody talks, as what was sent ahead is to be heard alike on every machine.
+        """
+        busy = now - self._busy_since
+        if self._came_seconds - busy > LIVE_SECONDS or now - self._last_at > LIVE_SECONDS:
+            return float("inf")
+        return 0.0 if busy - self._handled_seconds > LATE_SECONDS else PATIENCE_SECONDS
 
     def elapsed(self, now: float) -> float:
         """Seconds since the first audio came in."""

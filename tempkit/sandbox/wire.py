@@ -2,10 +2,8 @@
 
 import json
 import logging
-import socket
 import ssl
 import threading
-from contextlib import suppress
 from http import HTTPStatus
 
 from websockets.datastructures import Headers
@@ -16,14 +14,15 @@ from tempkit.messages import CloseCode, Json
 from tempkit.sandbox import routes
 from tempkit.sandbox.conversation import Conversation, House, headers_of
 from tempkit.sandbox.journal import harmless
-from tempkit.sandbox.listener import Listener
+from tempkit.sandbox.listener import Listener, listening
 
 # The library's own lines at DEBUG show addresses and headers, and with them tokens.
 quiet_log = logging.getLogger("tempkit.sandbox.websocket")
 quiet_log.setLevel(logging.WARNING)
 
 CLOSE_SECONDS = 2.0
-CUT_SECONDS = 2 * CLOSE_SECONDS  # how long a sandbox that stops waits for its clients
+# How long a sandbox that stops waits for clients that have not opened a session, and for all.
+OPEN_SECONDS, CUT_SECONDS = 0.5, 2 * CLOSE_SECONDS
 LARGEST_MESSAGE = 2**24  # bytes
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
 
@@ -35,7 +34,7 @@ class WireEngine:
         self._house = house
         self._server: Server = serve(
             self._converse,
-            sock=Listener.on(host, port),
+            sock=listening(host, port),
             ssl=tls,
             process_request=self._answer,
             compression=None,
@@ -46,26 +45,35 @@ class WireEngine:
             logger=quiet_log,
             server_header=None,
         )
+        self._listener = Listener(self._server.socket)
+        self._server.socket = self._listener  # type: ignore[assignment]
         self.serve_forever = self._server.serve_forever
-        self.port: int = self._server.socket.getsockname()[1]
+        self.port: int = self._listener.getsockname()[1]
         self._scheme = "https" if tls else "http"
 
     def shutdown(self) -> None:
         """Close the port and every session."""
         self._house.stopping.set()
-        last_resort = threading.Timer(CUT_SECONDS, self._cut_all)
+        # Who connected and says nothing is not waited for, and who does not read sees no close.
+        cuts = [
+            threading.Timer(OPEN_SECONDS, self._cut_silent),
+            threading.Timer(CUT_SECONDS, self._listener.cut),
+        ]
         if threading.main_thread().is_alive():
-            last_resort.start()  # who does not read does not see a close either
-        else:  # too late for the thread pool with which the library closes its connections
+            for cut in cuts:
+                cut.start()
+        else:  # too late for timers, and for the threads with which the library closes
+            self._cut_silent()
             for connection in self._server.connections:
                 connection.close(CloseCode.GOING_AWAY)
         self._server.shutdown()
-        last_resort.cancel()
+        for cut in cuts:
+            cut.cancel()
 
-    def _cut_all(self) -> None:
-        for connection in self._server.connections:
-            with suppress(OSError):
-                connection.socket.shutdown(socket.SHUT_RDWR)
+    def _cut_silent(self) -> None:
+        with self._server.lock:
+            opened = {connection.socket for connection in self._server.all_connections}
+        self._listener.cut(spared=opened)
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         asked = routes.Request(request.method, request.path, headers_of(request), _peer(connection))
@@ -121,4 +129,6 @@ def _response(answer: routes.Answer) -> Response:
     headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
     if answer.body:
         headers |= {"Content-Type": answer.kind, "Cache-Control": "no-store"}
-    return Response(answer.status, HTTPStatus(answer.status).phrase, Headers(headers), answer.body)
+    known = answer.status in list(HTTPStatus)
+    phrase = HTTPStatus(answer.status).phrase if known else "Unknown"
+    return Response(answer.status, phrase, Headers(headers), answer.body)
