@@ -138,6 +138,24 @@ def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
         assert answer.startswith(b"HTTP/1.1 101 ") or not answer
 
 
+@pytest.mark.parametrize("length", [0, 10, 10**6])
+@pytest.mark.parametrize("ends", [True, False])
+def test_bytes_after_a_request_are_no_frames(watched: Sandbox, length: int, ends: bool):
+    head = f"POST /sandbox/reset HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.settimeout(15)
+        answer = b""
+        try:
+            raw.sendall(head.encode() + random.Random(length).randbytes(200_000))
+            if ends:
+                raw.shutdown(socket.SHUT_WR)
+            while part := raw.recv(4096):
+                answer += part
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert answer.startswith(b"HTTP/1.1 200 ") or not answer
+
+
 def test_a_header_twice_is_no_credential(watched: Sandbox):
     with socket.create_connection(("127.0.0.1", watched.port)) as raw:
         raw.sendall(UPGRADE.format("Authorization: other\r\n").encode())

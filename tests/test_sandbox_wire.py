@@ -1,8 +1,11 @@
 """A sandbox seen from its socket: every close, every field of every message, and pace."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -11,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tempkit import Sandbox, generate_temp_token
 from tempkit.sandbox import Faults
+from tempkit.sandbox.certificate import make_certificate
 from tempkit.sandbox.inbox import PACE
 from tempkit.sandbox.recognizer import Scripted, ScriptedListener
 from tests.conftest import SCRIPT
@@ -145,6 +149,23 @@ def test_a_sandbox_that_stops_says_that_it_goes_away():
         read(connection)
         sandbox.stop()
         assert rest(connection)[1] == 1001
+
+
+@pytest.fixture(params=["http", "https"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    context = make_certificate(tmp_path)[0] if request.param == "https" else None
+    return Sandbox(Scripted(SCRIPT), ssl=context)
+
+
+def test_a_sandbox_that_stops_does_not_wait_for_clients_that_say_nothing(either: Sandbox):
+    with either.start(), ExitStack() as held:
+        for said in (b"", b"GET /v3/ws HTTP/1.1\r\n", b"\x16\x03\x01"):
+            client = socket.create_connection(("127.0.0.1", either.port))
+            held.enter_context(client)
+            client.sendall(said)
+        begun = monotonic()
+        either.stop()
+        assert monotonic() - begun < 5
 
 
 def test_a_socket_at_the_root_is_one_as_with_the_self_hosted_service(sandbox: Sandbox):

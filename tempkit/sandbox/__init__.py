@@ -67,11 +67,10 @@ class Sandbox(Service):
         super().__init__(host, port)
         self._recognizer = recognizer
         self._ssl = ssl
-        self._realtime = realtime
         self._switches = one_final, formatted_partials
         self._most_ahead = math.inf if most_ahead_seconds is None else most_ahead_seconds
         admission = Admission(api_keys, single_use, sessions_per_minute, documented_token_errors)
-        self._state = State(admission, faults, clock)
+        self._state = State(admission, faults, clock, realtime=realtime)
         self._key = min(api_keys, default=KEY) if api_keys else KEY
 
     @property
@@ -114,9 +113,9 @@ class Sandbox(Service):
         from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Switches
         from tempkit.sandbox.wire import WireEngine
 
-        most_buffered = MOST_BUFFERED_SECONDS if self._realtime else math.inf
+        most_buffered = MOST_BUFFERED_SECONDS if self._state.realtime else math.inf
         switches = Switches(*self._switches, self._most_ahead, most_buffered)
-        house = House(self._state, self._recognizer, switches, self._realtime)
+        house = House(self._state, self._recognizer, switches)
         engine = WireEngine(house, self.host, port, self._ssl)
         return engine, engine.port
 

@@ -34,7 +34,6 @@ class House:
     state: State
     recognizer: Recognizer
     switches: Switches
-    realtime: bool
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -51,7 +50,7 @@ class Conversation:
         self._stopping = house.stopping
         self._state = state = house.state
         self._progress = Progress(state.armed.for_session(), time.monotonic())
-        self._inbox = Inbox(realtime=house.realtime)
+        self._inbox = Inbox(realtime=state.realtime)
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
         query = read_query(connection.request.path.partition("?")[2])
         sharing = Sharing(house.recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))

@@ -29,6 +29,7 @@ class Request:
     target: str
     headers: Mapping[str, str]
     peer: str
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -39,6 +40,18 @@ class Request:
     def query(self) -> dict[str, str]:
         """The parameters in the address."""
         return read_query(self.target.partition("?")[2])
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What the address says and the body, JSON or a form. Raises ValueError for other JSON."""
+        text = self.body.decode(errors="replace")
+        if not text.lstrip().startswith(("{", "[")):
+            return self.query | read_query(text.strip())
+        try:
+            given = json.loads(text)
+            return self.query | {name: str(value) for name, value in given.items()}
+        except (ValueError, AttributeError, RecursionError):
+            raise ValueError("the body is neither a JSON object nor a form") from None
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ def _range_problem(name: str, text: str, low: int, high: int) -> dict[str, Json]
 
 def _arm(request: Request, state: State) -> Answer:
     try:
-        state.faults = Faults.from_query(request.query)
+        state.faults = Faults.from_query(request.arguments)
     except ValueError as error:
         return _json(422, {"error": str(error)})
     return _json(200, dict(state.faults.given()))
@@ -166,6 +179,7 @@ def _page(state: State, url: str) -> Answer:
         entries=len(state.journal),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
         per_minute=state.admission.sessions_per_minute or "any number of",
+        pace="at the pace at which it sounds" if state.realtime else "as fast as it comes",
         uses="one session" if state.admission.single_use else "any number of sessions",
     )
     return Answer(200, text.encode(), "text/html; charset=utf-8")

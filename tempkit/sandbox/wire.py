@@ -2,12 +2,16 @@
 
 import json
 import logging
+import socket
 import ssl
 import threading
+from collections.abc import Generator
 from http import HTTPStatus
+from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 from websockets.sync.server import Server, ServerConnection, serve
 
 from tempkit.messages import CloseCode, Json
@@ -23,8 +27,54 @@ quiet_log.setLevel(logging.WARNING)
 CLOSE_SECONDS = 2.0
 # How long a sandbox that stops waits for clients that have not opened a session, and for all.
 OPEN_SECONDS, CUT_SECONDS = 0.5, 2 * CLOSE_SECONDS
-LARGEST_MESSAGE = 2**24  # bytes
+LARGEST_MESSAGE, MOST_BODY = 2**24, 2**16  # bytes
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
+
+
+class RequestProtocol(ServerProtocol):
+    """The library's protocol for plain requests too: it takes a body, and nothing after it."""
+
+    body = b""
+    _body_length = 0
+    _is_upgrade = False
+
+    def parse(self) -> Generator[None]:
+        """Read what comes in, the head of the request through ``_head_line``."""
+        self._read_line = self.reader.read_line
+        self.reader.read_line = self._head_line  # type: ignore[assignment, method-assign]
+        yield from super().parse()
+
+    def _head_line(self, *limits: Any) -> Generator[None, None, bytearray]:  # noqa: ANN401
+        line = yield from self._read_line(*limits)
+        name, _, value = bytes(line).partition(b":")
+        self._is_upgrade |= name.lower() == b"upgrade"
+        if name.lower() == b"content-length" and value.strip().isdigit():
+            self._body_length = int(value)
+            return bytearray(b"Content-Length: 0\r\n")
+        if not line.strip():
+            yield from self._read_body()
+        return line
+
+    def _read_body(self) -> Generator[None]:
+        self.body = bytes((yield from self.reader.read_exact(min(self._body_length, MOST_BODY))))
+        if not self._is_upgrade:  # frames do not follow
+            self.reader.read_exact = self._read_nothing  # type: ignore[assignment, method-assign]
+
+    def _read_nothing(self, _: int) -> Generator[None, None, bytearray]:
+        while not self.reader.eof:
+            self.reader.discard()
+            yield
+        raise EOFError
+
+
+def _connection(
+    plain: socket.socket,
+    _: ServerProtocol,
+    server: Server,
+    **options: Any,  # noqa: ANN401
+) -> ServerConnection:
+    protocol = RequestProtocol(max_size=LARGEST_MESSAGE, logger=quiet_log)
+    return ServerConnection(plain, protocol, server, **options)
 
 
 class WireEngine:
@@ -42,6 +92,7 @@ class WireEngine:
             close_timeout=CLOSE_SECONDS,
             max_size=LARGEST_MESSAGE,
             max_queue=QUEUE,
+            create_connection=_connection,  # type: ignore[arg-type]
             logger=quiet_log,
             server_header=None,
         )
@@ -76,7 +127,9 @@ class WireEngine:
         self._listener.cut(spared=opened)
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        asked = routes.Request(request.method, request.path, headers_of(request), _peer(connection))
+        body = connection.protocol.body if isinstance(connection.protocol, RequestProtocol) else b""
+        peer = _peer(connection)
+        asked = routes.Request(request.method, request.path, headers_of(request), peer, body)
         state = self._house.state
         if asked.path == routes.WEBSOCKET or _opens_at_root(request):
             return self._refusal(connection)

@@ -1,6 +1,5 @@
 """How a sandbox bears load, as a table: python tests/benchmarks/sandbox_load.py [--minutes 30].
 
-
 The sandbox runs in a process of its own, with its real recogniser. A lag counts from the moment the
 chunk was sent with which a message falls due; a session without I/O tells which chunk that is.
 """
