@@ -7,7 +7,9 @@ import pytest
 from tempkit.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
 from tempkit.sandbox.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tempkit.sandbox.ledger import Ledger, Refused
-from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Switches, read_query
+from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Opening, Switches, read_query
+from tempkit.sandbox.recognizer import Samples, Scripted, ScriptedListener
+from tempkit.sandbox.session import ServerSession
 from tests.doubles import chunked, silence, spoken, tone
 from tests.test_sandbox_session import U3, US, Clock, read, refused, said, started
 
@@ -160,6 +162,39 @@ def test_key_terms_that_are_no_json_list_are_refused(terms: str):
 def test_more_key_terms_than_100_are_refused():
     _, messages = started(US | {"keyterms_prompt": json.dumps(["x"] * 101)})
     assert messages[0].error.endswith("Invalid 'keyterms_prompt': Value error, Max 100 items")
+
+
+class Unsure(Scripted):
+    """Ears that are half sure that a loud frame is speech."""
+
+    def listen(self) -> "UnsureEars":
+        return UnsureEars(self)
+
+
+class UnsureEars(ScriptedListener):
+    def speech_probability(self, frame: Samples) -> float:
+        return super().speech_probability(frame) / 2
+
+
+@pytest.mark.parametrize("model", ["universal-streaming-english", "u3-rt-pro"])
+def test_the_vad_threshold_says_what_counts_as_speech(model: str):
+    def heard(**asked: str) -> int:
+        query = US | {"speech_model": model, **asked}
+        opening = Opening(query, "any")
+        session = ServerSession(opening, Ledger(), Unsure(["Yes."]), Clock())
+        read(session.open())
+        count = ends(said(session, *chunked(spoken(1))))
+        said(session, UPDATE | {"vad_threshold": 0.6})
+        assert ends(said(session, *chunked(spoken(1)))) == 0
+        return count
+
+    assert heard() == 1
+    assert heard(vad_threshold="0.45") == 1
+    assert heard(vad_threshold="0.55") == 0
+
+
+def ends(messages: list) -> int:
+    return sum(isinstance(m, Turn) and m.end_of_turn for m in messages)
 
 
 def test_audio_far_ahead_of_real_time_is_refused_by_a_switch():

@@ -346,6 +346,10 @@ def test_an_invalid_update_ends_the_session_in_the_words_of_a_bad_query():
         ({"end_of_turn_confidence_threshold": "1"}, 1280),
         ({"end_of_turn_confidence_threshold": "1", "max_turn_silence": "800"}, 800),
         ({"end_of_turn_confidence_threshold": "0", "min_turn_silence": "600"}, 600),
+        ({"min_turn_silence": "5000", "max_turn_silence": "800"}, 800),
+        ({"speech_model": "u3-rt-pro"}, 100),
+        ({"speech_model": "u3-rt-pro", "min_turn_silence": "700"}, 700),
+        ({"speech_model": "u3-rt-pro", "min_turn_silence": "5000"}, 1000),
     ],
 )
 def test_silence_and_confidence_decide_when_a_turn_ends(parameters, silence_ms: int):

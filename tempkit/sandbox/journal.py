@@ -12,7 +12,7 @@ from typing import overload
 from tempkit.messages import Json
 from tempkit.parameters import ALIASES, RULES
 
-LENGTH, SIZE = 10_000, 4_000_000  # entries, characters in all; the oldest go first
+LENGTH, SIZE = 5_000, 2_000_000  # entries, characters in all; the oldest go first
 MOST = 100_000  # characters in an entry
 SECRET = {"webhook_auth_header_value", "webhook_url", "llm_gateway"}  # or what may hold one
 HARMLESS = re.compile(r"[A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{0,20})*")

@@ -8,7 +8,7 @@ pre {{ background: #8881; padding: .6rem; white-space: pre-wrap; overflow-wrap: 
 :root {{ color-scheme: light dark }}
 </style>
 <h1>tempkit sandbox</h1>
-<p>A stand-in for AssemblyAI's streaming service (v3) on this machine. Any key will do.</p>
+<p>A stand-in for AssemblyAI's streaming service (v3) on this machine. {keys}.</p>
 <p>Open sessions: {sessions}. Faults: {faults}. Journal: {entries} entries.</p>
 <h2>Point an SDK at it</h2>
 <pre># tempkit

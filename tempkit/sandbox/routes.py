@@ -171,6 +171,7 @@ def _reset(state: State) -> Answer:
 
 def _page(state: State, url: str) -> Answer:
     socket = "ws" + url.removeprefix("http")
+    per_minute = state.admission.sessions_per_minute
     text = PAGE.format(
         url=escape(url),
         socket=escape(socket),
@@ -178,7 +179,8 @@ def _page(state: State, url: str) -> Answer:
         sessions=state.open_sessions,
         entries=len(state.journal),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
-        per_minute=state.admission.sessions_per_minute or "any number of",
+        per_minute="any number of" if per_minute is None else per_minute,
+        keys="Takes any key" if state.admission.api_keys is None else "Takes the keys it was given",
         pace="at the pace at which it sounds" if state.realtime else "as fast as it comes",
         uses="one session" if state.admission.single_use else "any number of sessions",
     )
