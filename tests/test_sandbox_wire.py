@@ -254,8 +254,10 @@ def test_what_is_sent_at_once_is_heard_at_the_pace_at_which_it_sounds_and_in_ord
     assert messages[-1]["audio_duration_seconds"] == 1
 
 
-def test_more_than_five_minutes_of_audio_that_waits_are_closed_with_3007():
-    with Sandbox(Scripted(SCRIPT)) as sandbox, opened(sandbox) as connection:
+@pytest.mark.parametrize("stall", [None, 0.3])
+def test_more_than_five_minutes_of_audio_that_waits_are_closed_with_3007(stall: float | None):
+    faults = Faults(stall_after_sent=1, stall_seconds=stall) if stall else Faults()
+    with Sandbox(Scripted(SCRIPT), faults=faults) as sandbox, opened(sandbox) as connection:
         say(connection, *[silence(1000)] * 330)
         messages, code, reason = rest(connection)
     text = "Audio Transmission Rate Exceeded: too much audio buffered"

@@ -51,6 +51,7 @@ class Conversation:
         self._state = state = house.state
         self._progress = Progress(state.armed.for_session(), time.monotonic())
         self._inbox = Inbox(realtime=state.realtime)
+        self._too_fast: list[Output] = []  # what follows from audio that came in too fast
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
         query = read_query(connection.request.path.partition("?")[2])
         sharing = Sharing(house.recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
@@ -92,9 +93,9 @@ class Conversation:
     def _next(self) -> Iterable[Output]:
         """What the next message, or the time, leads to."""
         self._play_faults()
-        too_fast = self._collect(0)
-        if too_fast:
-            return too_fast
+        self._collect(0)
+        if self._too_fast:
+            return self._too_fast
         now = time.monotonic()
         data = self._inbox.take(now)
         if data is None:
@@ -107,19 +108,20 @@ class Conversation:
         """What comes of waiting for the next message."""
         wait = min(LOOK_SECONDS, self._inbox.wait(now), max(0.0, self._progress.cut_at - now))
         if not self._inbox.is_empty:  # at audio pace it is not time yet
-            return self._collect(wait)
+            self._collect(wait)
+            return ()
         patience = max(0.0, self._session.deadline - self._state.clock())
-        outputs = self._collect(min(wait, patience / self._state.clock.speed))
-        return outputs or (self._session.tick() if self._inbox.is_empty else ())
+        self._collect(min(wait, patience / self._state.clock.speed))
+        return self._session.tick() if self._inbox.is_empty else ()
 
-    def _collect(self, wait: float) -> list[Output]:
+    def _collect(self, wait: float) -> None:
         """Take what comes in off the socket, so that its reader never waits for recognition.
 
-        Waits for the first message only. Gives what follows from audio that comes in too fast.
+        Waits for the first message only.
         """
-        if self._inbox.is_full:
+        if self._inbox.is_full or self._too_fast:
             self._stopping.wait(wait)
-        while not self._inbox.is_full:
+        while not self._inbox.is_full and not self._too_fast:
             try:
                 data = self._connection.recv(timeout=wait)
             except TimeoutError:
@@ -128,9 +130,7 @@ class Conversation:
             inbox = self._inbox
             inbox.put(data, self._session.seconds(data), now)
             pace = inbox.received_seconds, inbox.elapsed(now), inbox.waiting_seconds
-            if outputs := [*self._session.check_speed(*pace)]:
-                return outputs
-        return []
+            self._too_fast = [*self._session.check_speed(*pace)]
 
     def _hold(self, seconds: float) -> None:
         """Keep still for so long; raises ConnectionClosed when the client goes meanwhile."""
