@@ -117,7 +117,8 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
     sandbox.add_argument("--port", type=int, default=SANDBOX_PORT, help="0: any free port")
     sandbox.add_argument("--tls", action="store_true", help="https and wss, by a new certificate")
-    sandbox.add_argument("--paced", action="store_true", help="hear no faster than audio sounds")
+    help_text = "hear audio as fast as it comes, not as fast as it sounds"
+    sandbox.add_argument("--fast", action="store_true", help=help_text)
     sandbox.set_defaults(command=_sandbox)
 
     check = commands.add_parser("check", help="say what is there, what is missing and the fix")
@@ -213,7 +214,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
         context, authority = make_certificate(Path(folder)) if options.tls else (None, None)
-        return _run(Sandbox(port=options.port, ssl=context, paced=options.paced), authority)
+        return _run(Sandbox(port=options.port, ssl=context, realtime=not options.fast), authority)
 
 
 def _run(sandbox: "Sandbox", authority: Path | None) -> int:

@@ -39,6 +39,6 @@ def _shared_sandbox() -> "Sandbox":
     global _sandbox
     with _lock:
         if _sandbox is None or not _sandbox.is_running:
-            _sandbox = Sandbox().start()
+            _sandbox = Sandbox(realtime=False).start()
             print(f"No {KEY_VARIABLE} found: using the sandbox at {_sandbox.url}", flush=True)
         return _sandbox

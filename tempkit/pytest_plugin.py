@@ -29,13 +29,14 @@ def tempkit_sandbox(
     """A sandbox of AssemblyAI's streaming service on a free port; the environment points at it.
 
     It recognises real English speech, or hears in each loud stretch of audio the next line of the
-    marker ``tempkit_hears``.
+    marker ``tempkit_hears``. What is sent at once is heard at once.
     """
     from tempkit.sandbox import Sandbox
     from tempkit.sandbox.recognizer import Scripted
 
     marker = request.node.get_closest_marker(MARKER)
-    with Sandbox(Scripted(marker.args) if marker else None) as sandbox:
+    recognizer = Scripted(marker.args) if marker else None
+    with Sandbox(recognizer, realtime=False) as sandbox:
         monkeypatch.setenv(KEY_VARIABLE, sandbox.settings.api_key or "")
         monkeypatch.setenv(URL_VARIABLE, sandbox.url)
         yield sandbox

@@ -54,7 +54,7 @@ def service() -> Iterator[AnsweringService]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(Scripted(SCRIPT)) as sandbox:
+    with Sandbox(Scripted(SCRIPT), realtime=False) as sandbox:
         yield sandbox
 
 

@@ -47,7 +47,7 @@ def open_file(page, path):
 def test_the_line_is_cut_three_times_and_the_words_are_the_same(browser, tmp_path):
     three = Clip(Clip.read(PUBLIC / "sample.wav").pcm[: 12_400 * 32], 16000)  # sentences
     write(tmp_path / "three.wav", three.pcm)
-    with Sandbox() as sandbox:
+    with Sandbox(realtime=False) as sandbox:
         uncut = words_of(transcribe(three, sandbox.settings, realtime=False).text)
         # In the middle of the first, the second and the third sentence.
         cuts = [(70_000, "up"), (180_000, "up"), (190_000, "up")]

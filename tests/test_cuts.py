@@ -24,7 +24,7 @@ if not HAS_MODEL and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with Sandbox(realtime=False) as sandbox:
         yield sandbox
 
 

@@ -166,6 +166,25 @@ def test_faults_from_any_language_travel_in_the_address(sandbox: Sandbox):
     assert sandbox.faults == Faults()
 
 
+@pytest.mark.parametrize("body", [{"json": {"sessions": 2}}, {"data": {"sessions": 2}}])
+def test_faults_may_be_the_body_too(sandbox: Sandbox, body: dict):
+    url = f"{sandbox.url}/sandbox/faults?cut_after_sent=1"
+    assert httpx.post(url, **body, trust_env=False).json() == {"cut_after_sent": 1, "sessions": 2}
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"{", b"[" * 60_000, b"{" + b"x" * 10**6])
+def test_a_body_that_is_neither_json_nor_a_form_is_refused(sandbox: Sandbox, body: bytes):
+    answer = httpx.post(f"{sandbox.url}/sandbox/faults", content=body, trust_env=False)
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "the body is neither a JSON object nor a form"
+
+
+def test_a_status_that_has_no_name_is_answered_all_the_same(sandbox: Sandbox):
+    sandbox.faults = Faults(token_status=599)
+    url = f"{sandbox.url}/v3/token?expires_in_seconds=60"
+    assert httpx.get(url, headers={"Authorization": "any"}, trust_env=False).status_code == 599
+
+
 @pytest.mark.parametrize(
     ("query", "text"),
     [

@@ -56,11 +56,14 @@ ALLOWED = {
         *("sandbox.faults", "sandbox.opening", "sandbox.page", "sandbox.state"),
     },
     "sandbox.listener": set(),
-    "sandbox.wire": {
+    "sandbox.conversation": {
         *WORDS,
         *("sandbox", "sandbox.faults", "sandbox.inbox", "sandbox.journal", "sandbox.opening"),
-        *("sandbox.listener", "sandbox.pool", "sandbox.recognizer", "sandbox.session"),
-        "sandbox.state",
+        *("sandbox.pool", "sandbox.recognizer", "sandbox.session", "sandbox.state"),
+    },
+    "sandbox.wire": {
+        *WORDS,
+        *("sandbox", "sandbox.conversation", "sandbox.journal", "sandbox.listener"),
     },
     "sandbox": {
         *WORDS,
@@ -94,7 +97,8 @@ LAZY = {
     "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
     "sandbox": {
-        *("sandbox.moonshine", "sandbox.opening", "sandbox.recognizer", "sandbox.wire"),
+        *("sandbox.conversation", "sandbox.moonshine", "sandbox.opening"),
+        *("sandbox.recognizer", "sandbox.wire"),
     },
 }
 WITHOUT_IO = (
@@ -118,7 +122,7 @@ IO = {
 ONE_PLACE = {
     "httpcore": {"connections"},
     "limits": {"rate"},
-    "websockets": {"link", "sandbox.wire"},
+    "websockets": {"link", "sandbox.conversation", "sandbox.wire"},
     "onnxruntime": {"sandbox.moonshine"},
     "dotenv": {"config"},
     "soxr": {"sandbox.pcm"},

@@ -149,12 +149,18 @@ def test_sandbox_with_tls_says_which_certificate_to_trust():
     assert not Path(authority).exists()
 
 
-def test_sandbox_says_how_to_point_a_program_at_it():
-    process = running("sandbox", "--port", "0")
+@pytest.mark.parametrize(
+    ("options", "pace"),
+    [([], "at the pace at which it sounds"), (["--fast"], "as fast as it comes")],
+)
+def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str):
+    process = running("sandbox", "--port", "0", *options)
     try:
         exports = line_with(process, "export ").split()[1:]
         variables = dict(pair.split("=") for pair in exports)
         assert run("token", **variables).returncode == 0
+        page = httpx.get(f"{variables['ASSEMBLYAI_BASE_URL']}/sandbox", trust_env=False)
+        assert f"is heard {pace}" in page.text
     finally:
         code, _, error = end(process, signal.SIGINT)
     assert (code, error) == (0, "")

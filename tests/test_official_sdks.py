@@ -44,7 +44,7 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]
     """A sandbox with real ears behind TLS, by a certificate that this process trusts."""
     context, authority = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    with Sandbox(ssl=context) as sandbox:
+    with Sandbox(ssl=context, realtime=False) as sandbox:
         yield sandbox
 
 
@@ -79,7 +79,7 @@ class Heard:
 
 def test_the_python_sdk_streams_with_a_key_in_the_header():
     heard = Heard()
-    with Sandbox() as sandbox:
+    with Sandbox(realtime=False) as sandbox:
         url = sandbox.url.replace("http", "ws")
         client = StreamingClient(StreamingClientOptions(api_key="any", api_host=url, **PATIENCE))
         heard.listen(client)

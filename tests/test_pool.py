@@ -1,5 +1,6 @@
 """How sessions share the cores: finals first, partials only where there is room and time."""
 
+import math
 import threading
 from collections.abc import Sequence
 
@@ -49,7 +50,7 @@ def busy() -> Waiting:
 
 
 def ask(busy: Waiting, pool: Pool, guess: Sequence | None, *, late: bool = False) -> Hypothesis:
-    listener = Sharing(busy, pool, lambda: late).listen()
+    listener = Sharing(busy, pool, lambda: 0.0 if late else 0.1).listen()
     return listener.recognize(sound(), [], guess)
 
 
@@ -103,3 +104,19 @@ def test_a_failure_gives_its_core_back():
     for _ in range(3):
         with pytest.raises(RuntimeError):
             ask(Failing(["Yes."]), pool, None)
+
+
+def test_a_partial_that_nobody_waits_for_waits_for_its_core(busy: Waiting):
+    pool, answers = Pool(1), []
+    final = threading.Thread(target=ask, args=(busy, pool, None))
+    final.start()
+    busy.begun.acquire(timeout=5)
+    listener = Sharing(busy, pool, lambda: math.inf).listen()
+    patient = threading.Thread(target=lambda: answers.append(listener.recognize(sound(), [], ())))
+    patient.start()
+    patient.join(0.4)  # longer than a talker's partial waits
+    assert patient.is_alive()
+    busy.go.set()
+    for thread in (final, patient):
+        thread.join(5)
+    assert answers[0].words

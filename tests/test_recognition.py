@@ -21,7 +21,7 @@ TEXT = " ".join(SENTENCES)
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with Sandbox(realtime=False) as sandbox:
         yield sandbox
 
 

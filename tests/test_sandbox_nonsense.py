@@ -48,7 +48,7 @@ messages = st.one_of(
 def watched(caplog: pytest.LogCaptureFixture) -> Iterator[Sandbox]:
     """A sandbox that may write nothing to the log and leaves no thread behind."""
     before = set(threading.enumerate())
-    with Sandbox(Scripted(SCRIPT)) as sandbox:
+    with Sandbox(Scripted(SCRIPT), realtime=False) as sandbox:
         yield sandbox
         check_that_it_is_well(sandbox)
     for thread in set(threading.enumerate()) - before:
@@ -136,6 +136,24 @@ def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
         except ConnectionResetError:
             pass
         assert answer.startswith(b"HTTP/1.1 101 ") or not answer
+
+
+@pytest.mark.parametrize("length", [0, 10, 10**6])
+@pytest.mark.parametrize("ends", [True, False])
+def test_bytes_after_a_request_are_no_frames(watched: Sandbox, length: int, ends: bool):
+    head = f"POST /sandbox/reset HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
+        raw.settimeout(15)
+        answer = b""
+        try:
+            raw.sendall(head.encode() + random.Random(length).randbytes(200_000))
+            if ends:
+                raw.shutdown(socket.SHUT_WR)
+            while part := raw.recv(4096):
+                answer += part
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert answer.startswith(b"HTTP/1.1 200 ") or not answer
 
 
 def test_a_header_twice_is_no_credential(watched: Sandbox):

@@ -1,10 +1,13 @@
 """The HTTP side of a sandbox: the token route, the sandbox's own routes and who may use them."""
 
+import json
+
 import httpx
 import pytest
 
 from tempkit import Sandbox, generate_temp_token
 from tempkit.sandbox import Faults
+from tempkit.sandbox.journal import LENGTH, SIZE, Journal
 from tempkit.sandbox.recognizer import Scripted
 from tempkit.sandbox.routes import Answer, Request, answer, is_from_here
 from tempkit.sandbox.state import Admission, State
@@ -39,11 +42,17 @@ def asked(target: str, *, documented: bool = False, **headers: str) -> Answer:
     ],
 )  # fmt: skip
 def test_a_bad_parameter_of_the_token_route_is_a_422_in_the_documented_shape(query, problem):
-    import json
-
     refused = asked(f"/v3/token{query}", **HEADERS)
     assert (refused.status, json.loads(refused.body)) == (422, {"detail": [problem]})
     assert asked(f"/v3/token{query}", documented=True, **HEADERS).status == 400
+
+
+def test_a_missing_key_and_a_bad_parameter_are_named_together():
+    problems = json.loads(asked("/v3/token?expires_in_seconds=0", Host="localhost").body)["detail"]
+    assert [problem["loc"] for problem in problems] == [
+        ["query", "expires_in_seconds"],
+        ["header", "authorization"],
+    ]
 
 
 @pytest.mark.parametrize(("documented", "status"), [(False, 422), (True, 401)])
@@ -87,10 +96,28 @@ def test_the_page_says_how_to_point_an_sdk_at_it(sandbox: Sandbox):
     assert page.headers["Content-Type"].startswith("text/html")
     assert f"ASSEMBLYAI_BASE_URL={sandbox.url}" in page.text
     assert "Open sessions: 0" in page.text
+    assert "heard as fast as it comes" in page.text
+
+
+def test_the_journal_keeps_the_latest_and_stays_small():
+    journal = Journal()
+    for number in range(LENGTH + 10):
+        journal.add(0.0, 1, "sent", "Turn", {"number": number})
+    assert (len(journal), journal[0].detail, journal[-1].detail) == (
+        LENGTH,
+        {"number": 10},
+        {"number": LENGTH + 9},
+    )
+    for _ in range(1000):
+        journal.add(0.0, 1, "sent", "Turn", {"words": ["x" * 10_000]})
+    assert len(journal) < SIZE / 10_000
+    journal.add(0.0, 1, "received", "UpdateConfiguration", {"prompt": "x" * 10**7})
+    assert journal[-1].detail == {"characters": 10**7 + 14}
+    assert len(journal) > 100
 
 
 def test_the_journal_tells_a_session_without_its_secrets():
-    with Sandbox(Scripted(["Yes."]), api_keys=frozenset({KEY})) as sandbox:
+    with Sandbox(Scripted(["Yes."]), api_keys=frozenset({KEY}), realtime=False) as sandbox:
         token = generate_temp_token(settings=sandbox.settings)
         secret = {"webhook_auth_header_value": "hush", "min_turn_silense": 3, "a" * 32: KEY}
         with opened(sandbox, token=token, key=KEY, speech_model="u3-rt-pro", **secret) as talk:

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from tempkit.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
-from tempkit.sandbox.inbox import Inbox
+from tempkit.sandbox.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tempkit.sandbox.ledger import Ledger, Refused
-from tempkit.sandbox.opening import Switches, read_query
+from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Opening, Switches, read_query
+from tempkit.sandbox.recognizer import Samples, Scripted, ScriptedListener
+from tempkit.sandbox.session import ServerSession
 from tests.doubles import chunked, silence, spoken, tone
 from tests.test_sandbox_session import U3, US, Clock, read, refused, said, started
 
@@ -127,6 +129,16 @@ def test_an_update_without_effect_is_warned_about():
     assert warning == Warning(1, "keyterms_prompt has no effect in the sandbox")
 
 
+def test_an_update_knows_older_names_and_says_what_it_cannot_change():
+    session, _ = started()
+    older = {"min_end_of_turn_silence_when_confident": 3000, "max_turn_silence": 5000}
+    (warning,) = said(session, UPDATE | older | {"sample_rate": 8000})
+    assert warning == Warning(1, "sample_rate holds for a whole session")
+    assert not any(m.end_of_turn for m in said(session, *chunked(spoken(1))))
+    messages = said(session, UPDATE | {"min_end_of_turn_silence_when_confident": "1"})
+    assert "Invalid 'min_turn_silence'" in messages[0].error
+
+
 @pytest.mark.parametrize(
     ("query", "value"),
     [
@@ -152,30 +164,75 @@ def test_more_key_terms_than_100_are_refused():
     assert messages[0].error.endswith("Invalid 'keyterms_prompt': Value error, Max 100 items")
 
 
+class Unsure(Scripted):
+    """Ears that are half sure that a loud frame is speech."""
+
+    def listen(self) -> "UnsureEars":
+        return UnsureEars(self)
+
+
+class UnsureEars(ScriptedListener):
+    def speech_probability(self, frame: Samples) -> float:
+        return super().speech_probability(frame) / 2
+
+
+@pytest.mark.parametrize("model", ["universal-streaming-english", "u3-rt-pro"])
+def test_the_vad_threshold_says_what_counts_as_speech(model: str):
+    def heard(**asked: str) -> int:
+        query = US | {"speech_model": model, **asked}
+        opening = Opening(query, "any")
+        session = ServerSession(opening, Ledger(), Unsure(["Yes."]), Clock())
+        read(session.open())
+        count = ends(said(session, *chunked(spoken(1))))
+        said(session, UPDATE | {"vad_threshold": 0.6})
+        assert ends(said(session, *chunked(spoken(1)))) == 0
+        return count
+
+    assert heard() == 1
+    assert heard(vad_threshold="0.45") == 1
+    assert heard(vad_threshold="0.55") == 0
+
+
+def ends(messages: list) -> int:
+    return sum(isinstance(m, Turn) and m.end_of_turn for m in messages)
+
+
 def test_audio_far_ahead_of_real_time_is_refused_by_a_switch():
     session, _ = started(switches=Switches(most_ahead_seconds=5))
-    assert read(session.check_speed(12.0, 7.0)) == []
+    assert read(session.check_speed(12.0, 7.0, 0.0)) == []
     text = "Audio Transmission Rate Exceeded: Received 12.1 sec. audio in 7.0 sec"
-    assert refused(read(session.check_speed(12.1, 7.0)), 3007, text)
+    assert refused(read(session.check_speed(12.1, 7.0, 0.0)), 3007, text)
+    assert read(session.check_speed(12.1, 7.0, 0.0)) == []  # it is over
     session, _ = started()
-    assert read(session.check_speed(1e6, 0.0)) == []
+    assert read(session.check_speed(1e6, 0.0, 1e6)) == []
 
 
-def test_new_sessions_a_minute_can_be_limited():
+def test_more_than_five_minutes_of_audio_that_waits_are_refused_at_audio_pace():
+    session, _ = started(switches=Switches(most_buffered_seconds=MOST_BUFFERED_SECONDS))
+    assert read(session.check_speed(1000.0, 0.0, 300.0)) == []
+    text = "Audio Transmission Rate Exceeded: too much audio buffered"
+    assert refused(read(session.check_speed(1000.0, 0.0, 300.1)), 3007, text)
+
+
+def test_new_sessions_a_minute_can_be_limited_for_each_key():
     ledger = Ledger(sessions_per_minute=2)
-    token = ledger.issue(0.0, 600)
+    token, other = ledger.issue(0.0, 600, key="key"), ledger.issue(0.0, 600, key="other")
     ledger.admit(0.0, None, "key")
     ledger.admit(30.0, None, "key")
     for credentials in ((None, "key"), (token, None)):
         with pytest.raises(Refused, match="Too many concurrent sessions"):
             ledger.admit(59.9, *credentials)
+    ledger.admit(59.9, other, None)
+    ledger.admit(59.9, None, "other")
     assert ledger.admit(60.0, token, None) == 10_800  # it was not spent
 
 
-def test_a_paced_inbox_lets_audio_out_as_fast_as_it_sounds():
-    inbox = Inbox(paced=True)
+def test_at_audio_pace_what_came_at_once_waits_as_long_as_it_sounds():
+    inbox = Inbox(realtime=True)
+    inbox.put("first", 0.0, 9.0)
+    assert inbox.take(9.0) == "first"
     for data in (b"one", b"two", "text"):
-        inbox.put(data, 0.1 if isinstance(data, bytes) else 0.0, 10.0)
+        inbox.put(data, 0.125 if isinstance(data, bytes) else 0.0, 10.0)
     assert inbox.take(10.0) == b"one"
     assert (inbox.take(10.05), inbox.wait(10.05)) == (None, pytest.approx(0.05))
     assert inbox.take(10.1) == b"two"
@@ -184,13 +241,61 @@ def test_a_paced_inbox_lets_audio_out_as_fast_as_it_sounds():
     assert inbox.wait(10.2) == float("inf")
 
 
+def waits(arrivals: list[float]) -> list[float]:
+    """How long each 100 ms of audio waits at audio pace, after it has come in."""
+    inbox, found, now = Inbox(realtime=True), [], 0.0
+    for at in arrivals:
+        now = max(now, at)
+        inbox.put(b"sound", 0.1, now)
+        now += inbox.wait(now)
+        assert inbox.take(now) == b"sound"
+        found.append(now - at)
+    return found
+
+
+def test_who_speaks_in_real_time_waits_for_nothing_at_audio_pace():
+    uneven = [n * 0.1 + 0.02 * (n % 3) for n in range(100)]
+    assert max(waits(uneven)) < 0.021
+    held_up = [max(n * 0.1, 5.0) if 30 < n < 60 else n * 0.1 for n in range(400)]
+    late = waits(held_up)  # two seconds of it come in at once, late
+    assert max(late[:31]) == 0
+    assert 0.5 < max(late) < 2
+    assert max(late[200:]) < 0.001  # it has caught up
+
+
+def test_a_file_that_is_sent_at_once_is_never_heard_slower_than_it_sounds():
+    late = waits([0.0] * 600)
+    assert late[-1] == pytest.approx(59.9 / PACE)
+
+
+def test_what_waits_is_bounded_by_its_length_its_number_and_its_size():
+    for data, seconds, count in ((b"", 1.0, 310), ("{}", 0.0, 8192), ("x" * 2**23, 0.0, 8)):
+        inbox = Inbox(realtime=True)
+        for _ in range(count):
+            assert not inbox.is_full
+            inbox.put(data, seconds, 0.0)
+        assert inbox.is_full
+
+
 def test_a_session_is_late_when_it_handles_slower_than_the_sound_comes():
-    inbox = Inbox(paced=False)
-    for _ in range(10):
-        inbox.put(b"", 0.1, 20.0)
-    for _ in range(10):
-        inbox.take(20.1)
-    assert not inbox.is_late(21.4)  # a second of sound was handled
-    assert inbox.is_late(21.6)
+    inbox = Inbox(realtime=False)
+    for n in range(10):
+        inbox.put(b"", 0.1, 20.0 + n / 10)
+    assert inbox.patience(20.5) == PATIENCE_SECONDS
+    assert inbox.patience(20.6) == 0  # and nothing was handled
+    for _ in range(5):
+        inbox.take(20.9)
+    assert inbox.patience(20.9) == PATIENCE_SECONDS
+    assert inbox.patience(21.1) == 0
+    for _ in range(5):
+        inbox.take(21.1)
     inbox.put(b"", 0.1, 30.0)
-    assert not inbox.is_late(30.0)
+    assert inbox.patience(30.0) == PATIENCE_SECONDS
+
+
+def test_what_was_sent_ahead_is_heard_in_full_however_long_it_takes():
+    inbox = Inbox(realtime=False)
+    for _ in range(300):
+        inbox.put(b"", 0.1, 20.0)
+    for now in (20.0, 21.0, 25.0, 60.0):
+        assert inbox.patience(now) == float("inf")

@@ -8,7 +8,7 @@ import pytest
 from tempkit.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
 from tempkit.sandbox.ledger import Ledger
 from tempkit.sandbox.opening import Opening, Switches
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
 from tempkit.sandbox.session import Closing, ServerSession
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
@@ -164,10 +164,51 @@ def test_without_formatting_a_us_turn_has_one_final():
     ]
 
 
-def test_one_formatted_final_is_a_switch():
-    session, _ = started(US | {"format_turns": "true"}, switches=Switches(one_final=True))
-    finals = [turn for turn in turns(said(session, *chunked(spoken(1)))) if turn[1]]
-    assert finals == [(0, True, True, "Hello there.")]
+def test_formatted_from_the_first_message_with_one_final_is_a_switch():
+    script, switches = ["Oh, no, not, you, again."], Switches(one_final=True)
+    session, _ = started(US | {"format_turns": "true"}, script=script, switches=switches)
+    found = said(session, *chunked(spoken(1, milliseconds=4000)))
+    assert all(turn.turn_is_formatted for turn in found)
+    assert [m.transcript for m in found if m.end_of_turn] == ["Oh, no, not, you, again."]
+    assert sum(m.transcript.startswith("Oh, no,") for m in found) > 2
+    assert [m.utterance for m in found if m.utterance] == ["Oh, no, not, you, again."]
+
+
+class Comma(Scripted):
+    """Ears that hear only later that a word is followed by a comma."""
+
+    def listen(self) -> "CommaEars":
+        return CommaEars(self)
+
+
+class CommaEars(ScriptedListener):
+    def recognize(self, samples, fixed, guess) -> Hypothesis:
+        heard = super().recognize(samples, fixed, guess)
+        if guess is not None:
+            return heard
+        words = [SpokenWord(f"{word.text},", 1.0) for word in heard.words]
+        return Hypothesis(tuple(words), heard.end_confidence)
+
+
+def test_final_words_do_not_change_by_a_comma_either():
+    query, script = US | {"format_turns": "true"}, Comma(["So you say it."])
+    switches = Switches(one_final=True)
+    session = ServerSession(Opening(query, "any"), Ledger(), script, Clock(), switches)
+    read(session.open())
+    final: list[str] = []
+    for turn in said(session, *chunked(spoken(1, milliseconds=3000))):
+        now = [word.text for word in turn.words if word.word_is_final]
+        assert now[: len(final)] == final
+        final = now
+    assert (final[0], final[-1]) == ("So", "it.,")
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_whether_u3_partials_are_called_formatted_is_a_switch(seen: bool):
+    session, _ = started(U3, switches=Switches(formatted_partials=seen))
+    for turn in said(session, *chunked(spoken(1, milliseconds=2000))):
+        if isinstance(turn, Turn):
+            assert turn.turn_is_formatted is (turn.end_of_turn or seen)
 
 
 def test_a_u3_turn_starts_with_speech_started_and_has_one_formatted_final():
@@ -305,6 +346,10 @@ def test_an_invalid_update_ends_the_session_in_the_words_of_a_bad_query():
         ({"end_of_turn_confidence_threshold": "1"}, 1280),
         ({"end_of_turn_confidence_threshold": "1", "max_turn_silence": "800"}, 800),
         ({"end_of_turn_confidence_threshold": "0", "min_turn_silence": "600"}, 600),
+        ({"min_turn_silence": "5000", "max_turn_silence": "800"}, 800),
+        ({"speech_model": "u3-rt-pro"}, 100),
+        ({"speech_model": "u3-rt-pro", "min_turn_silence": "700"}, 700),
+        ({"speech_model": "u3-rt-pro", "min_turn_silence": "5000"}, 1000),
     ],
 )
 def test_silence_and_confidence_decide_when_a_turn_ends(parameters, silence_ms: int):

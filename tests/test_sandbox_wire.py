@@ -1,8 +1,11 @@
 """A sandbox seen from its socket: every close, every field of every message, and pace."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -11,6 +14,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from tempkit import Sandbox, generate_temp_token
 from tempkit.sandbox import Faults
+from tempkit.sandbox.certificate import make_certificate
+from tempkit.sandbox.inbox import PACE
 from tempkit.sandbox.recognizer import Scripted, ScriptedListener
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
@@ -74,7 +79,8 @@ CLOSES: list[tuple[str, dict, dict, Sequence, int, str]] = [
 def test_a_close_has_its_code_its_text_and_the_fixed_reason(
     switches, opening, messages, code, text
 ):
-    with Sandbox(Scripted(SCRIPT), **switches) as sandbox, opened(sandbox, **opening) as connection:
+    sandbox = Sandbox(Scripted(SCRIPT), **{"realtime": False, **switches})
+    with sandbox, opened(sandbox, **opening) as connection:
         say(connection, *messages)
         found, closed, reason = rest(connection)
     assert closed == code
@@ -145,9 +151,35 @@ def test_a_sandbox_that_stops_says_that_it_goes_away():
         assert rest(connection)[1] == 1001
 
 
+@pytest.fixture(params=["http", "https"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    context = make_certificate(tmp_path)[0] if request.param == "https" else None
+    return Sandbox(Scripted(SCRIPT), ssl=context)
+
+
+def test_a_sandbox_that_stops_does_not_wait_for_clients_that_say_nothing(either: Sandbox):
+    with either.start(), ExitStack() as held:
+        for said in (b"", b"GET /v3/ws HTTP/1.1\r\n", b"\x16\x03\x01"):
+            client = socket.create_connection(("127.0.0.1", either.port))
+            held.enter_context(client)
+            client.sendall(said)
+        begun = monotonic()
+        either.stop()
+        assert monotonic() - begun < 5
+
+
+def test_a_socket_at_the_root_is_one_as_with_the_self_hosted_service(sandbox: Sandbox):
+    address = sandbox.settings.websocket_url.removesuffix("v3/ws") + "?sample_rate=16000"
+    headers = {"Authorization": "self-hosted"}
+    with connect(address, additional_headers=headers, proxy=None) as connection:
+        assert read(connection)["type"] == "Begin"
+        connection.send(TERMINATE)
+        assert rest(connection)[1] == 1000
+
+
 def test_a_websocket_elsewhere_is_not_upgraded(sandbox: Sandbox):
     base = sandbox.settings.websocket_url.removesuffix("/v3/ws")
-    for path, status in (("/v3/stream", 403), ("/", 403), ("/v2/realtime/ws", 410)):
+    for path, status in (("/v3/stream", 403), ("/v3/ws/", 403), ("/v2/realtime/ws", 410)):
         with pytest.raises(InvalidStatus) as caught, connect(base + path, proxy=None):
             pass
         assert caught.value.response.status_code == status
@@ -183,7 +215,7 @@ COMMON = {"Begin", "Turn", "Heartbeat", "Warning", "Termination"}
 def test_every_message_has_the_documented_fields_and_types(model: str, kinds: set[str]):
     asked = {"format_turns": "True", "session_heartbeat": "True", "acknowledge_silence": "True"}
     speedy = Faults(clock_speed=1000)
-    with Sandbox(Scripted(SCRIPT), faults=speedy) as sandbox:
+    with Sandbox(Scripted(SCRIPT), faults=speedy, realtime=False) as sandbox:
         with opened(sandbox, speech_model=model, domain="medical-v1", **asked) as connection:
             for chunk in chunked(spoken(3)):
                 connection.send(chunk)
@@ -206,19 +238,34 @@ def check(message: dict, shape: dict[str, type]) -> None:
     assert {name: type(value) for name, value in message.items()} == shape
 
 
-def test_a_paced_sandbox_takes_the_sounds_own_length():
-    with Sandbox(Scripted(SCRIPT), paced=True) as sandbox, opened(sandbox) as connection:
+def test_what_is_sent_at_once_is_heard_at_the_pace_at_which_it_sounds_and_in_order():
+    with Sandbox(Scripted(SCRIPT)) as sandbox, opened(sandbox) as connection:
         begun = monotonic()
-        for chunk in chunked(silence(1500)):
+        for chunk in chunked(silence(300) + tone(1000)):
+            connection.send(chunk)
+        connection.send('{"type": "ForceEndpoint"}')
+        for chunk in chunked(silence(200)):
             connection.send(chunk)
         connection.send(TERMINATE)
         messages, code, _ = rest(connection)
-        assert 1.4 <= monotonic() - begun < 4
-    assert (code, messages[-1]["audio_duration_seconds"]) == (1000, 1)
+        assert monotonic() - begun >= 1.4 / PACE
+    finals = [m["transcript"] for m in messages if m.get("end_of_turn")]
+    assert (finals, code) == (["hello there", ""], 1000)
+    assert messages[-1]["audio_duration_seconds"] == 1
 
 
-def test_a_paced_sandbox_stops_at_once_in_the_middle_of_a_file():
-    sandbox = Sandbox(Scripted(SCRIPT), paced=True).start()
+@pytest.mark.parametrize("stall", [None, 0.3])
+def test_more_than_five_minutes_of_audio_that_waits_are_closed_with_3007(stall: float | None):
+    faults = Faults(stall_after_sent=1, stall_seconds=stall) if stall else Faults()
+    with Sandbox(Scripted(SCRIPT), faults=faults) as sandbox, opened(sandbox) as connection:
+        say(connection, *[silence(1000)] * 330)
+        messages, code, reason = rest(connection)
+    text = "Audio Transmission Rate Exceeded: too much audio buffered"
+    assert (messages[-1]["error"], code, reason) == (text, 3007, REASON)
+
+
+def test_at_audio_pace_a_sandbox_stops_at_once_in_the_middle_of_a_file():
+    sandbox = Sandbox(Scripted(SCRIPT)).start()
     with opened(sandbox) as connection:
         for chunk in chunked(silence(60_000)):
             connection.send(chunk)

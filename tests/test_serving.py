@@ -1,6 +1,7 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -100,12 +101,18 @@ def test_an_address_that_is_not_ours_is_said(settings: Settings):
         Sandbox(Scripted(["Yes."]), host="192.0.2.1").start()
 
 
-def test_a_sandbox_outlives_a_shortage_of_file_descriptors():
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_sandbox_outlives_a_shortage_of_file_descriptors(scheme: str, tmp_path: Path):
     code = """
-import resource, socket
-from tempkit import Sandbox, generate_temp_token
+import resource, socket, ssl, sys
+from pathlib import Path
+import httpx
+from tempkit import Sandbox
+from tempkit.sandbox.certificate import make_certificate
 from tempkit.sandbox.recognizer import Scripted
-with Sandbox(Scripted(["Yes."])) as sandbox:
+context, authority = make_certificate(Path(sys.argv[2]))
+trusting = ssl.create_default_context(cafile=authority)
+with Sandbox(Scripted(["Yes."]), ssl=context if sys.argv[1] == "https" else None) as sandbox:
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
     held = []
     try:
@@ -115,10 +122,12 @@ with Sandbox(Scripted(["Yes."])) as sandbox:
         pass
     for connection in held:
         connection.close()
-    print(bool(generate_temp_token(settings=sandbox.settings)), sandbox.is_running)
+    page = httpx.get(f"{sandbox.url}/sandbox", verify=trusting, trust_env=False)
+    print(page.status_code, sandbox.is_running)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout == "True True\n", done.stderr
+    command = [sys.executable, "-c", code, scheme, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "200 True\n", done.stderr
 
 
 def test_a_program_that_forgets_to_stop_ends_all_the_same_and_frees_its_ports():

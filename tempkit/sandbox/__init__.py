@@ -3,6 +3,7 @@
 It needs the ``sandbox`` extra, and says so when it is missing; importing this module does not.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -33,10 +34,11 @@ class Sandbox(Service):
     accepts any key. ``faults`` makes things go wrong, ``journal`` says what happened. ``ssl`` turns
     it into https and wss.
 
-    Audio is heard as fast as it comes; ``paced`` hears it no faster than it sounds, as the service
-    does. ``sessions_per_minute`` and ``most_ahead_seconds`` (of audio before real time) are limits,
-    off by default. Where the documentation and the live service disagree, ``single_use``,
-    ``one_final`` and ``documented_token_errors`` choose.
+    Audio is heard at the pace at which it sounds, as the service does: what is sent at once takes
+    about its own length. ``realtime`` False hears it as fast as it comes, for tests.
+    ``sessions_per_minute`` (of one key) and ``most_ahead_seconds`` (of audio before real time) are
+    limits, off by default. Where the documentation and the live service disagree, ``single_use``,
+    ``one_final``, ``formatted_partials`` and ``documented_token_errors`` choose.
 
     Raises ConfigurationError when the extra or the model files are missing.
     """
@@ -53,22 +55,22 @@ class Sandbox(Service):
         api_keys: frozenset[str] | None = None,
         faults: Faults = Faults(),  # noqa: B008 - it is frozen
         ssl: "ssl.SSLContext | None" = None,
-        paced: bool = False,
+        realtime: bool = True,
         sessions_per_minute: int | None = None,
         most_ahead_seconds: float | None = None,
         single_use: bool = True,
         one_final: bool = False,
+        formatted_partials: bool = True,
         documented_token_errors: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(host, port)
         self._recognizer = recognizer
         self._ssl = ssl
-        self._paced = paced
-        self._one_final = one_final
-        self._most_ahead_seconds = most_ahead_seconds
+        self._switches = one_final, formatted_partials
+        self._most_ahead = math.inf if most_ahead_seconds is None else most_ahead_seconds
         admission = Admission(api_keys, single_use, sessions_per_minute, documented_token_errors)
-        self._state = State(admission, faults, clock)
+        self._state = State(admission, faults, clock, realtime=realtime)
         self._key = min(api_keys, default=KEY) if api_keys else KEY
 
     @property
@@ -107,11 +109,13 @@ class Sandbox(Service):
     def _bind(self, port: int) -> tuple[Engine, int]:
         if self._recognizer is None:
             self._recognizer = load_recognizer()
-        from tempkit.sandbox.opening import Switches
-        from tempkit.sandbox.wire import House, WireEngine
+        from tempkit.sandbox.conversation import House
+        from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Switches
+        from tempkit.sandbox.wire import WireEngine
 
-        switches = Switches(self._one_final, self._most_ahead_seconds)
-        house = House(self._state, self._recognizer, switches, self._paced)
+        most_buffered = MOST_BUFFERED_SECONDS if self._state.realtime else math.inf
+        switches = Switches(*self._switches, self._most_ahead, most_buffered)
+        house = House(self._state, self._recognizer, switches)
         engine = WireEngine(house, self.host, port, self._ssl)
         return engine, engine.port
 

@@ -21,6 +21,11 @@ class TurnRules:
     guesses_in_silence: bool = False  # a partial at min_turn_silence, when the turn goes on
     acknowledges_silence: bool = False
 
+    @property
+    def least_silence(self) -> int:
+        """The silence after which a turn may be over."""
+        return min(self.min_turn_silence, self.max_turn_silence)
+
 
 @dataclass(frozen=True)
 class HeardWord:

@@ -1,17 +1,19 @@
 """Journal: what a sandbox was asked and what it answered, without keys and tokens. No I/O."""
 
+import json
 import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import overload
 
 from tempkit.messages import Json
 from tempkit.parameters import ALIASES, RULES
 
-LENGTH = 10_000  # entries; the oldest go first
+LENGTH, SIZE = 5_000, 2_000_000  # entries, characters in all; the oldest go first
+MOST = 100_000  # characters in an entry
 SECRET = {"webhook_auth_header_value", "webhook_url", "llm_gateway"}  # or what may hold one
 HARMLESS = re.compile(r"[A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{0,20})*")
 
@@ -27,31 +29,55 @@ class Entry:
     session: int
     kind: str
     name: str
-    detail: Mapping[str, Json]
+    text: str = field(repr=False)  # the detail as JSON, a tenth of the room
+
+    @property
+    def detail(self) -> dict[str, Json]:
+        """What else there is to say, by name."""
+        said: dict[str, Json] = json.loads(self.text)
+        return said
+
+    def as_json(self) -> dict[str, Json]:
+        """The entry as JSON has it."""
+        return {
+            "at": self.at,
+            "session": self.session,
+            "kind": self.kind,
+            "name": self.name,
+            "detail": self.detail,
+        }
 
 
 class Journal(Sequence[Entry]):
     """The entries, oldest first; safe to read while sessions write."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=LENGTH)
+        self._entries: deque[Entry] = deque()
+        self._size = 0
         self._lock = threading.Lock()
 
     def add(
         self, at: float, session: int, kind: str, name: str, detail: Mapping[str, Json]
     ) -> None:
-        """Write an entry."""
+        """Write an entry; of a very long one only the length."""
+        text = json.dumps(detail)
+        if len(text) > MOST:
+            text = json.dumps({"characters": len(text)})
         with self._lock:
-            self._entries.append(Entry(at, session, kind, name, detail))
+            self._entries.append(Entry(at, session, kind, name, text))
+            self._size += len(text)
+            while len(self._entries) > LENGTH or self._size > SIZE:
+                self._size -= len(self._entries.popleft().text)
 
     def clear(self) -> None:
         """Forget every entry."""
         with self._lock:
             self._entries.clear()
+            self._size = 0
 
     def as_json(self) -> list[Json]:
         """The entries as JSON has them."""
-        return [asdict(entry) for entry in self]
+        return [entry.as_json() for entry in self]
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -10,7 +10,6 @@ import hmac
 import json
 import secrets
 import threading
-from collections import deque
 from dataclasses import dataclass, field
 
 from tempkit.parameters import MAX_SESSION_DURATION_SECONDS
@@ -34,13 +33,15 @@ class Ledger:
 
     ``api_keys`` None lets any key in, as long as it has the shape of one. ``single_use`` False lets
     a token open several sessions, as the live service was seen to do, against its documentation.
-    ``sessions_per_minute`` limits new sessions, whatever their key; None sets no limit.
+    ``sessions_per_minute`` limits the new sessions of a key, its tokens' among them; None sets no
+    limit.
     """
 
     api_keys: frozenset[str] | None = None
     single_use: bool = True
     sessions_per_minute: int | None = None
-    _opened: deque[float] = field(default_factory=deque, repr=False)  # of the last minute
+    # By the account that is charged, a key's digest: when sessions opened in the last minute.
+    _opened: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _spent: dict[str, float] = field(default_factory=dict, repr=False)  # nonce -> expiry
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -58,9 +59,15 @@ class Ledger:
         now: float,
         expires_in_seconds: int,
         max_session_duration_seconds: int = MAX_SESSION_DURATION_SECONDS[1],
+        *,
+        key: str = "",
     ) -> str:
-        """A new token, good for one session that opens within ``expires_in_seconds``."""
-        claims = [now + expires_in_seconds, max_session_duration_seconds, secrets.token_hex(8)]
+        """A new token, good for one session that opens within ``expires_in_seconds``.
+
+        The session counts as one of ``key``'s.
+        """
+        nonce, account = secrets.token_hex(8), self._account(key)
+        claims = [now + expires_in_seconds, max_session_duration_seconds, nonce, account]
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{PREFIX}{body}.{self._sign(body)}"
 
@@ -77,14 +84,14 @@ class Ledger:
         if token or not self.accepts_key(credential):
             raise Refused(INVALID)
         with self._lock:
-            self._count(now)
+            self._count(now, self._account(credential))
         return MAX_SESSION_DURATION_SECONDS[1]
 
     def _redeem(self, now: float, token: str) -> int:
         body, _, signature = token.removeprefix(PREFIX).partition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             raise Refused(INVALID)
-        expires_at, cap, nonce = json.loads(base64.urlsafe_b64decode(body))
+        expires_at, cap, nonce, account = json.loads(base64.urlsafe_b64decode(body))
         # "The token expires after expires_in_seconds": it opens no session from then on.
         if now >= expires_at:
             raise Refused(EXPIRED)
@@ -93,18 +100,24 @@ class Ledger:
             # "Each token can be used for one session."
             if self.single_use and nonce in self._spent:
                 raise Refused(SPENT)
-            self._count(now)
+            self._count(now, account)
             self._spent[nonce] = expires_at
         return int(cap)
 
-    def _count(self, now: float) -> None:
-        # "The limit is new sessions per minute", and what it answers with says "concurrent".
-        while self._opened and self._opened[0] <= now - 60:
-            self._opened.popleft()
-        if self.sessions_per_minute is not None and len(self._opened) >= self.sessions_per_minute:
+    def _count(self, now: float, account: str) -> None:
+        # "The limit is new sessions per minute", each key's own, "charged to the key that minted
+        # the token"; what it answers with says "concurrent".
+        if self.sessions_per_minute is None:
+            return
+        recent = {a: [at for at in ats if at > now - 60] for a, ats in self._opened.items()}
+        self._opened = {a: ats for a, ats in recent.items() if ats}
+        opened = self._opened.setdefault(account, [])
+        if len(opened) >= self.sessions_per_minute:
             raise Refused(TOO_MANY)
-        if self.sessions_per_minute is not None:
-            self._opened.append(now)
+        opened.append(now)
+
+    def _account(self, key: str) -> str:
+        return self._sign(f"key {key}")[:16]
 
     def _sign(self, body: str) -> str:
         return hmac.new(self._secret, body.encode(), hashlib.sha256).hexdigest()

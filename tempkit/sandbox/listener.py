@@ -1,31 +1,51 @@
-"""A listening socket that outlives a shortage, of file descriptors for one."""
+"""A listening socket that knows its clients and outlives a shortage, of descriptors for one."""
 
 import errno
 import socket
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 # The library takes any error of accept for the end of its server.
 PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED}
 PAUSE_SECONDS = 0.1
 
 
-class Listener(socket.socket):
-    """``accept`` waits until it can be done, or the socket is closed."""
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
 
-    @classmethod
-    def on(cls, host: str, port: int) -> "Listener":
-        """A socket that listens there. Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        plain = socket.create_server((host, port), family=family, backlog=1024)
-        return cls(fileno=plain.detach())
+
+class Listener:
+    """A listening socket, with or without TLS, whose ``accept`` waits until it can be done."""
+
+    def __init__(self, plain: socket.socket) -> None:
+        self._plain = plain
+        self._accepted: WeakSet[socket.socket] = WeakSet()
+        self.fileno = plain.fileno
+        self.close = plain.close
+        self.getsockname = plain.getsockname
+        self.family = plain.family
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection and where it comes from. Raises OSError once the socket is closed."""
         while True:
             try:
-                return super().accept()
+                connection, address = self._plain.accept()
             except OSError as error:
                 if error.errno not in PASSING:
                     raise
                 time.sleep(PAUSE_SECONDS)
+            else:
+                self._accepted.add(connection)
+                return connection, address
+
+    def cut(self, spared: Collection[socket.socket] = ()) -> None:
+        """Cut the connections that were accepted, but for some."""
+        for connection in list(self._accepted):
+            if connection not in spared:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)

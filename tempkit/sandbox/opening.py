@@ -1,5 +1,6 @@
 """What a session is opened with, read as the service reads it, and how it is refused. No I/O."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
@@ -28,6 +29,12 @@ WITHOUT_EFFECT = (
     *("webhook_auth_header_name", "webhook_auth_header_value", "customer_support_audio_capture"),
 )
 
+AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
+    "mode": ("balanced",),  # the service's own default; no page gives the other presets' numbers
+    "language_code": ("en",),
+    "language_codes": (["en"],),
+}
+
 
 class Violation(Exception):  # noqa: N818 - it ends a session, it is not reported
     """A rule was broken: the close code and the text of the Error message."""
@@ -49,12 +56,19 @@ class Opening:
 class Switches:
     """Where the documentation and the live service disagree, and limits that are off by default.
 
-    ``one_final``: a formatted US turn has one final, as newer documentation has it.
-    ``most_ahead_seconds``: how much audio may come in ahead of real time; None any amount.
+    ``one_final``: a US turn is formatted from its first message on and has one final, as newer
+    documentation has it. ``formatted_partials``: U3 partials say that they are formatted, as was
+    seen; the documentation says it of finals only. Audio may come in ``most_ahead_seconds`` ahead
+    of real time, and ``most_buffered_seconds`` of it may wait.
     """
 
     one_final: bool = False
-    most_ahead_seconds: float | None = None
+    formatted_partials: bool = True
+    most_ahead_seconds: float = math.inf
+    most_buffered_seconds: float = math.inf
+
+
+MOST_BUFFERED_SECONDS = 300.0  # at audio pace
 
 
 def read_query(text: str) -> dict[str, str]:
@@ -129,14 +143,10 @@ def turn_rules(parameters: SessionParameters) -> TurnRules:
 def without_effect(given: Mapping[str, object], model: str) -> Iterator[str]:
     """What the sandbox does not do though it was asked to, a sentence each."""
     for name in WITHOUT_EFFECT:
-        if given.get(name) and not (name.startswith("language_code") and _is_english(given[name])):
+        if given.get(name) and given[name] not in AS_THE_SANDBOX_DOES.get(name, ()):
             yield f"{name} has no effect in the sandbox"
     if "multilingual" in model:
         yield f"the sandbox recognises English only, with {model} too"
-
-
-def _is_english(value: object) -> bool:
-    return value in ("en", ["en"])
 
 
 def configuration(parameters: SessionParameters) -> dict[str, Json]:

@@ -8,7 +8,7 @@ pre {{ background: #8881; padding: .6rem; white-space: pre-wrap; overflow-wrap: 
 :root {{ color-scheme: light dark }}
 </style>
 <h1>tempkit sandbox</h1>
-<p>A stand-in for AssemblyAI's streaming service (v3) on this machine. Any key will do.</p>
+<p>A stand-in for AssemblyAI's streaming service (v3) on this machine. {keys}.</p>
 <p>Open sessions: {sessions}. Faults: {faults}. Journal: {entries} entries.</p>
 <h2>Point an SDK at it</h2>
 <pre># tempkit
@@ -28,10 +28,10 @@ AssemblyAISTTService(api_endpoint_base_url="{socket}/v3/ws", api_key="sandbox")<
 <pre>curl -X POST '{url}/sandbox/faults?cut_after_received=20&amp;sessions=1'
 curl {url}/sandbox/journal
 curl -X POST {url}/sandbox/reset</pre>
-<p>Arguments travel in the address; a request with a body is refused.</p>
+<p>The arguments may also be the body, as JSON or a form.</p>
 <h2>Limits</h2>
 <p>A token opens {uses} within its 1 to 600 s; a session lasts 3 hours at most, or what its token
-says (60 s and more); {per_minute} new sessions a minute. An audio message
-holds 50 to 1000 ms of pcm_s16le or pcm_mulaw. English only. What else is not emulated is refused
-or answered with a Warning: see the README.</p>
+says (60 s and more); a key has {per_minute} new sessions a minute. An audio message holds 50 to
+1000 ms of pcm_s16le or pcm_mulaw, and is heard {pace}. English only.
+What else is not emulated is refused or answered with a Warning: see the README.</p>
 """

@@ -1,5 +1,6 @@
 """Pool: how the sessions of a process share the cores for recognition. No I/O."""
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +8,6 @@ from contextlib import contextmanager
 
 from tempkit.sandbox.recognizer import Hypothesis, Listener, Recognizer, Samples, SpokenWord
 
-PATIENCE_SECONDS = 0.25  # how long a partial waits for a core before it is skipped
 SKIPPED = Hypothesis((), 0.0)
 
 
@@ -20,8 +20,8 @@ class Pool:
         self._changed = threading.Condition()
 
     @contextmanager
-    def place(self, *, is_final: bool) -> Iterator[bool]:
-        """A place to recognise in; False for a partial that did not get one in time."""
+    def place(self, *, is_final: bool, patience: float = math.inf) -> Iterator[bool]:
+        """A place to recognise in; False for a partial that did not get one in so many seconds."""
         with self._changed:
             if is_final:
                 self._finals += 1
@@ -30,7 +30,8 @@ class Pool:
                 has_place = True
             else:
                 has_place = self._changed.wait_for(
-                    lambda: self._free > 0 and not self._finals, PATIENCE_SECONDS
+                    lambda: self._free > 0 and not self._finals,
+                    None if patience == math.inf else patience,
                 )
             self._free -= has_place
         try:
@@ -48,34 +49,36 @@ class Sharing:
     """A recogniser for one session that shares the cores with all others.
 
     A session waits for its own recognition, so that it has one partial in flight at most.
+    ``patience`` says for how many seconds a partial may wait; 0 skips it.
     """
 
-    def __init__(self, recognizer: Recognizer, pool: Pool, is_late: Callable[[], bool]) -> None:
+    def __init__(self, recognizer: Recognizer, pool: Pool, patience: Callable[[], float]) -> None:
         self._recognizer = recognizer
         self._pool = pool
-        self._is_late = is_late
+        self._patience = patience
 
     def listen(self) -> "SharingListener":
         """The session's ears."""
-        return SharingListener(self._recognizer.listen(), self._pool, self._is_late)
+        return SharingListener(self._recognizer.listen(), self._pool, self._patience)
 
 
 class SharingListener:
     """Ears that take their turn."""
 
-    def __init__(self, listener: Listener, pool: Pool, is_late: Callable[[], bool]) -> None:
+    def __init__(self, listener: Listener, pool: Pool, patience: Callable[[], float]) -> None:
         self.speech_probability = listener.speech_probability
         self.end_turn = listener.end_turn
         self._listener = listener
         self._pool = pool
-        self._is_late = is_late
+        self._patience = patience
 
     def recognize(
         self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
     ) -> Hypothesis:
         """The words of ``samples``; none for a partial (it has a ``guess``) that would be late."""
         is_final = guess is None
-        if not is_final and self._is_late():
+        patience = math.inf if is_final else self._patience()
+        if not patience:
             return SKIPPED
-        with self._pool.place(is_final=is_final) as has_place:
+        with self._pool.place(is_final=is_final, patience=patience) as has_place:
             return self._listener.recognize(samples, fixed, guess) if has_place else SKIPPED

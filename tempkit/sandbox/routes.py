@@ -30,6 +30,7 @@ class Request:
     target: str
     headers: Mapping[str, str]
     peer: str
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -40,6 +41,18 @@ class Request:
     def query(self) -> dict[str, str]:
         """The parameters in the address."""
         return read_query(self.target.partition("?")[2])
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What the address says and the body, JSON or a form. Raises ValueError for other JSON."""
+        text = self.body.decode(errors="replace")
+        if not text.lstrip().startswith(("{", "[")):
+            return self.query | read_query(text.strip())
+        try:
+            given = json.loads(text)
+            return self.query | {name: str(value) for name, value in given.items()}
+        except (ValueError, AttributeError, RecursionError):
+            raise ValueError("the body is neither a JSON object nor a form") from None
 
 
 @dataclass(frozen=True)
@@ -93,13 +106,26 @@ def _is_loopback(address: str) -> bool:
 def _token(request: Request, state: State) -> Answer:
     query, documented = request.query, state.admission.documented_token_errors
     authorization = request.headers.get("Authorization")
-    if authorization is None:
-        if documented:
-            return _json(401, {"error": "Missing Authorization header"})
-        return _json(422, {"detail": [_problem("missing", "header", "authorization")]})
     # Unlike on the socket, "Bearer <key>" was seen to be taken here.
-    if not state.ledger.accepts_key(authorization.removeprefix("Bearer ")):
+    key = None if authorization is None else authorization.removeprefix("Bearer ")
+    if key is None and documented:
+        return _json(401, {"error": "Missing Authorization header"})
+    if key is not None and not state.ledger.accepts_key(key):
         return _json(401, {"error": "Invalid API key"})
+    problems = _problems(query)
+    if problems and documented:
+        return _json(400, {"error": "Invalid parameters", "details": problems})
+    if key is None:
+        problems.append(_problem("missing", "header", "authorization"))
+    if problems or key is None:
+        return _json(422, {"detail": problems})
+    asked = [int(query[name]) for name in LIMITS if name in query]
+    token = state.ledger.issue(state.clock(), *asked, key=key)
+    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
+
+
+def _problems(query: Mapping[str, str]) -> list[Json]:
+    """What is wrong with the parameters of a token request."""
     problems: list[Json] = [
         problem
         for name, (low, high) in LIMITS.items()
@@ -107,13 +133,7 @@ def _token(request: Request, state: State) -> Answer:
     ]
     if "expires_in_seconds" not in query:
         problems.insert(0, _problem("missing", "query", "expires_in_seconds"))
-    if problems and documented:
-        return _json(400, {"error": "Invalid parameters", "details": problems})
-    if problems:
-        return _json(422, {"detail": problems})
-    asked = [int(query[name]) for name in LIMITS if name in query]
-    token = state.ledger.issue(state.clock(), *asked)
-    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
+    return problems
 
 
 def _problem(kind: str, *place: Json, **more: Json) -> dict[str, Json]:
@@ -139,7 +159,7 @@ def _range_problem(name: str, text: str, low: int, high: int) -> dict[str, Json]
 
 def _arm(request: Request, state: State) -> Answer:
     try:
-        state.faults = Faults.from_query(request.query)
+        state.faults = Faults.from_query(request.arguments)
     except ValueError as error:
         return _json(422, {"error": str(error)})
     return _json(200, dict(state.faults.given()))
@@ -152,6 +172,7 @@ def _reset(state: State) -> Answer:
 
 def _page(state: State, url: str) -> Answer:
     socket = "ws" + url.removeprefix("http")
+    per_minute = state.admission.sessions_per_minute
     text = PAGE.format(
         url=escape(url),
         socket=escape(socket),
@@ -159,7 +180,9 @@ def _page(state: State, url: str) -> Answer:
         sessions=state.open_sessions,
         entries=len(state.journal),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
-        per_minute=state.admission.sessions_per_minute or "any number of",
+        per_minute="any number of" if per_minute is None else per_minute,
+        keys="Takes any key" if state.admission.api_keys is None else "Takes the keys it was given",
+        pace="at the pace at which it sounds" if state.realtime else "as fast as it comes",
         uses="one session" if state.admission.single_use else "any number of sessions",
     )
     return Answer(200, text.encode(), "text/html; charset=utf-8")

@@ -25,7 +25,7 @@ from tempkit.messages import (
     dump,
     parse_object,
 )
-from tempkit.parameters import RULES, SAMPLE_WIDTH, U3_MODELS, check_as_service
+from tempkit.parameters import ALIASES, RULES, SAMPLE_WIDTH, U3_MODELS, check_as_service
 from tempkit.sandbox.ledger import Ledger, Refused
 from tempkit.sandbox.opening import (
     INPUT_ERROR,
@@ -45,6 +45,7 @@ from tempkit.sandbox.turns import TurnDetector
 
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
 HEARTBEAT_SECONDS = 5.0
+FIXED = ("speech_model", "sample_rate", "encoding")  # what no update changes
 
 
 class Closing(NamedTuple):
@@ -108,13 +109,17 @@ class ServerSession:
         text = "Session Cancelled: An error occurred"
         yield from self._refuse(Violation(CloseCode.CANCELLED, text))
 
-    def check_speed(self, received_seconds: float, elapsed_seconds: float) -> Iterator[Output]:
-        """What follows from so much audio in so much time, both counted from the first audio."""
-        # 3007 - "Audio Transmission Rate Exceeded" for audio faster than real time; the service was
-        # seen to take bursts, so the limit is a switch.
-        limit = self._switches.most_ahead_seconds
-        if not self._is_over and limit is not None and received_seconds - elapsed_seconds > limit:
-            text = f"Received {received_seconds:.1f} sec. audio in {elapsed_seconds:.1f} sec"
+    def check_speed(self, received: float, elapsed: float, buffered: float) -> Iterator[Output]:
+        """What follows from so many seconds of audio in so many, some of them not heard yet."""
+        # 3007 - "Audio Transmission Rate Exceeded" for audio faster than real time (older pages),
+        # or "only when more than 5 minutes are buffered" (newer ones); short bursts were seen to be
+        # taken, so the older limit is a switch.
+        switches, text = self._switches, ""
+        if received - elapsed > switches.most_ahead_seconds:
+            text = f"Received {received:.1f} sec. audio in {elapsed:.1f} sec"
+        elif buffered > switches.most_buffered_seconds:
+            text = "too much audio buffered"
+        if text and not self._is_over:
             text = f"Audio Transmission Rate Exceeded: {text}"
             yield from self._refuse(Violation(CloseCode.BAD_AUDIO, text))
 
@@ -153,8 +158,12 @@ class ServerSession:
         self._is_u3 = self._parameters.speech_model in U3_MODELS
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
         self._turns = TurnDetector(self._recognizer.listen(), turn_rules(self._parameters))
-        one_final = self._switches.one_final
-        self._messages = TurnMessages(self._parameters, is_u3=self._is_u3, one_final=one_final)
+        self._messages = TurnMessages(
+            self._parameters,
+            is_u3=self._is_u3,
+            one_final=self._switches.one_final,
+            formatted_partials=self._switches.formatted_partials,
+        )
         self._has_begun = True
         begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
         yield dump(begin)
@@ -213,21 +222,22 @@ class ServerSession:
 
     def _update(self, message: Mapping[str, Json]) -> Iterator[Output]:
         # "Absent fields keep their value"; an invalid value ends the session as at connect.
-        given = {k: v for k, v in message.items() if k in RULES and v is not None}
+        given = {ALIASES.get(name, name): value for name, value in message.items()}
+        given = {name: given[name] for name in given if name in RULES and given[name] is not None}
         try:
             for name, value in given.items():
                 check_as_service(name, value)
         except ValueError as error:
             raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
-        fixed = ("speech_model", "sample_rate", "encoding")  # of the whole session
-        changes = {name: value for name, value in given.items() if name not in fixed}
+        changes = {name: value for name, value in given.items() if name not in FIXED}
         updated = replace(self._parameters, **changes)  # type: ignore[arg-type]
         check_model(updated)
         if updated.session_heartbeat and not self._parameters.session_heartbeat:
             self._last_heartbeat_at = self._clock()
         self._parameters = self._messages.parameters = updated
         self._turns.rules = turn_rules(updated)
-        yield from _warnings(without_effect(changes, ""))
+        kept = (f"{name} holds for a whole session" for name in FIXED if name in given)
+        yield from _warnings([*kept, *without_effect(changes, "")])
 
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."

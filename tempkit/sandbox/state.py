@@ -22,8 +22,16 @@ class Admission:
 class State:
     """Tokens, journal, faults and the clock by which sessions age."""
 
-    def __init__(self, admission: Admission, faults: Faults, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        faults: Faults,
+        clock: Callable[[], float],
+        *,
+        realtime: bool = True,
+    ) -> None:
         self.admission = admission
+        self.realtime = realtime
         self.clock = SpeedyClock(clock)
         self.journal = Journal()
         self.open_sessions = 0

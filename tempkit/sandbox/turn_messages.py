@@ -1,6 +1,7 @@
 """From what was heard to the messages of a turn, in the form of each model family."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tempkit.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.parameters import SessionParameters
@@ -10,13 +11,22 @@ from tempkit.sandbox.heard import Heard, HeardWord, Quiet, plain
 class TurnMessages:
     """Numbers the turns of a session and says what each of them says so far."""
 
-    def __init__(self, parameters: SessionParameters, *, is_u3: bool, one_final: bool) -> None:
+    def __init__(
+        self,
+        parameters: SessionParameters,
+        *,
+        is_u3: bool,
+        one_final: bool = False,
+        formatted_partials: bool = True,
+    ) -> None:
         self.parameters = parameters
         self.turn_order = 0
         self._is_u3 = is_u3
         self._one_final = one_final
+        self._formatted_partials = formatted_partials
         self._has_started = False
         self._uttered = ""  # what the open turn's last complete utterance said
+        self._written: list[str] = []  # its final words, as they were formatted
 
     def about(self, heard: Heard | Quiet) -> Iterator[Known]:
         """The messages that pass on what was heard."""
@@ -30,24 +40,26 @@ class TurnMessages:
             self.turn_order += 1
             self._has_started = False
             self._uttered = ""
+            self._written = []
 
     def _us_messages(self, heard: Heard) -> Iterator[Turn]:
         # US: the transcript holds final words only; with format_turns a formatted final follows the
-        # plain one (older documentation) or takes its place (newer).
-        formats = heard.end_of_turn and self.parameters.format_turns
-        if not (formats and self._one_final):
-            yield self._us_turn(heard, is_formatted=False)
-        if formats:
+        # plain one (older documentation), or every message is formatted (newer).
+        formats = bool(self.parameters.format_turns)
+        yield self._us_turn(heard, is_formatted=formats and self._one_final)
+        if formats and heard.end_of_turn and not self._one_final:
             yield self._us_turn(heard, is_formatted=True)
 
     def _us_turn(self, heard: Heard, *, is_formatted: bool) -> Turn:
         words = tuple(_word(w, is_formatted, is_final=w.is_final) for w in heard.words)
         words = tuple(word for word in words if word.text)
+        if is_formatted and self._one_final:
+            words = self._unchanged(words)
         text = " ".join(word.text for word in words if word.word_is_final)
         # "utterance: filled on a short pause, then empty on the later end-of-turn message if
-        # nothing new was said"; the formatted final repeats none.
-        utterance = ""
-        if not is_formatted and (heard.is_utterance or heard.end_of_turn):
+        # nothing new was said"; the second final repeats none.
+        utterance, is_repeated = "", is_formatted and not self._one_final
+        if not is_repeated and (heard.is_utterance or heard.end_of_turn):
             said = " ".join(word.text for word in words)
             utterance = "" if said == self._uttered else said
             self._uttered = said
@@ -61,8 +73,16 @@ class TurnMessages:
             utterance=utterance,
         )
 
+    def _unchanged(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        # "Final words never change": not by a comma either that what follows them brings along.
+        known = self._written
+        texts = [*known, *(word.text for word in words[len(known) :])]
+        self._written = [t for t, word in zip(texts, words, strict=False) if word.word_is_final]
+        return tuple(replace(word, text=text) for word, text in zip(words, texts, strict=False))
+
     def _u3_messages(self, heard: Heard) -> Iterator[Known]:
-        # U3: SpeechStarted comes with a turn's first message; partials are formatted, may change.
+        # U3: SpeechStarted comes with a turn's first message; partials may change. They were seen
+        # to say turn_is_formatted, while "turn_is_formatted equals end_of_turn" is documented.
         if not self._has_started:
             self._has_started = True
             yield SpeechStarted(heard.speech_start, heard.speech_confidence)
@@ -70,7 +90,7 @@ class TurnMessages:
         text = " ".join(word.text for word in words)
         yield Turn(
             turn_order=self.turn_order,
-            turn_is_formatted=True,
+            turn_is_formatted=heard.end_of_turn or self._formatted_partials,
             end_of_turn=heard.end_of_turn,
             transcript=text,
             end_of_turn_confidence=1.0 if heard.end_of_turn else 0.0,

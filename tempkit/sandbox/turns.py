@@ -91,7 +91,7 @@ class TurnDetector:
         turn.add(frame, is_speech=probability >= self.rules.vad_threshold - HYSTERESIS)
         if len(turn.frames) >= LONGEST:
             yield from self._close(turn, turn.hypothesis())
-        elif turn.silence * FRAME_MILLISECONDS >= self.rules.min_turn_silence:
+        elif turn.silence * FRAME_MILLISECONDS >= self.rules.least_silence:
             yield from self._in_silence(turn)
         elif self.rules.utters_in_pauses and turn.silence == PAUSE:
             yield from turn.partial(self.rules, is_utterance=True)
@@ -110,10 +110,14 @@ class TurnDetector:
         is_new = turn.kept is None
         if turn.kept is None:
             turn.kept = turn.hypothesis()
-        confident = turn.kept.end_confidence > self.rules.end_of_turn_confidence_threshold
-        decided_by_silence = self.rules.end_of_turn_confidence_threshold == 0
-        patient = turn.silence * FRAME_MILLISECONDS >= self.rules.max_turn_silence
-        if confident or decided_by_silence or patient:
+        silence = turn.silence * FRAME_MILLISECONDS
+        threshold = self.rules.end_of_turn_confidence_threshold
+        # "Threshold 0: min_turn_silence decides."
+        confident = turn.kept.end_confidence > threshold or threshold == 0
+        # Semantic, or acoustic as a fallback: the two "independent ways to end a turn".
+        if (confident and silence >= self.rules.min_turn_silence) or (
+            silence >= self.rules.max_turn_silence
+        ):
             yield from self._close(turn, turn.kept)
         elif is_new and self.rules.guesses_in_silence and turn.kept.words:
             # U3: "transcribes speculatively at min_turn_silence; otherwise one partial".

@@ -51,7 +51,7 @@ def run_sandbox() -> None:
         def end_turn(self) -> None:
             pass
 
-    with Sandbox(Clock()) as sandbox:
+    with Sandbox(Clock(), realtime=False) as sandbox:
         print(sandbox.url, flush=True)
         sys.stdin.read()
 
