@@ -26,7 +26,8 @@ export async function requestToken() {
   const answer = await response.json().catch(() => ({}));
   const life = (answer.expires_in_seconds ?? 60) * 1000;
   if (answer.token && answer.websocket_url) return { ...answer, expires: asked + life };
-  const status = FOR_GOOD.includes(answer.code) ? 400 : response.status;
+  // What the service answered to the server of this page, where it did, says more.
+  const status = FOR_GOOD.includes(answer.code) ? 400 : (answer.status ?? response.status);
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
 }
 
