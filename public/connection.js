@@ -9,8 +9,9 @@ const SHORTEST_SECONDS = 30; // no session is opened for less than 60
 const LONGEST_SECONDS = 10_800;
 const TICK_MILLISECONDS = 50; // as long as the smallest piece sounds
 
-const NO_BEGIN = 'The service did not begin the session in time. Press Start to try again.';
+const NO_BEGIN = 'The service did not begin the session in time.';
 const NO_END = 'The service did not confirm the end; the last words may be missing.';
+const LATE = { isUnreachable: true, what: NO_BEGIN };
 const TERMINATE = '{"type":"Terminate"}';
 
 /** Seconds of a clock that never goes back. */
@@ -52,7 +53,7 @@ export class Connection {
   /** Waits for Begin; throws a Failure. */
   async begin() {
     const late = setTimeout(
-      () => this.#settle.ended(new Failure(NO_BEGIN, { isUnreachable: true })),
+      () => this.#settle.ended(new Failure(`${NO_BEGIN} Press Start to try again.`, LATE)),
       BEGIN_SECONDS * 1000,
     );
     const failure = await Promise.race([this.#begun, this.ended]);

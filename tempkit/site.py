@@ -111,7 +111,7 @@ class Site:
         try:
             token = generate_temp_token(TOKEN_SECONDS, settings=self.settings)
         except TempkitError as error:
-            body = {
+            body: dict[str, str | int] = {
                 "error": "Failed to generate token",
                 "code": CODES.get(type(error), "error"),
                 "hint": _hint(error),
