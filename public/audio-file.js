@@ -1,9 +1,10 @@
 // A file instead of a microphone: decoded by the browser, handed out at the speed at which it sounds.
 
-import { Chunker, rms } from './pcm.js';
+import { rms, toInt16 } from './pcm.js';
 import { Failure } from './retry.js';
 
 const SAMPLE_RATE = 16000; // Hz: what the service's models hear; the browser resamples
+const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms
 const LOOK_MILLISECONDS = 50;
 
 const NO_FILE = 'The server of this page does not answer. See whether it is still running.';
@@ -12,8 +13,8 @@ const NO_FILE = 'The server of this page does not answer. See whether it is stil
 export class AudioFile {
   #load;
   #on;
-  #chunks = [];
-  #given = 0;
+  #sound;
+  #given = 0; // samples
   #began = 0;
   #pace;
   #isReleased = false;
@@ -42,11 +43,7 @@ export class AudioFile {
    * @returns {Promise<number>} the sample rate in Hz
    */
   async open() {
-    const bytes = await this.#load();
-    const sound = await this.#decode(bytes);
-    const chunker = new Chunker(SAMPLE_RATE, (chunk) => this.#chunks.push(chunk));
-    chunker.push(mixed(sound));
-    chunker.flush();
+    this.#sound = await this.#decode(await this.#read());
     if (!this.#isReleased) this.#start();
     return SAMPLE_RATE;
   }
@@ -61,6 +58,17 @@ export class AudioFile {
     this.#isReleased = true;
     clearInterval(this.#pace);
     this.#on.level(0);
+  }
+
+  async #read() {
+    try {
+      return await this.#load();
+    } catch (error) {
+      if (error instanceof Failure) throw error;
+      throw new Failure(
+        `${this.name} cannot be read: it is gone, or too large for this browser. Try a shorter file.`,
+      );
+    }
   }
 
   async #decode(bytes) {
@@ -80,15 +88,16 @@ export class AudioFile {
 
   // Deadlines come from one clock: a timer that is late does not slow the file down.
   #giveDue() {
-    const due = Math.floor((performance.now() - this.#began) / 100);
-    while (this.#given < Math.min(due, this.#chunks.length)) {
-      const chunk = this.#chunks[this.#given];
-      this.#given += 1;
+    const { length } = this.#sound;
+    const due = Math.floor((performance.now() - this.#began) / 100) * CHUNK;
+    while (this.#given < Math.min(due, length)) {
+      const chunk = mixed(this.#sound, this.#given, Math.min(this.#given + CHUNK, length));
+      this.#given += chunk.length;
       this.#on.level(rms(chunk));
       this.#on.chunk(chunk);
     }
-    this.#on.progress(this.#given / Math.max(1, this.#chunks.length));
-    if (this.#given < this.#chunks.length) return;
+    this.#on.progress(this.#given / Math.max(1, length));
+    if (this.#given < length) return;
     clearInterval(this.#pace);
     this.#settle();
   }
@@ -101,13 +110,10 @@ export const fetched = (address) => async () => {
   return response.arrayBuffer();
 };
 
-/** All channels as one. */
-function mixed(sound) {
-  const samples = new Float32Array(sound.length);
-  for (let channel = 0; channel < sound.numberOfChannels; channel += 1) {
-    sound.getChannelData(channel).forEach((sample, index) => {
-      samples[index] += sample / sound.numberOfChannels;
-    });
-  }
-  return samples;
+/** All channels as one, from one sample to another: an hour at once would stop the page. */
+function mixed(sound, start, end) {
+  const count = sound.numberOfChannels;
+  const channels = Array.from({ length: count }, (_, n) => sound.getChannelData(n));
+  const level = (index) => channels.reduce((sum, samples) => sum + samples[index], 0) / count;
+  return Int16Array.from({ length: end - start }, (_, n) => toInt16(level(start + n)));
 }

@@ -34,11 +34,18 @@ const NEVER_BEGUN = [
  * @param {{ hasBegun?: boolean, error?: string }} [session] `error` is the text of the service's
  *   last Error message; it says more than the code.
  */
-export function explainClose(code, { hasBegun = true, error } = {}) {
+export function explainClose(code, session) {
+  return explanation(code, session).join(' ');
+}
+
+/** The first of the two. */
+export const whatHappened = (code, session) => explanation(code, session)[0];
+
+function explanation(code, { hasBegun = true, error } = {}) {
   const neverBegun = code === 1006 && !hasBegun;
   const unknown = [`The session ended unexpectedly (code ${code}).`, AGAIN];
   const [what, advice] = neverBegun ? NEVER_BEGUN : (CODES.get(code) ?? unknown);
-  return `${error ? asSentence(`The service says: ${error}`) : what} ${advice}`;
+  return [error ? asSentence(`The service says: ${error}`) : what, advice];
 }
 
 const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -5,14 +5,13 @@ import { Failure } from './retry.js';
 import { Watch } from './watch.js';
 
 const BEGIN_SECONDS = 10; // Begin was seen to take longer than a second
-const TERMINATE_SECONDS = 10; // how long the last words may take
 const SHORTEST_SECONDS = 30; // no session is opened for less than 60
 const LONGEST_SECONDS = 10_800;
 const TICK_MILLISECONDS = 50; // as long as the smallest piece sounds
 
-const ABNORMAL = 1006;
-const NO_BEGIN = 'The service did not begin the session in time. Press Start to try again.';
+const NO_BEGIN = 'The service did not begin the session in time.';
 const NO_END = 'The service did not confirm the end; the last words may be missing.';
+const LATE = { isUnreachable: true, what: NO_BEGIN };
 const TERMINATE = '{"type":"Terminate"}';
 
 /** Seconds of a clock that never goes back. */
@@ -27,7 +26,6 @@ export class Connection {
   #link;
   #watch = null;
   #began = 0;
-  #terminatingSince = null;
   #ticking;
   #settle = {};
   #begun = new Promise((resolve) => (this.#settle.begun = resolve));
@@ -55,7 +53,7 @@ export class Connection {
   /** Waits for Begin; throws a Failure. */
   async begin() {
     const late = setTimeout(
-      () => this.#settle.ended(new Failure(NO_BEGIN, { isUnreachable: true })),
+      () => this.#settle.ended(new Failure(`${NO_BEGIN} Press Start to try again.`, LATE)),
       BEGIN_SECONDS * 1000,
     );
     const failure = await Promise.race([this.#begun, this.ended]);
@@ -75,7 +73,6 @@ export class Connection {
     const now = steady();
     this.#sendDue(now);
     this.#session.passTime(now);
-    if (this.#session.isTerminating) this.#terminatingSince ??= now;
     const cause = this.#cause(now);
     if (cause) this.#settle.ended(cause);
   }
@@ -127,13 +124,12 @@ export class Connection {
   }
 
   #cause(now) {
-    if (this.#terminatingSince === null) {
+    if (!this.#session.isTerminating) {
       const cause = this.#watch.cause(now, wall(), !this.#session.transcript.partial);
       return cause && new Failure(`The connection was replaced: ${cause.reason}.`, cause);
     }
-    // Audio that was sent ahead of time takes its own time to be heard.
     const ahead = this.#session.backlog.carriedSeconds - (now - this.#began);
-    if (now < this.#terminatingSince + TERMINATE_SECONDS + Math.max(0, ahead)) return null;
-    return new Failure(NO_END, { code: ABNORMAL, reason: 'no Termination in time' });
+    const cause = this.#watch.causeAtEnd(now, ahead);
+    return cause && new Failure(NO_END, cause);
   }
 }

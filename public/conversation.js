@@ -6,6 +6,8 @@ import { Failure, pauseBefore, POLICY } from './retry.js';
 import { Session } from './session.js';
 
 const OPENINGS = 3; // how often the first connection is tried when it breaks before Begin
+const STEADY_SECONDS = 10; // a connection that lasted so long was one
+const NO_PROGRESS = ['Begin', 'Warning', 'Error']; // messages of a connection that may be going
 
 /** Audio in, turns out, whatever happens to the connections. */
 export class Conversation {
@@ -15,6 +17,7 @@ export class Conversation {
   #session;
   #connection = null;
   #attempt = 0;
+  #lostAt = null; // steady seconds, until there is progress again
   #wake = () => {};
   #isClosed = false;
   #origin = 0; // steady seconds at which the session's clock began, as far as one can tell
@@ -26,7 +29,8 @@ export class Conversation {
    * @param {(transcript: object, lag: number) => void} on.turn `lag` is in seconds, from the end of
    *   the turn's last word
    * @param {(begin: object) => void} on.begin for each connection
-   * @param {(failure: Failure, pause: number) => void} on.lost it is tried again in `pause` seconds
+   * @param {(failure: Failure, pause: number, left: number | null) => void} on.lost it is tried again
+   *   in `pause` seconds, and given up in `left`; null while the first connection is opened
    * @param {(lostSeconds: number) => void} on.restored
    * @param {(direction: 'in' | 'out', what: object | string | Int16Array) => void} [on.frame]
    */
@@ -55,11 +59,22 @@ export class Conversation {
   async run() {
     await this.#open();
     while (!this.#isClosed) {
+      const began = steady();
       const cut = await this.#connection.ended;
       this.#connection.release();
       if (!cut) return;
+      if (steady() - began > STEADY_SECONDS) this.#lostAt = null;
       await this.#recover(cut);
     }
+  }
+
+  /** The sound that has no final text, as the beginning of a sentence; '' for none. */
+  get unheard() {
+    const { backlog } = this.#session;
+    const seconds = backlog.seconds + backlog.lostSeconds;
+    if (seconds < 0.1) return '';
+    const from = clockTime((backlog.start / this.#sampleRate) * 1000);
+    return `The last ${seconds.toFixed(1)} seconds of sound, from ${from} on,`;
   }
 
   /** Ends the session without waiting for anything. */
@@ -77,6 +92,7 @@ export class Conversation {
       } catch (failure) {
         const pause = failure.code ? pauseBefore(attempt, failure, Math.random()) : null;
         if (pause === null || attempt + 1 === OPENINGS) throw failure;
+        this.#on.lost(failure, pause, null);
         await this.#sleep(pause);
       }
     }
@@ -93,28 +109,28 @@ export class Conversation {
   }
 
   #receive(own) {
-    if (own.type === 'Begin') {
-      this.#on.begin(own);
-      return;
-    }
+    if (own.type === 'Begin') this.#on.begin(own);
+    if (NO_PROGRESS.includes(own.type)) return;
     this.#attempt = 0;
+    this.#lostAt = null;
     if (own.type !== 'Turn') return;
     const lag = steady() - this.#origin - (own.words.at(-1)?.end ?? 0) / 1000;
     this.#on.turn(this.#session.transcript, lag);
   }
 
   async #recover(cut) {
-    const began = steady();
+    this.#lostAt ??= steady();
     let why = cut;
     while (!this.#isClosed) {
       const pause = pauseBefore(this.#attempt, why, Math.random());
-      const gone = steady() - began;
-      if (pause === null || gone + pause > POLICY.giveUpAfterSeconds) throw this.#givenUp(why);
-      this.#on.lost(why, pause);
+      const left = this.#lostAt + POLICY.giveUpAfterSeconds - steady();
+      if (pause === null || pause > left) throw this.#givenUp(why);
+      this.#on.lost(why, pause, left);
       this.#attempt += 1;
       await this.#sleep(pause);
       try {
         await this.#connect();
+        if (this.#isClosed) return;
         this.#on.restored(this.#session.backlog.lostSeconds);
         return;
       } catch (failure) {
@@ -124,12 +140,7 @@ export class Conversation {
   }
 
   #givenUp(why) {
-    const { backlog } = this.#session;
-    const seconds = backlog.seconds + backlog.lostSeconds;
-    if (seconds < 0.1) return why;
-    const from = clockTime((backlog.start / this.#sampleRate) * 1000);
-    const lost = `The last ${seconds.toFixed(1)} seconds of sound, from ${from} on, have no text.`;
-    return new Failure(`${why.message} ${lost}`, why);
+    return this.unheard ? new Failure(`${why.message} ${this.unheard} have no text.`, why) : why;
   }
 
   #sleep(seconds) {

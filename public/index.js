@@ -1,6 +1,8 @@
 // The page: its buttons, and what each of them starts.
 
 import { AudioFile, fetched } from './audio-file.js';
+import { steady } from './connection.js';
+import { countdown } from './countdown.js';
 import { asText, asWebVTT } from './export.js';
 import { isLoopback, tokens } from './link.js';
 import { Microphone } from './microphone.js';
@@ -11,10 +13,14 @@ import * as view from './view.js';
 const WORKLET = new URL('./audio-processor.js', import.meta.url);
 const SAMPLE = new URL('./sample.wav', import.meta.url);
 const EXPIRED = 3008;
+const TICK_MILLISECONDS = 250;
 const RENEWED = 'The session comes to its longest duration and is renewed.';
-const LOST = 'The connection was lost. What is said meanwhile is kept, and sent when it is back.';
+const KEPT = 'The sound is kept, and sent when there is a connection again.';
+const BUSY = 'Press Stop before you open a file.';
 
 let run; // the present transcription, or the last one
+let microphone = null; // its source, unless that is a file
+let line = null; // while it is down: when it is tried again and when it is given up
 let finals = []; // its turns that are over
 
 function start(sourceFor, { isFile }) {
@@ -22,16 +28,18 @@ function start(sourceFor, { isFile }) {
   const source = sourceFor({
     chunk: (chunk) => run.take(chunk),
     level: view.showLevel,
-    notice: view.showNotice,
+    device: view.chooseDevice,
+    notice: (text) => view.showNotice('sound', text),
     progress: view.showProgress,
   });
+  microphone = isFile ? null : source;
   run = new Run(source, () => dial().then(named), {
-    state: view.showState,
+    state: showState,
     frame: panel.showFrame,
     begin: showBegin,
     turn: showTurn,
     lost: showLoss,
-    restored: (seconds) => view.showNotice(seconds > 0 ? lostWords(seconds) : ''),
+    restored: (seconds) => view.showNotice('line', seconds > 0 ? lostWords(seconds) : ''),
   });
   finals = [];
   view.clear(isFile);
@@ -40,7 +48,32 @@ function start(sourceFor, { isFile }) {
 
 const startFile = (load, name) => start((on) => new AudioFile(load, name, on), { isFile: true });
 
+function startFirst([file, ...others]) {
+  if (!isOver()) return view.showNotice('page', BUSY);
+  startFile(() => file.arrayBuffer(), file.name);
+  if (others.length > 0) view.showNotice('page', `One file at a time: this is ${file.name}.`);
+}
+
+function giveUp() {
+  const { unheard } = run;
+  run.giveUp();
+  view.showNotice('line', unheard ? `${unheard} have no text.` : '');
+}
+
+function showState(state, failure) {
+  if (state === 'idle' || state === 'failed') line = null;
+  if (state === 'failed') view.showNotice('line', ''); // the failure says more
+  view.showState(state, failure);
+  showCountdown();
+}
+
+const showCountdown = () => {
+  if (run) view.showCountdown(countdown({ state: run.state, unheard: run.unheard, line }, steady()));
+};
+
 function showBegin(begin, sampleRate) {
+  line = null;
+  view.showNotice('line', '');
   panel.showBegin(begin, sampleRate);
   showDevices(); // permission is given: now they have names
 }
@@ -51,8 +84,12 @@ function showTurn(transcript, lag) {
   view.showTranscript(transcript);
 }
 
-function showLoss({ code, message }, pause) {
-  view.showNotice(code === EXPIRED ? RENEWED : LOST);
+function showLoss({ code, message, what }, pause, left) {
+  const now = steady();
+  // A renewal takes no time that is worth a word.
+  line = code === EXPIRED ? null : { next: now + pause, end: left === null ? null : now + left };
+  view.showNotice('line', code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
+  showCountdown();
   panel.showEvent(`${code ?? 'no token'}: ${message} Again in ${pause.toFixed(2)} s.`);
 }
 
@@ -92,20 +129,22 @@ function save(text, name, type) {
 async function copy() {
   try {
     await navigator.clipboard.writeText(asText(finals));
-    view.showNotice('Copied.');
+    view.showNotice('page', 'Copied.');
   } catch {
-    view.showNotice('The browser does not allow to copy here. Save it as text instead.');
+    view.showNotice('page', 'The browser does not allow to copy here. Save it as text instead.');
   }
 }
 
 const isOver = () => !run || run.state === 'idle' || run.state === 'failed';
 
 view.onPress('button', () => {
-  if (!isOver()) run.stop();
+  if (run?.state === 'waiting') giveUp();
+  else if (!isOver()) run.stop();
   else start((on) => new Microphone(WORKLET, on, view.chosenDevice()), { isFile: false });
 });
 view.onPress('sample', () => startFile(fetched(SAMPLE), 'The sample'));
-view.onFile((file) => startFile(() => file.arrayBuffer(), file.name));
+view.onFile(startFirst);
+view.onDevice((deviceId) => microphone?.choose(deviceId));
 view.onPress('copy', copy);
 view.onPress('text', () => save(asText(finals), 'transcript.txt', 'text/plain'));
 view.onPress('webvtt', () => save(asWebVTT(finals), 'transcript.vtt', 'text/vtt'));
@@ -113,6 +152,7 @@ view.onPress('newest', view.showNewest);
 
 navigator.mediaDevices?.addEventListener('devicechange', showDevices);
 showDevices();
+setInterval(showCountdown, TICK_MILLISECONDS);
 
 // An open session is paid for until it is terminated.
 window.addEventListener('pagehide', () => run?.leave());

@@ -28,7 +28,8 @@ export async function requestToken() {
   if (answer.token && answer.websocket_url) {
     return { ...answer, websocket_url: socketAddress(answer.websocket_url), expires: asked + life };
   }
-  const status = FOR_GOOD.includes(answer.code) ? 400 : response.status;
+  // What the service answered to the server of this page, where it did, says more.
+  const status = FOR_GOOD.includes(answer.code) ? 400 : (answer.status ?? response.status);
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
 }
 

@@ -7,6 +7,11 @@ const SILENT_SECONDS = 3;
 const SILENT_LEVEL = 1e-4; // -80 dB: a quiet room is louder, a dead microphone is not
 const FLUSH_SECONDS = 1;
 
+const SILENT = 'Is it switched on, and the right one?';
+const STANDS =
+  'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
+  'this computer has a sound device.';
+
 const CAUSES = {
   insecure:
     'Browsers give the microphone to secure pages only. Open this page by https:// or by ' +
@@ -22,6 +27,9 @@ const CAUSES = {
     'in a browser, in a tab of its own.',
   NotFoundError: 'There is no microphone. Connect one, then press Start again.',
   OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
+  NotSupportedError:
+    'This browser cannot change to a microphone with another sample rate in the middle of a session. ' +
+    'Open a new session with it.',
   NotReadableError:
     'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
 };
@@ -36,7 +44,9 @@ export class Microphone {
   #deviceId;
   #stream = null;
   #context = null;
+  #source = null;
   #node = null;
+  #changes; // one after another
   #watch;
   #soundAt = 0;
   #said = '';
@@ -44,7 +54,7 @@ export class Microphone {
   #settle = {};
   #flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
 
-  /** Resolves with a MicrophoneError when the microphone goes away by itself. */
+  /** Resolves with a MicrophoneError when the microphone goes away and no other can go on. */
   ended = new Promise((resolve) => (this.#settle.ended = resolve));
 
   /**
@@ -53,12 +63,14 @@ export class Microphone {
    * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
    * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
    * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
+   * @param {(deviceId: string) => void} [on.device] another microphone is used, or still this one
    * @param {string} [deviceId] of the microphone, '' for the default one
    */
   constructor(workletUrl, on, deviceId = '') {
     this.#workletUrl = workletUrl;
     this.#deviceId = deviceId;
-    this.#on = on;
+    this.#on = { device: () => {}, ...on };
+    this.#changes = new Promise((resolve) => (this.#settle.opened = resolve));
   }
 
   /**
@@ -68,14 +80,34 @@ export class Microphone {
    */
   async open() {
     try {
-      await this.#openStream();
+      this.#stream = await this.#ask(this.#deviceId);
       await this.#capture();
     } catch (error) {
       this.release();
       throw named(error);
     }
     this.#watchSilence();
+    this.#settle.opened();
     return this.#context.sampleRate;
+  }
+
+  /**
+   * Goes on with another microphone, at the same sample rate; with the present one if that fails.
+   *
+   * @param {string} deviceId of the microphone, '' for the default one
+   */
+  choose(deviceId) {
+    this.#changes = this.#changes.then(async () => {
+      if (this.#isReleased || deviceId === this.#deviceId) return;
+      try {
+        await this.#changeTo(deviceId);
+        this.#tell('');
+      } catch (error) {
+        if (this.#isReleased) return;
+        this.#tell(`${named(error).message} Still listening to ${this.#name}.`);
+      }
+      this.#on.device(this.#deviceId);
+    });
   }
 
   /** Hands out what has not filled a chunk yet, then lets go of the microphone. */
@@ -90,26 +122,27 @@ export class Microphone {
   release() {
     this.#isReleased = true;
     this.#settle.flushed();
+    this.#settle.opened();
     clearInterval(this.#watch);
     if (this.#node) this.#node.port.onmessage = null;
-    this.#stream?.getTracks().forEach((track) => track.stop());
-    if (this.#context && this.#context.state !== 'closed') this.#context.close();
+    if (this.#stream) letGo(this.#stream);
+    this.#context?.close().catch(() => {}); // it is closed already
     this.#on.level(0);
     this.#say('');
   }
 
-  async #openStream() {
+  async #ask(deviceId) {
     if (!window.isSecureContext || !navigator.mediaDevices) throw new MicrophoneError(CAUSES.insecure);
     // Only Chromium can tell a frame's policy from a person's refusal.
     const policy = document.permissionsPolicy ?? document.featurePolicy;
     if (policy?.allowsFeature('microphone') === false) throw new MicrophoneError(CAUSES.policy);
     // The page plays nothing, so there is no echo to cancel.
     const audio = { channelCount: 1, echoCancellation: false };
-    if (this.#deviceId) audio.deviceId = { exact: this.#deviceId };
-    this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
-    // The permission may come after Stop.
-    if (this.#isReleased) throw new MicrophoneError('The microphone was released.');
-    this.#follow(this.#stream.getAudioTracks()[0]);
+    if (deviceId) audio.deviceId = { exact: deviceId };
+    const stream = await navigator.mediaDevices.getUserMedia({ audio });
+    if (!this.#isReleased) return stream;
+    letGo(stream); // the permission came after Stop
+    throw new MicrophoneError('The microphone was released.');
   }
 
   async #capture() {
@@ -125,7 +158,7 @@ export class Microphone {
 
   async #connect(context) {
     this.#context = context;
-    const source = context.createMediaStreamSource(this.#stream);
+    this.#source = context.createMediaStreamSource(this.#stream);
     await context.audioWorklet.addModule(this.#workletUrl).catch(() => {
       throw new MicrophoneError(CAUSES.server);
     });
@@ -136,7 +169,8 @@ export class Microphone {
       channelCountMode: 'explicit',
     });
     this.#node.port.onmessage = ({ data }) => this.#receive(data);
-    source.connect(this.#node);
+    this.#source.connect(this.#node);
+    this.#follow(this.#stream);
     context.resume().catch(() => {}); // closed in the meantime
   }
 
@@ -151,21 +185,57 @@ export class Microphone {
     this.#on.chunk(data);
   }
 
-  #follow(track) {
-    track.onended = () =>
-      this.#settle.ended(new MicrophoneError('The microphone was disconnected or taken away.'));
-    track.onmute = () => this.#say(`${nameOf(track)} is muted by the system or the browser.`);
+  // The context, and with it the sample rate that the session declared, stays.
+  async #changeTo(deviceId) {
+    const stream = await this.#ask(deviceId);
+    try {
+      if (this.#isReleased) throw new MicrophoneError('The microphone was released.');
+      const source = this.#context.createMediaStreamSource(stream);
+      this.#source.disconnect();
+      source.connect(this.#node);
+      this.#source = source;
+    } catch (error) {
+      letGo(stream);
+      throw error;
+    }
+    letGo(this.#stream);
+    this.#stream = stream;
+    this.#deviceId = deviceId;
+    this.#soundAt = performance.now();
+    this.#follow(stream);
+  }
+
+  #follow(stream) {
+    const [track] = stream.getAudioTracks();
+    track.onended = () => this.#replace(stream);
+    track.onmute = () => this.#say(`${this.#name} is muted by the system or the browser.`);
     track.onunmute = () => this.#hear();
+  }
+
+  // The microphone that went away is replaced by the default one.
+  #replace(gone) {
+    const loss = `${this.#name} was disconnected or taken away.`;
+    this.#changes = this.#changes.then(async () => {
+      if (this.#isReleased || this.#stream !== gone) return;
+      try {
+        await this.#changeTo('');
+        this.#tell(`${loss} Listening to ${this.#name} now.`);
+        this.#on.device('');
+      } catch (error) {
+        this.#settle.ended(new MicrophoneError(`${loss} ${named(error).message}`));
+      }
+    });
   }
 
   // By the clock and not by chunks: an audio context that stands still sends none.
   #watchSilence() {
     this.#soundAt = performance.now();
     this.#watch = setInterval(() => {
-      const [track] = this.#stream.getAudioTracks();
       const isSilent = performance.now() - this.#soundAt >= SILENT_SECONDS * 1000;
-      if (!isSilent || track.muted) return;
-      this.#say(`Your microphone is silent: ${nameOf(track)}. Is it switched on, and the right one?`);
+      if (!isSilent || this.#stream.getAudioTracks()[0].muted) return;
+      const stands = this.#context.state !== 'running';
+      if (stands) this.#context.resume().catch(() => {});
+      this.#say(stands ? STANDS : `Your microphone is silent: ${this.#name}. ${SILENT}`);
     }, 500);
   }
 
@@ -174,14 +244,32 @@ export class Microphone {
     this.#say('');
   }
 
+  get #name() {
+    return this.#stream.getAudioTracks()[0].label || 'The microphone';
+  }
+
+  /** Says what holds until it does not any more. */
   #say(text) {
     if (text === this.#said) return;
     this.#said = text;
     this.#on.notice(text);
   }
+
+  /** Says what has happened. */
+  #tell(text) {
+    this.#said = '';
+    this.#on.notice(text);
+  }
 }
 
-const nameOf = (track) => track.label || 'The microphone';
+function letGo(stream) {
+  for (const track of stream.getTracks()) {
+    track.onended = null;
+    track.onmute = null;
+    track.onunmute = null;
+    track.stop();
+  }
+}
 
 function named(error) {
   if (error instanceof MicrophoneError) return error;

@@ -1,7 +1,6 @@
 // 16-bit PCM without a browser: clamping, exact chunks, level. The worklet and node both import it.
 
 const CHUNKS_PER_SECOND = 10; // 100 ms each
-const LEAST_MILLISECONDS = 50; // the service refuses messages that hold less
 
 /** A sample of -1..1 as a 16-bit integer; what is louder is clamped, never wrapped. */
 export const toInt16 = (sample) =>
@@ -63,13 +62,4 @@ export function rms(chunk) {
   if (chunk.length === 0) return 0;
   const energy = chunk.reduce((sum, sample) => sum + sample * sample, 0);
   return Math.sqrt(energy / chunk.length) / 32768;
-}
-
-/** A chunk that is long enough to be sent: a short tail gets silence behind it. */
-export function padded(chunk, sampleRate) {
-  const least = Math.ceil((sampleRate * LEAST_MILLISECONDS) / 1000);
-  if (chunk.length >= least) return chunk;
-  const whole = new Int16Array(least);
-  whole.set(chunk);
-  return whole;
 }

@@ -26,10 +26,11 @@ export class Failure extends Error {
    * @param {string} [cause.reason] what it said
    * @param {number} [cause.status] of the answer instead of a token
    * @param {boolean} [cause.isUnreachable] there was no answer at all
+   * @param {string} [cause.what] what the message says, without what to do about it
    */
-  constructor(message, { code, reason = '', status, isUnreachable = false } = {}) {
+  constructor(message, { code, reason = '', status, isUnreachable = false, what = message } = {}) {
     super(message);
-    Object.assign(this, { code, reason, status, isUnreachable });
+    Object.assign(this, { code, reason, status, isUnreachable, what });
   }
 }
 

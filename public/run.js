@@ -2,6 +2,7 @@
 
 import { Conversation } from './conversation.js';
 
+const PATIENCE_SECONDS = 2; // the last words mostly come sooner
 const ENDED = { connecting: 'finishing', live: 'finishing', reconnecting: 'finishing' };
 
 /** The way of the sound from a source to the words. Its state is one string. */
@@ -13,6 +14,7 @@ export class Run {
 
   state = 'starting';
   stopped = new Promise((resolve) => (this.stop = resolve));
+  #givenUp = new Promise((resolve) => (this.giveUp = resolve));
 
   /**
    * @param {object} source open(), finish(), release(), and `ended`, which resolves with a Failure
@@ -24,6 +26,11 @@ export class Run {
     this.#source = source;
     this.#dial = dial;
     this.#on = on;
+  }
+
+  /** The sound that has no final text, as the beginning of a sentence; '' for none. */
+  get unheard() {
+    return this.#conversation?.unheard ?? '';
   }
 
   /** @param {Int16Array} chunk what the source gives */
@@ -61,20 +68,21 @@ export class Run {
         this.#change({ connecting: 'live', reconnecting: 'live' });
         this.#on.begin(begin, sampleRate);
       },
-      lost: (failure, pause) => {
+      lost: (...loss) => {
         this.#change({ live: 'reconnecting' });
-        this.#on.lost(failure, pause);
+        this.#on.lost(...loss);
       },
     });
     let loss;
     this.#untilEnded().then((failure) => (loss = failure));
-    await this.#conversation.run();
+    await Promise.race([this.#conversation.run(), this.#givenUp]);
     if (loss) throw loss;
   }
 
   async #untilEnded() {
     const loss = await Promise.race([this.stopped, this.#source.ended]);
     this.#change(ENDED);
+    setTimeout(() => this.#change({ finishing: 'waiting' }), PATIENCE_SECONDS * 1000);
     await this.#source.finish();
     this.#conversation.endAudio();
     return loss;

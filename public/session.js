@@ -5,7 +5,7 @@
 // moved onto the session's one clock, its turns numbered on, and what it repeats is dropped.
 
 import { Backlog } from './backlog.js';
-import { explainClose } from './close-codes.js';
+import { explainClose, whatHappened } from './close-codes.js';
 import { Failure } from './retry.js';
 import { Transcript } from './turns.js';
 
@@ -81,8 +81,9 @@ export class Session {
     const error = this.#error?.error;
     if (!error && (this.termination || (code === ENDED && this.begin))) return null;
     const cause = { code: this.#error?.error_code ?? code, reason: error ?? reason };
-    const hasBegun = this.begin !== null;
-    return new Failure(explainClose(cause.code, { hasBegun, error }), cause);
+    const state = { hasBegun: this.begin !== null, error };
+    const what = whatHappened(cause.code, state);
+    return new Failure(explainClose(cause.code, state), { ...cause, what });
   }
 
   #receiveTurn(message) {

@@ -9,6 +9,7 @@ const STATES = {
   live: 'Listening',
   reconnecting: 'The line is down, connecting again… you can go on speaking',
   finishing: 'Finishing… waiting for the last words',
+  waiting: 'Still waiting for the last words…',
   failed: 'Stopped by a problem',
 };
 const OF_A_FILE = {
@@ -17,11 +18,14 @@ const OF_A_FILE = {
   live: 'Playing the file to the service',
   reconnecting: 'The line is down, connecting again… the file goes on',
 };
+const BUTTON = { idle: 'Start', failed: 'Start', waiting: 'Stop now' };
 const OVER = ['idle', 'failed'];
 const FLOOR = -60; // dB: the empty end of the level meter
 const NEAR = 40; // pixels from the end count as the end
 
 const element = (id) => document.getElementById(id);
+const notices = new Map();
+let isFollowing = true; // the newest words, until the reader scrolls away
 let words = STATES;
 
 /**
@@ -32,17 +36,25 @@ export function showState(name, failure) {
   const isOver = OVER.includes(name);
   document.body.dataset.state = name;
   element('state').textContent = words[name];
-  element('button').textContent = isOver ? 'Start' : 'Stop';
+  element('button').textContent = BUTTON[name] ?? 'Stop';
   // Not "disabled", which would throw the keyboard's focus away.
   element('button').setAttribute('aria-disabled', String(name === 'finishing'));
   for (const id of ['sample', 'pick']) element(id).setAttribute('aria-disabled', String(!isOver));
-  element('device').disabled = !isOver;
   element('error').textContent = failure?.message ?? '';
 }
 
-/** @param {string} text what is worth knowing, '' for nothing */
-export function showNotice(text) {
-  element('notice').textContent = text;
+/**
+ * @param {'line' | 'sound' | 'page'} about each has one notice at a time
+ * @param {string} text what is worth knowing, '' for nothing
+ */
+export function showNotice(about, text) {
+  notices.set(about, text);
+  element('notice').textContent = [...notices.values()].filter(Boolean).join(' ');
+}
+
+/** @param {string} text how long something takes, '' for nothing */
+export function showCountdown(text) {
+  if (element('countdown').textContent !== text) element('countdown').textContent = text;
 }
 
 /** @param {string} text who recognises the speech */
@@ -55,30 +67,42 @@ export function showService(text) {
  * @param {() => void} listener called when the button is pressed
  */
 export function onPress(id, listener) {
-  element(id).addEventListener('click', () => {
-    if (element(id).getAttribute('aria-disabled') !== 'true') listener();
+  const button = element(id);
+  // The second click of a double click, or a key that is held, would undo the first.
+  button.addEventListener('keydown', (event) => event.repeat && event.preventDefault());
+  button.addEventListener('click', ({ detail }) => {
+    if (detail < 2 && button.getAttribute('aria-disabled') !== 'true') listener();
   });
 }
 
-/** @param {(file: File) => void} listener called with a file that was picked or dropped */
+/** @param {(files: File[]) => void} listener called with what was picked or dropped */
 export function onFile(listener) {
   const input = element('file');
   onPress('pick', () => input.click());
   input.addEventListener('change', () => {
-    const [file] = input.files;
+    const files = [...input.files];
     input.value = ''; // or the same file could not be picked again
-    if (file) listener(file);
+    if (files.length > 0) listener(files);
   });
   document.addEventListener('dragover', (event) => event.preventDefault());
   document.addEventListener('drop', (event) => {
     event.preventDefault();
-    const [file] = event.dataTransfer.files;
-    if (file && OVER.includes(document.body.dataset.state)) listener(file);
+    const files = [...event.dataTransfer.files];
+    if (files.length > 0) listener(files);
   });
 }
 
 /** The id of the chosen microphone, '' for the default one. */
 export const chosenDevice = () => element('device').value;
+
+/** @param {(deviceId: string) => void} listener called with the microphone that was picked */
+export const onDevice = (listener) =>
+  element('device').addEventListener('change', () => listener(chosenDevice()));
+
+/** @param {string} deviceId the microphone that is used */
+export function chooseDevice(deviceId) {
+  element('device').value = deviceId;
+}
 
 /** @param {{ deviceId: string, label: string }[]} devices those that the browser names */
 export function showDevices(devices) {
@@ -93,7 +117,7 @@ export function clear(isFile) {
   words = isFile ? { ...STATES, ...OF_A_FILE } : STATES;
   element('progress').hidden = !isFile;
   showProgress(0);
-  showNotice('');
+  for (const about of [...notices.keys()]) showNotice(about, '');
   showTranscript({ finals: [], partial: '' });
 }
 
@@ -112,24 +136,31 @@ export function showProgress(share) {
 
 /** @param {import('./turns.js').Transcript} transcript */
 export function showTranscript({ finals, partial }) {
-  const wasAtEnd = isAtEnd();
   showFinals(finals);
   element('partial').textContent = partial;
   element('tools').hidden = finals.length === 0;
-  if (wasAtEnd) showNewest();
-  else element('newest').hidden = isAtEnd();
+  follow();
 }
 
 /** Scrolls to the end, and follows what comes until the reader scrolls away. */
 export function showNewest() {
+  isFollowing = true;
+  follow();
+}
+
+function follow() {
   const box = element('transcript');
-  box.scrollTop = box.scrollHeight;
-  element('newest').hidden = true;
+  if (isFollowing) box.scrollTop = box.scrollHeight;
+  element('newest').hidden = isFollowing || isAtEnd();
 }
 
 element('transcript').addEventListener('scroll', () => {
-  if (isAtEnd()) element('newest').hidden = true;
+  isFollowing = isAtEnd();
+  if (isFollowing) element('newest').hidden = true;
 });
+
+// A notice takes its place from the words.
+new ResizeObserver(follow).observe(element('transcript'));
 
 function isAtEnd() {
   const box = element('transcript');
@@ -144,7 +175,9 @@ function showFinals(finals) {
   finals.forEach((turn, index) => {
     const [time, text] = box.children[index].children;
     if (text.textContent !== turn.text) text.textContent = turn.text;
-    time.textContent = clockTime(startOf(turn));
+    const start = clockTime(startOf(turn));
+    if (time.textContent === start) return;
+    time.textContent = start;
     time.dateTime = `PT${startOf(turn) / 1000}S`;
   });
 }

@@ -5,6 +5,7 @@ import { POLICY } from './retry.js';
 
 const SLEEP_SECONDS = 5; // the wall clock ahead of the steady one by more: the machine was asleep
 const LOUD = 1000; // of 32768: speech reaches it, a quiet room does not
+const TERMINATE_SECONDS = 10; // how long the last words may take
 const RENEWAL_SHARE = 0.1; // of a session's longest duration, before its end
 const RENEWAL_SECONDS = 60; // at the most
 
@@ -18,6 +19,7 @@ export class Watch {
   #wallAhead;
   #heardAt;
   #loudSeconds = 0;
+  #terminatingSince = null;
 
   /**
    * @param {number} began steady seconds
@@ -58,6 +60,18 @@ export class Watch {
     const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.#began));
     if (now < this.#ends - (isBetweenTurns ? lead : lead / 3)) return null;
     return { code: EXPIRED, reason: 'the session is near its longest duration' };
+  }
+
+  /**
+   * Why to wait no longer for the Termination, null while there is time. Audio that was sent
+   * `secondsAhead` of its time takes its own time to be heard.
+   *
+   * @returns {{ code: number, reason: string } | null}
+   */
+  causeAtEnd(now, secondsAhead) {
+    this.#terminatingSince ??= now;
+    if (now < this.#terminatingSince + TERMINATE_SECONDS + Math.max(0, secondsAhead)) return null;
+    return { code: ABNORMAL, reason: `no Termination within ${TERMINATE_SECONDS} s` };
   }
 }
 

@@ -6,12 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from tempkit.errors import (
-    SessionClosed,
-    TempkitError,
-)
+from tempkit.errors import SessionClosed, TempkitError
 from tempkit.link import Link, LinkClosed
-from tempkit.messages import Begin, CloseCode, Termination
+from tempkit.messages import Begin, CloseCode, Error, Termination
+from tempkit.messages import Warning as ServiceWarning
 from tempkit.parameters import MAX_SESSION_DURATION_SECONDS
 from tempkit.retry import Reconnect, pause_before
 from tempkit.session import ClientSession, Message, Reconnected, Reconnecting
@@ -21,6 +19,8 @@ SHORTEST_SECONDS = 30.0  # no session is opened for less than 60
 OPENINGS = 3  # how often the first connection is tried when it breaks before Begin
 GRACE_SECONDS = 0.1  # how long a reader may be busy with a message before others receive for it
 TICK_SECONDS = 0.25  # how often a quiet conversation looks around
+STEADY_SECONDS = 10.0  # a connection that lasted so long was one
+NO_PROGRESS = (Begin, ServiceWarning, Error)  # messages of a connection that may be going
 STOP_SECONDS = 3.0  # longer than closing a link takes
 
 # Opens a link, says so by calling its argument, and waits until it has begun. Raises TempkitError.
@@ -42,6 +42,7 @@ class Conversation:
         self._sending = threading.Lock()  # held while a piece goes out
         self._offers = 0
         self._attempt = 0
+        self._lost_at: float | None = None  # until there is progress again
         self._closing = threading.Event()
         self._baton = threading.Lock()  # held by the thread that receives
         self._helpers = 0  # threads that wait for messages, and would rather receive them
@@ -211,8 +212,8 @@ class Conversation:
             watch.hear(now)
         if message is None:
             return False
-        if not isinstance(message, Begin):
-            self._attempt = 0
+        if not isinstance(message, NO_PROGRESS):
+            self._attempt, self._lost_at = 0, None
         self._messages.put(message)
         return isinstance(message, Termination)
 
@@ -263,12 +264,15 @@ class Conversation:
     def _recover(self, cut: SessionClosed) -> TempkitError | None:
         """Connect again; gives the error to end with when that is not to be."""
         began, error = time.monotonic(), cut
+        if self._watch is not None and began - self._watch.began > STEADY_SECONDS:
+            self._lost_at = None
+        lost_at = self._lost_at = self._lost_at or began
         why: TempkitError = cut
         with self._lock:
             self._link = None
         while self._policy is not None:
             pause = pause_before(self._attempt, why, random.random())
-            gone = time.monotonic() - began
+            gone = time.monotonic() - lost_at
             if pause is None or gone + pause > self._policy.give_up_after_seconds:
                 break
             at_risk = self.half.backlog.seconds

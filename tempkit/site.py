@@ -142,9 +142,14 @@ class Site:
         try:
             token = generate_temp_token(TOKEN_SECONDS, settings=self.settings)
         except TempkitError as error:
-            hint = _hint(error)
-            code = CODES.get(type(error), "error")
-            return _json(500, {"error": "Failed to generate token", "code": code, "hint": hint})
+            body: dict[str, str | int] = {
+                "error": "Failed to generate token",
+                "code": CODES.get(type(error), "error"),
+                "hint": _hint(error),
+            }
+            if isinstance(error, TokenRefused):  # whether asking again may help is in its status
+                body["status"] = error.status
+            return _json(500, body)
         answer = {
             "token": str(token),
             "expires_in_seconds": token.expires_in_seconds,

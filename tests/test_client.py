@@ -25,6 +25,7 @@ from tempkit import (
     generate_temp_token,
     transcribe,
 )
+from tempkit.sandbox import Faults
 from tempkit.sandbox.recognizer import Scripted
 from tests.conftest import KEY
 from tests.doubles import chunked, silence, spoken, tone
@@ -244,6 +245,18 @@ def test_a_service_that_goes_away_in_mid_stream_is_said(settings: Settings, sand
     assert "cannot be reached" in caught.value.reason
     assert caught.value.seconds_not_transcribed > 0
     assert our_threads() == []
+
+
+def test_a_service_that_begins_each_session_and_cancels_it_is_given_up(
+    settings: Settings, sandbox: Sandbox
+):
+    sandbox.faults = Faults(cancel_after_sent=1)
+    policy = Reconnect(give_up_after_seconds=2)
+    with connect(settings, reconnect=policy) as session, pytest.raises(SessionClosed) as caught:
+        list(session.stream(chunked(spoken(20))))
+    assert caught.value.code == 3005
+    begun = [entry for entry in sandbox.journal if entry.name == "Begin"]
+    assert 2 < len(begun) < 10
 
 
 def test_a_connection_that_is_cut_is_1006():

@@ -6,9 +6,20 @@ import subprocess
 from array import array
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tempkit import Reconnect, ServiceUnreachable, SessionClosed, SessionParameters, TokenRefused
+from tempkit import (
+    Reconnect,
+    ServiceUnreachable,
+    SessionClosed,
+    SessionParameters,
+    Settings,
+    TempkitError,
+    TokenRefused,
+    TokenServer,
+    generate_temp_token,
+)
 from tempkit.audio import AudioFormat
 from tempkit.backlog import Backlog
 from tempkit.messages import Begin, CloseCode, Termination, Turn, Word, dump
@@ -72,6 +83,23 @@ def test_when_a_lost_session_is_opened_again(case):
     assert pause_before(case["attempt"], failure(**case["failure"]), case["luck"]) == case["pause"]
 
 
+@cases("token-answers")
+def test_what_a_failed_token_says_about_asking_again(case, service):
+    settings = service.settings
+    if case["service"] is None:
+        settings = Settings("any", "http://127.0.0.1:9")
+    else:
+        service.status, service.body = case["service"], b"{}"
+    with pytest.raises(TempkitError) as failed:
+        generate_temp_token(settings=settings)
+    assert pause_before(0, failed.value, 0.5) == case["pause"]
+    with TokenServer(settings, port=0) as server:
+        answer = httpx.get(f"{server.url}/token", trust_env=False)
+    told = {name: answer.json().get(name) for name in ("code", "status")}
+    assert {name: value for name, value in told.items() if value is not None} == case["answer"]
+    assert answer.status_code == 500
+
+
 def test_the_close_codes_are_the_same():
     assert json.loads((FOLDER / "close-codes.json").read_text()) == [
         int(code) for code in CloseCode
@@ -89,6 +117,13 @@ def test_when_a_connection_is_taken_for_lost(case):
             watch.send(array("h", [9000 if level == "loud" else 30] * 160), "pcm_s16le", seconds)
     wall = case["now"] + WALL_AHEAD + case["asleep"]
     found = watch.cause(case["now"], wall, is_between_turns=case["is_between_turns"])
+    assert (found and [found.code, found.reason]) == case["cause"]
+
+
+@cases("ending")
+def test_how_long_the_last_words_are_waited_for(case):
+    watch = Watch(Reconnect(), 0.0, 10_800.0, WALL_AHEAD)
+    found = [watch.cause_at_end(*asked) for asked in case["asked"]][-1]
     assert (found and [found.code, found.reason]) == case["cause"]
 
 

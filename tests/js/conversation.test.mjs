@@ -137,6 +137,25 @@ test('a service that stays away is given up after a minute, with what was lost',
   assert.ok(Socket.all.length > 8);
 });
 
+test('a service that begins each session and fails at once is given up after a minute', async () => {
+  const { conversation, end, socket } = await begun();
+  let isOver = false;
+  end.catch(() => (isOver = true));
+  conversation.offer(CHUNK);
+  const fail = (one) => one.say({ type: 'Error', error_code: 3005, error: 'Session Cancelled' });
+  fail(socket);
+  let seconds = 0;
+  for (; !isOver && seconds < 100; seconds += 1) {
+    await pass(1);
+    Socket.all.at(-1).say(BEGIN);
+    await settle();
+    fail(Socket.all.at(-1));
+  }
+  await assert.rejects(end, /Session Cancelled.+ have no text/);
+  assert.ok(seconds > 50 && seconds < 70, `${seconds} s`);
+  assert.ok(Socket.all.length < 20, `${Socket.all.length} connections`);
+});
+
 test('what trying again cannot help ends the session at once', async () => {
   const { end, socket } = await begun();
   socket.say({ type: 'Error', error_code: 3006, error: 'Invalid JSON' });
@@ -183,6 +202,16 @@ test('a machine that was asleep gets a new connection', async () => {
   mock.timers.tick(6000);
   await settle();
   assert.notEqual(socket.readyState, Socket.OPEN);
+  assert.deepEqual(told, ['begin', 1006]);
+});
+
+test('what was closed while it was connecting again says no more', async () => {
+  const { conversation, end, socket } = await begun();
+  socket.onclose({ code: 1006, reason: '' });
+  await pass(1);
+  assert.equal(Socket.all.length, 2);
+  conversation.close();
+  await end;
   assert.deepEqual(told, ['begin', 1006]);
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Chunker, padded, rms, toInt16 } from '../../public/pcm.js';
+import { Chunker, rms, toInt16 } from '../../public/pcm.js';
 
 const QUANTUM = 128; // samples: what a browser hands to a worklet at a time
 
@@ -57,13 +57,4 @@ test('the level is the root mean square', () => {
   assert.equal(rms(new Int16Array(0)), 0);
   assert.equal(rms(new Int16Array(1600)), 0);
   assert.equal(rms(new Int16Array(1600).fill(-16384)), 0.5);
-});
-
-test('a tail under 50 ms gets silence behind it, anything longer stays as it is', () => {
-  const tail = padded(Int16Array.of(1, 2, 3), 16000);
-  assert.equal(tail.length, 800);
-  assert.deepEqual([...tail.subarray(0, 4)], [1, 2, 3, 0]);
-  assert.equal(padded(Int16Array.of(1), 11025).length, 552); // 551 would be 49.98 ms
-  const whole = new Int16Array(800);
-  assert.equal(padded(whole, 16000), whole);
 });

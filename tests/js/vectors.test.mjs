@@ -6,6 +6,7 @@ import test from 'node:test';
 
 import { Backlog } from '../../public/backlog.js';
 import { explainClose } from '../../public/close-codes.js';
+import { requestToken } from '../../public/link.js';
 import { pauseBefore } from '../../public/retry.js';
 import { Session } from '../../public/session.js';
 import { Watch } from '../../public/watch.js';
@@ -58,6 +59,14 @@ for (const { name, attempt, luck, failure, pause } of vectors('retry')) {
   });
 }
 
+for (const { name, answer, pause } of vectors('token-answers')) {
+  test(`what a failed token says about asking again: ${name}`, async () => {
+    globalThis.fetch = async () => Response.json({ ...answer, hint: 'h' }, { status: 500 });
+    const failure = await requestToken().catch((error) => error);
+    assert.equal(pauseBefore(0, failure, 0.5), pause);
+  });
+}
+
 test('each close code has a sentence of its own that says what to do', () => {
   const codes = vectors('close-codes');
   const sentences = codes.map((code) => explainClose(code));
@@ -76,6 +85,14 @@ for (const { name, ends, steps, now, asleep, is_between_turns, cause } of vector
       else watch.send(new Int16Array(160).fill(values[0] === 'loud' ? 9000 : 30), values[1]);
     }
     const found = watch.cause(now, now + WALL_AHEAD + asleep, is_between_turns);
+    assert.deepEqual(found && [found.code, found.reason], cause);
+  });
+}
+
+for (const { name, asked, cause } of vectors('ending')) {
+  test(`how long the last words are waited for: ${name}`, () => {
+    const watch = new Watch(0, 10_800, WALL_AHEAD);
+    const found = asked.map(([now, ahead]) => watch.causeAtEnd(now, ahead)).at(-1);
     assert.deepEqual(found && [found.code, found.reason], cause);
   });
 }

@@ -1,0 +1,159 @@
+"""The page's microphones: another one is picked, or the one in use goes away, in mid-session."""
+
+import re
+
+import pytest
+
+from tests import test_browser
+from tests.test_browser import (
+    REFUSE,
+    REFUSE_16_KHZ,
+    SECONDS,
+    assert_all_was_sent,
+    expect,
+    expect_released,
+    expect_state,
+    frames_sent,
+    opened,
+    press,
+    transcript,
+)
+from tests.test_browser_people import ASKS
+
+launch, browser = test_browser.launch, test_browser.browser
+scripted, server = test_browser.scripted, test_browser.server
+
+GOES_AWAY = "window.tracks[0].dispatchEvent(new Event('ended'))"
+# What Firefox does with a microphone of another rate than the audio context's.
+REFUSE_OTHER_RATE = REFUSE_16_KHZ.replace("this.sampleRate === 16000", "true")
+
+
+def sessions(sandbox):
+    return [entry for entry in sandbox.journal if entry.name == "Begin"]
+
+
+def started(page):
+    """The picker, once the microphones have their names."""
+    press(page, "Start")
+    expect_state(page, "live")
+    picker = page.get_by_role("combobox", name="Microphone")
+    expect(picker.locator("option")).to_have_count(3)
+    return picker
+
+
+def released(page):
+    """Whether each microphone that was asked for is let go, oldest first."""
+    return page.evaluate("window.tracks.map((track) => track.readyState === 'ended')")
+
+
+def test_the_chosen_microphone_is_the_one_that_is_used(browser, server):
+    with opened(browser, server.url) as page:
+        picker = started(page)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        name = picker.locator("option").last.text_content()
+        picker.select_option(label=name)
+        press(page, "Start")
+        expect_state(page, "live")
+        assert page.evaluate("window.tracks.at(-1).label") == name
+        expect(picker).to_have_value(re.compile(".+"))
+
+
+def test_another_microphone_can_be_picked_while_the_session_goes_on(browser, scripted, server):
+    with opened(browser, "about:blank") as page:
+        frames = frames_sent(page)
+        page.goto(server.url)
+        picker = started(page)
+        first, second = picker.locator("option").all_text_contents()[1:]
+        for name in (first, second):
+            picker.select_option(label=name)
+            page.locator(f"body:has(option:checked:text-is('{name}'))").wait_for()
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        assert page.evaluate("window.tracks.map(({ label }) => label)")[1:] == [first, second]
+        assert released(page) == [True, True, False]
+        expect(page.get_by_role("status")).to_be_empty()
+        press(page, "Stop")
+        expect_state(page, "idle")
+        expect_released(page)
+        assert len(sessions(scripted)) == 1
+        assert_all_was_sent(page, frames)
+
+
+def test_a_microphone_that_goes_away_is_replaced_and_the_session_goes_on(browser, scripted, server):
+    with opened(browser, "about:blank", bypass_csp=True) as page:
+        frames = frames_sent(page)
+        page.goto(server.url)
+        picker = started(page)
+        picker.select_option(index=1)
+        page.wait_for_function("window.tracks.length === 2")
+        expect(page.locator("#partial")).to_contain_text("hello", timeout=15 * SECONDS)
+        page.evaluate(GOES_AWAY.replace("[0]", "[1]"))
+        expect(page.get_by_role("status")).to_contain_text(
+            re.compile("^Fake .*disconnected or taken away. Listening to Fake .* now.$")
+        )
+        expect(page.locator("#finals")).to_contain_text("How are you?", timeout=15 * SECONDS)
+        expect_state(page, "live")
+        assert released(page) == [True, True, False]
+        expect(picker).to_have_value("")
+        press(page, "Stop")
+        expect_state(page, "idle")
+        expect_released(page)
+        assert len(sessions(scripted)) == 1
+        assert_all_was_sent(page, frames)
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (REFUSE.format("NotFoundError"), "taken away. There is no microphone."),
+        (REFUSE_OTHER_RATE, "another sample rate in the middle of a session. Open a new"),
+    ],
+    ids=["no-other", "another-rate"],
+)
+def test_a_microphone_that_nothing_can_replace_ends_the_session_with_its_words(
+    browser, server, script, sentence
+):
+    with opened(browser, server.url) as page:
+        started(page)
+        expect(page.locator("#partial")).to_contain_text("hello", timeout=15 * SECONDS)
+        page.evaluate(f"() => {{ {script} }}")
+        page.evaluate(GOES_AWAY)
+        expect(page.get_by_role("alert")).to_contain_text(sentence)
+        expect_state(page, "failed")
+        expect_released(page)
+        assert transcript(page) == "Hello there."
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (REFUSE.format("NotReadableError"), "The microphone is busy"),
+        (REFUSE_OTHER_RATE, "another sample rate in the middle of a session."),
+    ],
+    ids=["busy", "another-rate"],
+)
+def test_a_pick_that_fails_leaves_the_microphone_as_it_was(browser, server, script, sentence):
+    with opened(browser, server.url) as page:
+        picker = started(page)
+        page.evaluate(f"() => {{ {script} }}")
+        picker.select_option(index=2)
+        expect(page.get_by_role("status")).to_contain_text(sentence)
+        expect(page.get_by_role("status")).to_contain_text("Still listening to Fake Default")
+        expect(picker).to_have_value("")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        assert released(page) in ([False], [False, True])
+
+
+def test_a_prompt_that_is_answered_after_stop_takes_no_microphone(browser, server):
+    with opened(browser, "about:blank") as page:
+        page.add_init_script(ASKS)
+        page.goto(server.url)
+        press(page, "Start")
+        expect(page.locator("#state")).to_contain_text("Waiting for the microphone")
+        press(page, "Stop")
+        expect_state(page, "idle")
+        page.evaluate("window.allow()")
+        frame = "new Promise(requestAnimationFrame)"
+        page.evaluate(f"async () => {{ while (!window.tracks.length) await {frame}; }}")
+        expect_released(page)
+        expect_state(page, "idle")
