@@ -1,8 +1,6 @@
-"""JupyterLab in a real browser: one server with folders of its own, and what one does in a notebook.
+"""JupyterLab in a real browser: a server with folders of its own, what one does in a notebook.
 
-with Lab(tmp_path) as lab, lab.opened(browser, "notebooks/01_temporary_tokens.ipynb") as notebook:
-    notebook.run_all()
-    assert notebook.errors() == []
+Enter a ``Lab(folder)``, then its ``opened(browser, "notebooks/03_stream_audio.ipynb")``.
 """
 
 import json
