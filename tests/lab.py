@@ -61,11 +61,18 @@ class Lab:
     ``url`` is its address with the base URL, ``token`` what lets in.
     """
 
-    def __init__(self, folder: Path, *, base_url: str = "/", environment: dict | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        base_url: str = "/",
+        environment: dict | None = None,
+    ) -> None:
         self.root = folder / "work"
         self.base_url = base_url
         self.token = TOKEN
         self._home = folder / "home"
+        self._arguments = arguments
         self._environment = environment or {}
         self._process: subprocess.Popen | None = None
         self.port = 0
@@ -110,6 +117,7 @@ class Lab:
         command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.root}"]
         command += [f"--ServerApp.base_url={self.base_url}"]
         command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+        command += self._arguments
         with (self._home / "lab.log").open("wb") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -138,15 +146,25 @@ class Lab:
 
     @contextmanager
     def opened(
-        self, browser: "Browser", name: str, *, scripts: Sequence[str] = (), **options: object
+        self,
+        browser: "Browser",
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        scripts: Sequence[str] = (),
+        **options: object,
     ) -> Iterator["Notebook"]:
-        """A notebook in a browser context of its own, its kernel ready."""
+        """A notebook in a browser context of its own, its kernel ready; ``host`` as in the address.
+
+        ``options`` are those of Playwright's new_context.
+        """
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 1000}, **options})
         for script in scripts:
             context.add_init_script(script)
         notebook = Notebook(context.new_page())
         try:
-            notebook.open(f"{self.url}lab/tree/{name}?reset&token={self.token}")
+            url = self.url.replace("//127.0.0.1:", f"//{host}:")
+            notebook.open(f"{url}lab/tree/{name}?reset&token={self.token}")
             yield notebook
         finally:
             context.close()
@@ -227,6 +245,13 @@ class Notebook:
     def save(self) -> None:
         """Write the notebook to its file."""
         self.command("docmanager:save")
+
+    def sources(self) -> list[str | None]:
+        """The code of each cell, None for a cell of prose."""
+        return self.page.evaluate(
+            f"{CURRENT}.content.widgets.map(cell => "
+            "cell.model.type === 'code' ? cell.model.sharedModel.source : null)"
+        )
 
     def outputs(self) -> list[list[dict]]:
         """What each cell shows, as a notebook's file has it; an empty list for a cell of prose."""

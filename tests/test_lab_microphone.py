@@ -1,0 +1,226 @@
+"""The microphone widget in JupyterLab, in a browser whose microphone plays the sample."""
+
+import os
+import re
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import require
+from tests.lab import SECONDS, Lab
+from tests.words import SAMPLE, SENTENCES, word_error_rate
+
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+        raise
+    pytest.skip("playwright is not installed", allow_module_level=True)
+
+pytest.importorskip("jupyterlab")
+
+HUB = "hub.example"
+NOWHERE = "http://127.0.0.1:9"  # the discard port: no proxy listens there
+DEVICE = [
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    f"--use-file-for-fake-audio-capture={SAMPLE}%noloop",
+    "--disable-gpu",
+    "--disable-quic",
+]
+TRACKS = """
+window.tracks = [];
+const ask = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+if (ask) navigator.mediaDevices.getUserMedia = async (constraints) => {
+  const stream = await ask(constraints);
+  window.tracks.push(...stream.getTracks());
+  return stream;
+};
+"""
+
+
+def cell(sandbox):
+    """Shows a microphone for a sandbox outside the kernel, which a restart does not end."""
+    return "\n".join(
+        [
+            "from tempkit import Settings",
+            "from tempkit.widgets import Microphone",
+            f"microphone = Microphone(Settings('any', {sandbox.url!r}))",
+            "microphone",
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    require("chromium")
+    # By another name than localhost, as a hub is reached.
+    remote = "--ServerApp.allow_remote_access=True"
+    with Lab(tmp_path_factory.mktemp("lab"), remote) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def browser(lab):
+    flags = [
+        *DEVICE,
+        f"--host-resolver-rules=MAP {HUB} 127.0.0.1",
+        # A hub has https, and only secure pages get a microphone.
+        f"--unsafely-treat-insecure-origin-as-secure=http://{HUB}:{lab.port}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=require("chromium"), args=flags)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(lab, browser, name, **options):
+    with lab.opened(browser, name, scripts=[TRACKS], **options) as notebook:
+        yield notebook
+
+
+def behind(lab, host):
+    """What the browser reaches where a kernel is remote: the address of the Lab, and nothing else.
+
+    The network itself is in the way, as at a firewall: all other connections go to a dead proxy.
+    """
+    return {"host": host, "proxy": {"server": NOWHERE, "bypass": f"{host}:{lab.port}"}}
+
+
+def press(notebook, name):
+    widget(notebook).get_by_role("button", name=name, exact=True).click()
+
+
+def widget(notebook):
+    return notebook.page.locator(".tempkit-microphone").first
+
+
+def expect_state(notebook, name, seconds=20):
+    expect(widget(notebook)).to_have_attribute("data-state", name, timeout=seconds * SECONDS)
+
+
+def expect_text(notebook, part, text, seconds=20):
+    place = widget(notebook).locator(f".tempkit-{part}")
+    expect(place).to_contain_text(text, timeout=seconds * SECONDS)
+
+
+def expect_released(notebook):
+    released = "window.tracks.length > 0 && window.tracks.every(t => t.readyState === 'ended')"
+    notebook.page.wait_for_function(released, timeout=10 * SECONDS)
+
+
+def after(notebook, source):
+    """The code cells after one, without those that make or show something."""
+    sources = notebook.sources()
+    (first,) = [index for index, each in enumerate(sources) if each and source in each]
+    return [
+        index
+        for index, each in enumerate(sources)
+        if index > first and each and "display(" not in each
+    ]
+
+
+def stored(page):
+    """All that the browser keeps of a page."""
+    return page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+
+
+def test_the_notebook_hears_the_sample_and_the_next_cells_have_its_words(lab, browser):
+    name = "notebooks/04_live_microphone.ipynb"
+    with opened(lab, browser, name) as notebook:
+        notebook.run_all()
+        assert notebook.errors() == []
+        press(notebook, "Start")
+        expect_text(notebook, "finals", "half-past", seconds=40)
+        press(notebook, "Stop")
+        expect_state(notebook, "idle")
+        expect_released(notebook)
+        shown = [notebook.run(index) for index in after(notebook, "microphone = ")]
+        assert notebook.errors() == []
+        text = notebook.add("print(microphone.transcript.text)")
+        said = " ".join(SENTENCES[:2])
+        assert word_error_rate(said, " ".join(text.split()[: len(said.split())])) < 0.25, text
+        assert text in shown[0]
+        assert re.search(r"\d+ words, \d+ a minute", shown[2])
+        turns = "turn.transcript for turn in microphone.turns"
+        assert notebook.add(f"print([{turns}] == [turn.transcript for turn in heard])") == "True\n"
+        assert notebook.console == []
+
+        notebook.save()
+        saved = (lab.root / name).read_text()
+        state = notebook.add("print(microphone.get_state())")
+        for place in (saved, state, stored(notebook.page), notebook.page.content()):
+            assert not re.search(r"sandbox-[\w=-]{20,}", place)
+
+
+def expect_sessions(sandbox, count):
+    """So many sessions were opened, and each was ended by the browser in the proper way."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        closed = [entry.detail["code"] for entry in sandbox.journal if entry.kind == "closed"]
+        if len(closed) == count:
+            break
+        time.sleep(0.05)
+    assert closed == [1000] * count
+    assert sum(entry.kind == "opened" for entry in sandbox.journal) == count
+
+
+def test_a_view_that_goes_takes_the_microphone_with_it(lab, browser, sandbox):
+    name = lab.write("views", [cell(sandbox)])
+    with opened(lab, browser, name) as notebook:
+        ways = (
+            lambda: notebook.run(0),
+            lambda: notebook.command("notebook:clear-all-cell-outputs"),
+            notebook.restart,
+        )
+        for count, go in enumerate(ways, 1):
+            notebook.run(0)
+            press(notebook, "Start")
+            expect_text(notebook, "partial", "hello")
+            go()
+            expect_released(notebook)
+            expect_sessions(sandbox, count)
+        # The view is still there after a restart, and says what it needs.
+        expect_text(notebook, "notice", "The kernel was restarted")
+        expect_state(notebook, "idle")
+        press(notebook, "Start")
+        expect_text(notebook, "error", "The kernel does not answer")
+        expect_state(notebook, "failed")
+        expect_released(notebook)
+
+
+def test_on_a_hub_the_sound_goes_through_the_kernel(lab, browser, sandbox):
+    name = lab.write("hub", [cell(sandbox)])
+    with opened(lab, browser, name, **behind(lab, HUB)) as notebook:
+        notebook.run(0)
+        press(notebook, "Start")
+        expect_text(notebook, "finals", "Hello there.")
+        expect_text(notebook, "service", "the sound goes through the kernel")
+        press(notebook, "Stop")
+        expect_state(notebook, "idle")
+        expect_sessions(sandbox, 1)
+        assert "Hello there." in notebook.add("print(microphone.turns[0].transcript)")
+        # Nothing was tried that the browser would have asked a person about.
+        assert notebook.hosts <= {f"{HUB}:{lab.port}", ""}
+        assert notebook.console == []
+        threads = "import threading; print([t.name for t in threading.enumerate()])"
+        assert "tunnel" not in notebook.add(threads)
+
+
+def test_a_service_that_the_browser_cannot_reach_is_reached_through_the_kernel(
+    lab, browser, sandbox
+):
+    name = lab.write("blocked", [cell(sandbox)])
+    with opened(lab, browser, name, **behind(lab, "127.0.0.1")) as notebook:
+        notebook.run(0)
+        press(notebook, "Start")
+        expect_text(notebook, "finals", "Hello there.")
+        expect_text(notebook, "service", "the sound goes through the kernel")
+        notebook.add("microphone.stop()")
+        expect_state(notebook, "idle")
+        expect_sessions(sandbox, 1)
+        assert "Hello there." in notebook.add("print(microphone.turns[0].transcript)")
+        (refused,) = notebook.console
+        assert "ERR_PROXY_CONNECTION_FAILED" in refused
