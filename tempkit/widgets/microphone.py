@@ -53,15 +53,15 @@ class Microphone(anywidget.AnyWidget):
         *,
         max_seconds: int = 600,
     ) -> None:
-        check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
-        self._settings = settings or default_settings()
-        self._parameters = parameters or SessionParameters()
         self._lock = threading.Lock()
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
         self._callbacks: list[Callable[[Turn], object]] = []
         self._tunnels: dict[str, Tunnel] = {}
+        check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
+        self._settings = settings or default_settings()
+        self._parameters = parameters or SessionParameters()
         super().__init__(_service_url=self._settings.websocket_url, _max_seconds=max_seconds)
         self.on_msg(self._receive)
 
