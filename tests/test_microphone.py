@@ -232,7 +232,7 @@ def test_audio_that_waited_for_a_cell_does_not_reach_the_service_at_once(setting
         browser.microphone._settings = strict.settings
         browser.say(**OPEN)
         browser.await_kind("opened")
-        for chunk in chunked(spoken(5)):
+        for chunk in chunked(spoken(2)):
             browser.say("audio", chunk, id="s")
         browser.say("text", id="s", text='{"type": "Terminate"}')
         assert browser.await_kind("closed")["code"] == 1000
