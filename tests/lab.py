@@ -228,7 +228,12 @@ class Notebook:
             f"{CURRENT}.content.widgets.length, {{cell_type: 'code', source}})"
         )
         self.page.evaluate(insert, source)
-        return self.run(self.page.evaluate(f"{CURRENT}.content.widgets.length") - 1, seconds)
+        return self.run(self.last, seconds)
+
+    @property
+    def last(self) -> int:
+        """The index of the last cell."""
+        return self.page.evaluate(f"{CURRENT}.content.widgets.length") - 1
 
     def restart(self) -> None:
         """Restart the kernel with the menu's command, and say yes to its question."""
