@@ -41,13 +41,13 @@ if (ask) navigator.mediaDevices.getUserMedia = async (constraints) => {
 """
 
 
-def cell(url):
+def cell(url, more=""):
     """Shows a microphone for a sandbox outside the kernel, which a restart does not end."""
     return "\n".join(
         [
             "from tempkit import Settings",
             "from tempkit.widgets import Microphone",
-            f"microphone = Microphone(Settings('any', {url!r}))",
+            f"microphone = Microphone(Settings('any', {url!r}){more})",
             "microphone",
         ]
     )
@@ -135,7 +135,9 @@ def test_the_notebook_hears_the_sample_and_the_next_cells_have_its_words(lab, br
         assert notebook.errors() == []
         press(notebook, "Start")
         expect_text(notebook, "finals", "half-past", seconds=40)
-        press(notebook, "Stop")
+        again = notebook.page.locator(".tempkit-microphone").nth(1)
+        expect(again.locator(".tempkit-finals")).to_contain_text("half-past")
+        again.get_by_role("button", name="Stop").click()
         expect_state(notebook, "idle")
         expect_released(notebook)
         shown = [notebook.run(index) for index in after(notebook, "microphone = ")]
@@ -203,6 +205,16 @@ def test_a_service_that_the_browser_cannot_reach_is_reached_through_the_kernel(n
     assert "Hello there." in notebook.add("print(microphone.turns[0].transcript)")
     (refused,) = notebook.console
     assert "net::ERR_" in refused
+
+
+def test_a_recording_ends_at_its_cap(notebook, sandbox):
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.add(cell(sandbox.url, ", max_seconds=1"))
+    press(notebook, "Start")
+    expect_text(notebook, "notice", "Stopped after 1 seconds")
+    expect_state(notebook, "idle")
+    expect_released(notebook)
+    expect_closed(sandbox, 1)
 
 
 def test_on_a_hub_the_sound_goes_through_the_kernel(lab, browser, sandbox):

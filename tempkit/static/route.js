@@ -19,7 +19,9 @@ export class Route {
     this.#kernel = kernel;
     this.#onService = onService;
     // Trying would make the browser ask whether this page may look around the local network.
-    this.#isThroughKernel = isLoopback(kernel.get('_service_url')) && !isLoopback(location.href);
+    const url = kernel.get('_service_url');
+    this.#isThroughKernel = isLoopback(url) && !isLoopback(location.href);
+    onService(named(url, this.#isThroughKernel));
   }
 
   /** A function that gets what opens a connection, for one recording. */

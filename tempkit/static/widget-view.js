@@ -46,6 +46,8 @@ export class View {
     this.#root = document.createElement('div');
     this.#root.className = 'tempkit-microphone';
     this.#root.innerHTML = SKELETON;
+    this.#root.setAttribute('role', 'group');
+    this.#root.setAttribute('aria-label', 'Microphone');
     // Or the notebook takes the keys that press the button for its own commands.
     this.#root.dataset.lmSuppressShortcuts = 'true';
     this.#find('button').addEventListener('click', () => {

@@ -31,9 +31,10 @@ class Microphone(anywidget.AnyWidget):
 
     The browser streams to the service with a temporary token of this kernel; where it cannot reach
     the service, a sandbox on another machine, the sound goes through the kernel. ``transcript`` and
-    ``turns`` hold what was said since Start was pressed. ``settings`` None takes
-    ``default_settings()``. A recording ends by itself after ``max_seconds``, and with the view:
-    when its cell is run again, its output is cleared or the kernel restarts.
+    ``turns`` hold what was said since Start was pressed, ``state`` and ``error`` what the browser
+    told last. ``settings`` None takes ``default_settings()``. A recording ends by itself after
+    ``max_seconds``, and with the view: when its cell is run again, its output is cleared or the
+    kernel restarts.
 
     A cell never waits for what is spoken: read ``turns`` in a later one, or use ``on_turn``.
     """

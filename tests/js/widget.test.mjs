@@ -17,6 +17,7 @@ after(() => rmSync(folder, { recursive: true }));
 const load = (name) => import(pathToFileURL(join(folder, name)));
 const { Kernel } = await load('kernel.js');
 const { Link } = await load('link.js');
+const { Recorder } = await load('recorder.js');
 const { Route } = await load('route.js');
 
 const SERVICE = 'ws://127.0.0.1:9/v3/ws';
@@ -252,6 +253,19 @@ test('on a remote notebook a sandbox is not looked for on the computer of the br
   model.traits._service_url = 'wss://streaming.example.com/v3/ws';
   assert.equal((await dialled(routed().dial())).kind, 'token');
 });
+
+for (const place of ['vscode-webview://1a2b/index.html', 'https://1a2b.vscode-cdn.net/']) {
+  test(`in a webview at ${place.split(':')[0]}: it is said that there is no microphone`, () => {
+    globalThis.location = new URL(place);
+    globalThis.window = new EventTarget();
+    const recorder = new Recorder(model, '');
+    recorder.join((change) => told.push(change));
+    recorder.press();
+    assert.equal(told.at(-1).state, 'blocked');
+    assert.match(told.at(-1).error, /VS Code .* TokenServer\(\)\.start\(\)/);
+    assert.deepEqual(model.sent, []);
+  });
+}
 
 test('parameters of the kernel go into the address, the rate is that of the microphone', async () => {
   const dialling = routed().dial()(44_100);
