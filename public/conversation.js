@@ -24,10 +24,10 @@ export class Conversation {
 
   /**
    * @param {number} sampleRate of the audio, in Hz
-   * @param {() => Promise<object>} dial gets a fresh token, as requestToken does
+   * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token, as requestToken does
    * @param {object} on
-   * @param {(transcript: object, lag: number) => void} on.turn `lag` is in seconds, from the end of
-   *   the turn's last word
+   * @param {(transcript: object, lag: number, turn: object) => void} on.turn `lag` is in seconds,
+   *   from the end of the turn's last word; `turn` is the message itself, on the session's clock
    * @param {(begin: object) => void} on.begin for each connection
    * @param {(failure: Failure, pause: number, left: number | null) => void} on.lost it is tried again
    *   in `pause` seconds, and given up in `left`; null while the first connection is opened
@@ -99,7 +99,7 @@ export class Conversation {
   }
 
   async #connect() {
-    const grant = await this.#dial();
+    const grant = await this.#dial(this.#sampleRate);
     if (this.#isClosed) return;
     this.#connection = new Connection(this.#session, grant, this.#sampleRate, {
       message: (own) => this.#receive(own),
@@ -115,7 +115,7 @@ export class Conversation {
     this.#lostAt = null;
     if (own.type !== 'Turn') return;
     const lag = steady() - this.#origin - (own.words.at(-1)?.end ?? 0) / 1000;
-    this.#on.turn(this.#session.transcript, lag);
+    this.#on.turn(this.#session.transcript, lag, own);
   }
 
   async #recover(cut) {

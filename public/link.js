@@ -45,10 +45,11 @@ function socketAddress(place) {
  * behind the permission prompt.
  *
  * @param {(grant: object) => void} [onGrant] gets each of them when it comes
+ * @param {() => Promise<object>} [ask] gets one from elsewhere than the server of the page
  */
-export function tokens(onGrant = () => {}) {
+export function tokens(onGrant = () => {}, ask = requestToken) {
   const request = async () => {
-    const grant = await requestToken();
+    const grant = await ask();
     onGrant(grant);
     return grant;
   };
@@ -79,19 +80,21 @@ export class Link {
   closed = new Promise((resolve) => (this.#settle = resolve));
 
   /**
-   * @param {{ token: string, websocket_url: string }} grant from requestToken
+   * @param {object} grant a `token` and its `websocket_url`, as from requestToken; `parameters` for
+   *   the session, and `open`, which makes the socket for an address, if need be
    * @param {number} sampleRate of the audio, in Hz
    * @param {(message: object) => void} onMessage
    */
-  constructor({ token, websocket_url: url }, sampleRate, onMessage) {
+  constructor({ token, websocket_url: url, parameters, open }, sampleRate, onMessage) {
     const query = new URLSearchParams({
       speech_model: 'universal-streaming-english',
+      format_turns: true,
+      ...parameters,
       sample_rate: sampleRate,
       encoding: 'pcm_s16le',
-      format_turns: true,
       token,
     });
-    this.#socket = connect(`${url}?${query}`);
+    this.#socket = connect(`${url}?${query}`, open);
     this.#socket.onmessage = ({ data }) => this.#receive(data, onMessage);
     this.#socket.onclose = ({ code, reason }) => this.#settle({ code, reason });
     // A close with 1006 follows, except when the page's own policy forbade the address.
@@ -122,9 +125,9 @@ export class Link {
   }
 }
 
-function connect(address) {
+function connect(address, open = (url) => new WebSocket(url)) {
   try {
-    return new WebSocket(address);
+    return open(address);
   } catch {
     // The browser's own error would show the address, and with it the token.
     throw new Failure(FORBIDDEN);

@@ -184,7 +184,11 @@ def load(text: str | bytes) -> ServerMessage:
 
     Raises ProtocolError when it is no JSON object or lacks a documented field.
     """
-    payload = parse_object(text)
+    return load_object(parse_object(text))
+
+
+def load_object(payload: dict[str, Json]) -> ServerMessage:
+    """The server message in a JSON object. Raises ProtocolError when a documented field lacks."""
     name = payload.get("type")
     shape = KNOWN.get(name) if isinstance(name, str) else None
     if shape is None and "error" in payload:

@@ -90,6 +90,13 @@ ALLOWED = {
         *("audio", "config", "conversation", "defaults", "link", "retry", "session", "tokens"),
         "transcript",
     },
+    "widgets.modules": {"server"},
+    "widgets.tunnel": {*WORDS, "audio", "config", "link", "retry", "tokens"},
+    "widgets.microphone": {
+        *WORDS,
+        *("config", "defaults", "tokens", "transcript", "widgets.modules", "widgets.tunnel"),
+    },
+    "widgets": {"errors", "widgets.microphone"},
     "__main__": None,  # the top floor sees everything
     "__init__": None,
 }
@@ -127,6 +134,7 @@ ONE_PLACE = {
     "dotenv": {"config"},
     "soxr": {"sandbox.pcm"},
     "trustme": {"sandbox.certificate"},
+    "anywidget": {"widgets.microphone"},
     "pytest": {"pytest_plugin"},
 }
 

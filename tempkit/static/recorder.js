@@ -1,0 +1,145 @@
+// What the widget does, whatever number of views show it: one recording at a time.
+
+import { Kernel, newId, NO_ANSWER } from './kernel.js';
+import { Microphone } from './microphone.js';
+import { Route } from './route.js';
+import { Run } from './run.js';
+
+const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
+const LOST = 'The connection was lost. What is said meanwhile is kept, and sent when it is back.';
+const OVER = ['idle', 'failed', 'blocked'];
+const WEBVIEW =
+  'VS Code gives notebooks no microphone. Run TokenServer().start() in a cell and open the page that ' +
+  'it prints in a browser.';
+
+/** The recording of one widget. */
+export class Recorder {
+  #workletUrl;
+  #kernel;
+  #route;
+  #views = new Set();
+  #run = null;
+  #id = '';
+  #cap;
+  #onPageHide = () => this.leave();
+
+  /** What the views show. */
+  shown = {
+    state: 'idle',
+    error: '',
+    notice: '',
+    service: '',
+    level: 0,
+    transcript: { finals: [], partial: '' },
+  };
+
+  /**
+   * @param {object} model of the widget
+   * @param {string} workletUrl the address of audio-processor.js
+   */
+  constructor(model, workletUrl) {
+    this.#workletUrl = workletUrl;
+    this.#kernel = new Kernel(model, (message) => this.#hear(message));
+    this.#route = new Route(this.#kernel, (service) => this.#show({ service }));
+    // A restart from the menu leaves the view where it is, and the microphone open.
+    model.on('comm_live_update', () => this.leave(RESTARTED));
+    window.addEventListener('pagehide', this.#onPageHide);
+    if (isWebview()) this.#show({ state: 'blocked', error: WEBVIEW });
+  }
+
+  /** The widget is gone. */
+  close() {
+    window.removeEventListener('pagehide', this.#onPageHide);
+    this.leave();
+  }
+
+  /** @param {(change: object) => void} show gets what has changed of `shown` */
+  join(show) {
+    this.#views.add(show);
+    show(this.shown);
+  }
+
+  /** A view is gone; with the last of them goes the recording. */
+  part(show) {
+    this.#views.delete(show);
+    if (this.#views.size === 0) this.leave();
+  }
+
+  /** The button was pressed. */
+  press() {
+    if (this.shown.state === 'blocked') return;
+    if (this.#isOver) this.#start();
+    else this.#run.stop();
+  }
+
+  /** Lets go of the microphone and the session at once. */
+  leave(notice = '') {
+    if (this.#isOver) return;
+    this.#run.leave();
+    if (notice) this.#show({ notice });
+  }
+
+  get #isOver() {
+    return OVER.includes(this.shown.state);
+  }
+
+  #start() {
+    const id = newId();
+    const seconds = this.#kernel.get('_max_seconds');
+    this.#id = id;
+    this.#show({ notice: '', transcript: { finals: [], partial: '' } });
+    this.#kernel.tell({ kind: 'start', run: id });
+    const source = new Microphone(this.#workletUrl, {
+      chunk: (chunk) => run.take(chunk),
+      level: (level) => this.#show({ level }),
+      notice: (notice) => this.#show({ notice }),
+    });
+    const run = new Run(source, this.#route.dial(), {
+      state: (state, failure) => this.#change(id, state, failure),
+      begin: () => {},
+      turn: (transcript, _, turn) => this.#take(id, transcript, turn),
+      lost: () => this.#show({ notice: LOST }),
+      restored: (lost) => this.#show({ notice: lost > 0 ? gap(lost) : '' }),
+    });
+    this.#run = run;
+    this.#cap = setTimeout(() => this.#stop(capped(seconds)), seconds * 1000);
+    run.toTheEnd();
+  }
+
+  #stop(notice) {
+    if (this.#isOver) return;
+    this.#run.stop();
+    this.#show({ notice });
+  }
+
+  #change(id, state, failure) {
+    if (id !== this.#id) return;
+    const error = failure?.message ?? '';
+    this.#show({ state, error });
+    if (this.#isOver) clearTimeout(this.#cap);
+    this.#kernel.tell({ kind: 'state', run: id, state, error });
+  }
+
+  #take(id, transcript, turn) {
+    this.#show({ transcript });
+    if (turn.end_of_turn && !this.#kernel.tell({ kind: 'turn', run: id, turn })) this.leave(NO_ANSWER);
+  }
+
+  #hear({ kind, run, message }) {
+    if (kind === 'stop' && run === this.#id) this.#stop(message);
+  }
+
+  #show(change) {
+    Object.assign(this.shown, change);
+    for (const show of this.#views) show(change);
+  }
+}
+
+const isWebview = () =>
+  location.protocol.startsWith('vscode-') || location.hostname.endsWith('.vscode-cdn.net');
+
+const gap = (seconds) =>
+  `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`;
+
+const capped = (seconds) =>
+  `Stopped after ${seconds} seconds, the max_seconds of this widget. Press Start to go on.`;

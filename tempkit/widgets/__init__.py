@@ -1,0 +1,12 @@
+"""Views for notebooks. They need the ``notebooks`` extra, and say so when it is missing."""
+
+from tempkit.errors import ConfigurationError
+
+try:
+    from tempkit.widgets.microphone import Microphone
+except ModuleNotFoundError as error:
+    raise ConfigurationError(
+        f"the notebook widgets need {error.name}; install them: pip install 'tempkit[notebooks]'"
+    ) from None
+
+__all__ = ["Microphone"]

@@ -1,0 +1,235 @@
+"""Microphone: speak to a notebook, read the words in Python."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import anywidget
+import traitlets
+
+from tempkit.config import Settings
+from tempkit.defaults import default_settings
+from tempkit.errors import ProtocolError, TempkitError
+from tempkit.messages import MAX_SESSION_DURATION_SECONDS, Turn, load_object
+from tempkit.parameters import SAMPLE_RATE, US_MODELS, SessionParameters, check_whole_number
+from tempkit.tokens import TemporaryToken, generate_temp_token
+from tempkit.transcript import Transcript
+from tempkit.widgets.modules import STATIC, as_one
+from tempkit.widgets.tunnel import Tunnel, refusal
+
+log = logging.getLogger(__name__)
+
+MAX_SECONDS = (1, 10_000)
+MARGIN_SECONDS = 90  # a session may last longer than a recording, or it would be renewed before
+OVER = ("idle", "failed")
+
+
+class Microphone(anywidget.AnyWidget):
+    """A microphone in the notebook: the last value of a cell shows it, its button starts and stops.
+
+    The browser streams to the service with a temporary token of this kernel; where it cannot reach
+    the service, a sandbox on another machine, the sound goes through the kernel. ``transcript`` and
+    ``turns`` hold what was said since Start was pressed, ``state`` and ``error`` what the browser
+    told last. ``settings`` None takes ``default_settings()``. A recording ends by itself after
+    ``max_seconds``, and with the view: when its cell is run again, its output is cleared or the
+    kernel restarts.
+
+    A cell never waits for what is spoken: read ``turns`` in a later one, or use ``on_turn``.
+    """
+
+    _esm = as_one("widget.js", "audio-processor.js")
+    _css = (STATIC / "microphone.css").read_text(encoding="utf-8")
+
+    _service_url = traitlets.Unicode().tag(sync=True)
+    _max_seconds = traitlets.Int().tag(sync=True)
+    state = traitlets.Unicode("idle", read_only=True)
+    error = traitlets.Unicode("", read_only=True)
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        parameters: SessionParameters | None = None,
+        *,
+        max_seconds: int = 600,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._run = ""  # the browser's name for the recording
+        self._transcript = Transcript()
+        self._told = 0  # the first turn that the callbacks have not got
+        self._callbacks: list[Callable[[Turn], object]] = []
+        self._tunnels: dict[str, Tunnel] = {}
+        check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
+        self._settings = settings or default_settings()
+        self._parameters = parameters or SessionParameters()
+        super().__init__(_service_url=self._settings.websocket_url, _max_seconds=max_seconds)
+        self.on_msg(self._receive)
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was said since Start was pressed, on one clock whatever connections carried it."""
+        return self._transcript
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns that are over, in order."""
+        return self._transcript.turns
+
+    def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], None]:
+        """Have ``callback`` called with each turn that is over, once; gives what ends that.
+
+        It is called in the thread that serves the widget: in some versions of ipykernel while a
+        cell runs, in others after it. It should be short; what it raises is logged.
+        """
+        self._callbacks.append(callback)
+
+        def end() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return end
+
+    def stop(self) -> None:
+        """Have the recording stopped; returns at once, the last words and "idle" come later."""
+        if self.state not in OVER:
+            self.send({"kind": "stop", "run": self._run, "message": ""})
+
+    def close(self) -> None:
+        """Remove the widget; what it records is over."""
+        self.stop()
+        self._close_tunnels()
+        super().close()
+
+    def __repr__(self) -> str:
+        """The state, and the words: what is shown where there are no widgets."""
+        said = self._transcript.text
+        return f"<Microphone, {self.state}{f': {said}' if said else ''}>"
+
+    def _receive(self, _: object, content: Mapping[str, Any], buffers: list[memoryview]) -> None:
+        """A message of the browser."""
+        steps: dict[object, Callable[..., None]] = {
+            "start": self._start,
+            "state": self._change,
+            "turn": self._take,
+            "token": self._grant,
+            "open": self._open_tunnel,
+            "audio": self._pass_on,
+            "text": self._pass_on,
+            "close": self._close_tunnel,
+        }
+        fields = dict(content)
+        step = steps.get(fields.pop("kind", None))
+        if step is None:
+            log.warning("the widget got a message of an unknown kind")
+            return
+        if buffers:
+            fields["audio"] = bytes(buffers[0])
+        try:
+            step(**fields)
+        except (TypeError, ValueError, ProtocolError) as error:
+            log.warning("the widget got a message that it cannot use: %s", type(error).__name__)
+
+    def _start(self, run: str) -> None:
+        if self.state not in OVER:
+            # The widget is shown in another page, too, which may be gone: the newest one records.
+            text = "The widget is recording in another page now."
+            self.send({"kind": "stop", "run": self._run, "message": text})
+        with self._lock:
+            self._run = run
+            self._transcript = Transcript()
+            self._told = 0
+        self._close_tunnels()
+        self._change(run, "starting", "")
+
+    def _change(self, run: str, state: str, error: str) -> None:
+        if run != self._run:
+            return
+        self.set_trait("error", error)
+        self.set_trait("state", state)
+        if state in OVER:
+            self._close_tunnels()
+            self._tell_callbacks(is_over=True)
+
+    def _take(self, run: str, turn: dict[str, Any]) -> None:
+        message = load_object(turn)
+        if run != self._run or not isinstance(message, Turn):
+            return
+        formats = self._parameters.format_turns and self._parameters.speech_model in US_MODELS
+        with self._lock:
+            self._transcript.add(message)
+            self._transcript.settle(message, formats=bool(formats))
+        self._tell_callbacks(is_over=False)
+
+    def _tell_callbacks(self, *, is_over: bool) -> None:
+        """Pass on each turn in its last form, which the plain one before the formatted is not."""
+        with self._lock:
+            turns = self._transcript.turns
+            settled = self._transcript.settled
+            new = [
+                turn
+                for turn in turns
+                if self._told <= turn.turn_order < settled
+                or (is_over and turn.turn_order >= self._told)
+            ]
+            if new:
+                self._told = new[-1].turn_order + 1
+        for turn in new:
+            for callback in list(self._callbacks):
+                try:
+                    callback(turn)
+                except Exception:
+                    log.exception("a callback of on_turn failed")
+
+    def _mint(self) -> TemporaryToken:
+        longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
+        return generate_temp_token(max_session_duration_seconds=longest, settings=self._settings)
+
+    def _grant(self, id: str) -> None:  # noqa: A002 - the field's name
+        # Never in the thread of the messages: the others would wait for the network.
+        threading.Thread(target=self._answer, args=(id,), name="tempkit token", daemon=True).start()
+
+    def _answer(self, question: str) -> None:
+        try:
+            token = self._mint()
+        except TempkitError as error:
+            self.send({"kind": "refused", "id": question, **refusal(error)})
+            return
+        query = replace(self._parameters, encoding="pcm_s16le").query()
+        self.send(
+            {
+                "kind": "grant",
+                "id": question,
+                "token": str(token),
+                "expires_in_seconds": token.expires_in_seconds,
+                "websocket_url": self._settings.websocket_url,
+                "parameters": query,
+            }
+        )
+
+    def _open_tunnel(self, id: str, sample_rate: int) -> None:  # noqa: A002
+        check_whole_number("sample_rate", sample_rate, SAMPLE_RATE)
+        parameters = replace(self._parameters, sample_rate=sample_rate)
+
+        def tell(kind: str, **fields: object) -> None:
+            if kind in ("refused", "closed"):
+                self._tunnels.pop(id, None)
+            self.send({"kind": kind, "id": id, **fields})
+
+        self._close_tunnels()  # one microphone, one session
+        self._tunnels[id] = tunnel = Tunnel(self._settings, parameters, self._mint, tell)
+        tunnel.start()
+
+    def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
+        tunnel = self._tunnels.get(id)
+        if tunnel is not None:
+            tunnel.send(text or audio)
+
+    def _close_tunnel(self, id: str) -> None:  # noqa: A002
+        tunnel = self._tunnels.pop(id, None)
+        if tunnel is not None:
+            tunnel.close()
+
+    def _close_tunnels(self) -> None:
+        for name in list(self._tunnels):
+            self._close_tunnel(name)

@@ -1,0 +1,133 @@
+"""Tunnel: a session's socket in the kernel, for a browser that cannot reach the service itself."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from tempkit.audio import AudioFormat
+from tempkit.config import Settings
+from tempkit.errors import ServiceUnreachable, TempkitError, TokenRefused
+from tempkit.link import Link, LinkClosed
+from tempkit.messages import CloseCode
+from tempkit.parameters import SessionParameters
+from tempkit.retry import Reconnect
+from tempkit.tokens import TemporaryToken
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 30.0  # without a message of the browser: its page is gone
+LONGEST_QUEUE = 4000  # messages: more than a browser keeps, which is 300 s in 100 ms pieces
+
+Tell = Callable[..., None]  # tell(kind, **fields): a message to the browser about this tunnel
+
+
+class Tunnel:
+    """Opens a link with a token of its own and passes messages on both ways, until it is closed.
+
+    ``tell`` gets "opened" or "refused" first, then each "message", and "closed" at the end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parameters: SessionParameters,
+        mint: Callable[[], TemporaryToken],
+        tell: Tell,
+    ) -> None:
+        self._settings = settings
+        self._parameters = replace(parameters, encoding="pcm_s16le")
+        self._mint = mint
+        self._tell = tell
+        self._audio = AudioFormat(self._parameters.sample_rate, "pcm_s16le")
+        self._rate = Reconnect().replay_rate
+        self._due = 0.0
+        self._queue: queue.Queue[str | bytes | None] = queue.Queue(LONGEST_QUEUE)
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        """Open the link, in a thread of its own; returns at once."""
+        threading.Thread(target=self._run, name="tempkit tunnel", daemon=True).start()
+
+    def send(self, data: str | bytes) -> None:
+        """Pass a message on to the service, later; what is too much ends the tunnel."""
+        try:
+            self._queue.put_nowait(data)
+        except queue.Full:
+            self._closing.set()
+
+    def close(self) -> None:
+        """Close the link after what was sent before; returns at once."""
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            self._closing.set()
+
+    def _run(self) -> None:
+        link = self._opened()
+        if link is None:
+            return
+        self._tell("opened")
+        reader = threading.Thread(
+            target=self._read, args=(link,), name="tempkit tunnel reader", daemon=True
+        )
+        reader.start()
+        try:
+            self._write(link)
+        finally:
+            link.close()
+
+    def _opened(self) -> Link | None:
+        rules = Reconnect()
+        try:
+            token = self._mint()
+            token.spend()
+            return Link.open(self._settings, self._parameters, token, rules.pong_seconds)
+        except TempkitError as error:
+            self._tell("refused", **refusal(error))
+        except LinkClosed as closed:
+            self._tell("refused", message=closed.reason, status=503)
+        return None
+
+    def _write(self, link: Link) -> None:
+        try:
+            while not self._closing.is_set():
+                data = self._queue.get(timeout=IDLE_SECONDS)
+                if data is None:
+                    return
+                self._keep_pace(data)
+                link.send(data)
+        except queue.Empty:
+            log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
+        except LinkClosed:
+            return  # the reader says so
+
+    def _keep_pace(self, data: str | bytes) -> None:
+        # What waited while a cell kept the kernel busy comes at once, and the service refuses that.
+        now = time.monotonic()
+        self._closing.wait(max(0.0, self._due - now))
+        if isinstance(data, bytes):
+            self._due = max(now, self._due) + self._audio.seconds(len(data)) / self._rate
+
+    def _read(self, link: Link) -> None:
+        code: int = CloseCode.ABNORMAL
+        reason = ""
+        try:
+            while True:
+                text = link.receive()
+                self._tell("message", text=text if isinstance(text, str) else text.decode())
+        except LinkClosed as closed:
+            code, reason = closed.code, closed.reason
+        finally:
+            self._closing.set()
+            self.close()
+            self._tell("closed", code=code, reason=reason)
+
+
+def refusal(error: TempkitError) -> dict[str, str | int]:
+    """What a browser is told about an error: its text, and the status that it stands for."""
+    if isinstance(error, TokenRefused):
+        return {"message": str(error), "status": error.status}
+    return {"message": str(error), "status": 503 if isinstance(error, ServiceUnreachable) else 400}

@@ -1,0 +1,237 @@
+"""The microphone widget in JupyterLab, in a browser whose microphone plays the sample."""
+
+import os
+import re
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import require
+from tests.lab import SECONDS, Lab
+from tests.words import SAMPLE, SENTENCES, word_error_rate
+
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+        raise
+    pytest.skip("playwright is not installed", allow_module_level=True)
+
+pytest.importorskip("jupyterlab")
+
+HUB = "hub.example"
+NOWHERE = "http://127.0.0.1:9"  # the discard port: no proxy listens there
+DEVICE = [
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    f"--use-file-for-fake-audio-capture={SAMPLE}%noloop",
+    "--disable-gpu",
+    "--disable-quic",
+]
+TRACKS = """
+window.tracks = [];
+const ask = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+if (ask) navigator.mediaDevices.getUserMedia = async (constraints) => {
+  const stream = await ask(constraints);
+  window.tracks.push(...stream.getTracks());
+  return stream;
+};
+"""
+
+
+def cell(url, more=""):
+    """Shows a microphone for a sandbox outside the kernel, which a restart does not end."""
+    return "\n".join(
+        [
+            "from tempkit import Settings",
+            "from tempkit.widgets import Microphone",
+            f"microphone = Microphone(Settings('any', {url!r}){more})",
+            "microphone",
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    require("chromium")
+    # By another name than localhost, as a hub is reached.
+    remote = "--ServerApp.allow_remote_access=True"
+    with Lab(tmp_path_factory.mktemp("lab"), remote) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def browser(lab):
+    flags = [
+        *DEVICE,
+        # To the kernel "localhost" is this machine; the browser finds a closed port there.
+        f"--host-resolver-rules=MAP {HUB} 127.0.0.1, MAP localhost 127.0.0.1:9",
+        # A hub has https, and only secure pages get a microphone.
+        f"--unsafely-treat-insecure-origin-as-secure=http://{HUB}:{lab.port}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=require("chromium"), args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(lab, browser):
+    """A notebook to write cells in, shared by tests: loading JupyterLab takes long."""
+    with opened(lab, browser, lab.write("cells", [])) as notebook:
+        yield notebook
+
+
+@contextmanager
+def opened(lab, browser, name, **options):
+    with lab.opened(browser, name, scripts=[TRACKS], **options) as notebook:
+        yield notebook
+
+
+def press(notebook, name):
+    widget(notebook).get_by_role("button", name=name, exact=True).click()
+
+
+def widget(notebook):
+    return notebook.page.locator(".tempkit-microphone").first
+
+
+def expect_state(notebook, name, seconds=20):
+    expect(widget(notebook)).to_have_attribute("data-state", name, timeout=seconds * SECONDS)
+
+
+def expect_text(notebook, part, text, seconds=20):
+    place = widget(notebook).locator(f".tempkit-{part}")
+    expect(place).to_contain_text(text, timeout=seconds * SECONDS)
+
+
+def expect_released(notebook):
+    released = "window.tracks.length > 0 && window.tracks.every(t => t.readyState === 'ended')"
+    notebook.page.wait_for_function(released, timeout=10 * SECONDS)
+
+
+def after(notebook, source):
+    """The code cells after one, without those that make or show something."""
+    sources = notebook.sources()
+    (first,) = [index for index, each in enumerate(sources) if each and source in each]
+    return [
+        index
+        for index, each in enumerate(sources)
+        if index > first and each and "display(" not in each
+    ]
+
+
+def stored(page):
+    """All that the browser keeps of a page."""
+    return page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+
+
+def test_the_notebook_hears_the_sample_and_the_next_cells_have_its_words(lab, browser):
+    name = "notebooks/04_live_microphone.ipynb"
+    with opened(lab, browser, name) as notebook:
+        notebook.run_all()
+        assert notebook.errors() == []
+        press(notebook, "Start")
+        expect_text(notebook, "finals", "half-past", seconds=40)
+        again = notebook.page.locator(".tempkit-microphone").nth(1)
+        expect(again.locator(".tempkit-finals")).to_contain_text("half-past")
+        again.get_by_role("button", name="Stop").click()
+        expect_state(notebook, "idle")
+        expect_released(notebook)
+        shown = [notebook.run(index) for index in after(notebook, "microphone = ")]
+        assert notebook.errors() == []
+        text = notebook.add("print(microphone.transcript.text)")
+        said = " ".join(SENTENCES[:2])
+        assert word_error_rate(said, " ".join(text.split()[: len(said.split())])) < 0.25, text
+        assert text in shown[0]
+        assert re.search(r"\d+ words, \d+ a minute", shown[2])
+        turns = "turn.transcript for turn in microphone.turns"
+        assert notebook.add(f"print([{turns}] == [turn.transcript for turn in heard])") == "True\n"
+        assert notebook.console == []
+
+        notebook.save()
+        saved = (lab.root / name).read_text()
+        state = notebook.add("print(microphone.get_state())")
+        for place in (saved, state, stored(notebook.page), notebook.page.content()):
+            assert not re.search(r"sandbox-[\w=-]{20,}", place)
+
+
+def expect_closed(sandbox, count):
+    """So many sessions were opened, and each of them was closed: no more audio comes."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        counts = Counter(entry.kind for entry in sandbox.journal)
+        if counts["closed"] == count:
+            break
+        time.sleep(0.05)
+    assert (counts["opened"], counts["closed"]) == (count, count)
+
+
+def test_a_view_that_goes_takes_the_microphone_with_it(notebook, sandbox):
+    notebook.add(cell(sandbox.url))
+    ways = (
+        lambda: notebook.run(notebook.last),
+        lambda: notebook.command("notebook:clear-all-cell-outputs"),
+        notebook.restart,
+    )
+    for count, go in enumerate(ways, 1):
+        notebook.run(notebook.last)
+        press(notebook, "Start")
+        expect_text(notebook, "partial", "hello")
+        go()
+        expect_released(notebook)
+        expect_closed(sandbox, count)
+    # The view is still there after a restart, and says what it needs.
+    expect_text(notebook, "notice", "The kernel was restarted")
+    expect_state(notebook, "idle")
+    press(notebook, "Start")
+    expect_text(notebook, "error", "The kernel does not answer")
+    expect_state(notebook, "failed")
+    expect_released(notebook)
+
+
+def test_a_service_that_the_browser_cannot_reach_is_reached_through_the_kernel(notebook, sandbox):
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.console.clear()
+    notebook.add(cell(f"http://localhost:{sandbox.port}"))
+    press(notebook, "Start")
+    expect_text(notebook, "finals", "Hello there.")
+    expect_text(notebook, "service", "the sound goes through the kernel")
+    notebook.add("microphone.stop()")
+    expect_state(notebook, "idle")
+    expect_closed(sandbox, 1)
+    assert "Hello there." in notebook.add("print(microphone.turns[0].transcript)")
+    (refused,) = notebook.console
+    assert "net::ERR_" in refused
+
+
+def test_a_recording_ends_at_its_cap(notebook, sandbox):
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.add(cell(sandbox.url, ", max_seconds=1"))
+    press(notebook, "Start")
+    expect_text(notebook, "notice", "Stopped after 1 seconds")
+    expect_state(notebook, "idle")
+    expect_released(notebook)
+    expect_closed(sandbox, 1)
+
+
+def test_on_a_hub_the_sound_goes_through_the_kernel(lab, browser, sandbox):
+    name = lab.write("hub", [cell(sandbox.url)])
+    # As behind a firewall: the browser reaches JupyterLab, everything else by a dead proxy alone.
+    proxy = {"server": NOWHERE, "bypass": f"{HUB}:{lab.port}"}
+    with opened(lab, browser, name, host=HUB, proxy=proxy) as notebook:
+        notebook.run(0)
+        press(notebook, "Start")
+        expect_text(notebook, "finals", "Hello there.")
+        expect_text(notebook, "service", "the sound goes through the kernel")
+        press(notebook, "Stop")
+        expect_state(notebook, "idle")
+        expect_closed(sandbox, 1)
+        assert "Hello there." in notebook.add("print(microphone.turns[0].transcript)")
+        # Nothing was tried that the browser would have asked a person about.
+        assert notebook.hosts <= {f"{HUB}:{lab.port}", ""}
+        assert notebook.console == []
+        threads = "import threading; print([t.name for t in threading.enumerate()])"
+        assert "tunnel" not in notebook.add(threads)
