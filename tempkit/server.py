@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,7 @@ from tempkit.engine import Engine
 from tempkit.errors import ConfigurationError
 from tempkit.guard import SECRET_PARAMETER, Guard, is_loopback
 from tempkit.listening import listen, tls_context
-from tempkit.serving import Service
+from tempkit.serving import Report, Service
 from tempkit.site import Site
 
 HERE = Path(__file__).resolve().parent
@@ -93,6 +94,21 @@ class TokenServer(Service):
             url = url.replace(unspecified, f"//{socket.gethostname()}:")
         return url
 
+    @property
+    def link(self) -> str:
+        """The address of the page. Raises ConfigurationError while it is stopped."""
+        return self.page_url
+
+    def report(self, most: int = 8) -> Report:
+        """What the server does, and ``most`` of the latest requests, without queries."""
+        visits = list(self._site.visits)[: -most - 1 : -1]
+        rows = (
+            (_time(v.at), v.method[:8], v.shown_path, str(v.status), f"{v.milliseconds:.0f}")
+            for v in visits
+        )
+        columns = ("time", "method", "path", "status", "ms")
+        return Report(super().report().line, columns, tuple(rows))
+
     def __repr__(self) -> str:
         return f"<TokenServer {self.url}>" if self.is_running else "<TokenServer, stopped>"
 
@@ -101,3 +117,7 @@ class TokenServer(Service):
             return "Token server, stopped"
         link = f'<a href="{self.page_url}" target="_blank">{self.page_url}</a>'
         return f"Token server at {link}"
+
+
+def _time(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
