@@ -36,14 +36,21 @@ READY = """async () => {
   const widget = window.jupyterapp.shell.currentWidget;
   await widget.context.ready;
   await widget.sessionContext.ready;
-  await widget.sessionContext.session.kernel.info;
+  const { kernel } = widget.sessionContext.session;
+  await kernel.info;
+  for (let wait = 0; kernel.status !== 'idle' && wait < 300; wait += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }"""
 CURRENT = "window.jupyterapp.shell.currentWidget"
 # Whatever is evaluated here waits for the kernel, and Playwright sets such a wait no bound.
 BOUNDED = """async ([command, options, milliseconds]) => {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${command} takes too long`)), milliseconds);
+    timer = setTimeout(() => {
+      const dialog = document.querySelector('.jp-Dialog')?.innerText ?? 'no dialog is open';
+      reject(new Error(`${command} takes too long; ${dialog}`));
+    }, milliseconds);
   });
   const done = window.jupyterapp.commands.execute(command, options);
   await Promise.race([done, late]).finally(() => clearTimeout(timer));
