@@ -145,7 +145,7 @@ def link(address: str) -> str:
     return f'<a href="{shown}" target="_blank" rel="noopener" style="{style}">{shown}</a>'
 
 
-def heading(name: str, state: str, is_on: bool, more: str = "") -> str:
-    """A dot that says whether something runs, its name, its state, and ``more`` as HTML."""
+def heading(name: str, is_on: bool, *parts: str) -> str:
+    """A dot that says whether something runs, its name, and what there is to say of it, as HTML."""
     dot = f'<span style="color:{GOOD if is_on else MUTED}">●</span>'
-    return f'<div style="{FACE}">{dot} <b>{escape(name)}</b> {muted(state)} {more}</div>'
+    return f'<div style="{FACE}">{dot} <b>{escape(name)}</b> {" ".join(parts)}</div>'

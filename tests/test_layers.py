@@ -65,7 +65,7 @@ ALLOWED = {
     },
     "sandbox": {
         *WORDS,
-        *("config", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
+        *("config", "markup", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
     },
     "site": {"config", "errors", "files", "guard", "rate", "tokens"},
     "connection": {"http1"},

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+import tempkit.markup as markup
 from tempkit.config import Settings
 from tempkit.errors import ConfigurationError
 from tempkit.messages import Json
@@ -119,6 +120,9 @@ class Sandbox(Service):
     def __repr__(self) -> str:
         """Where it listens."""
         return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
+
+    def _repr_html_(self) -> str:
+        return f"Sandbox at {markup.link(self.link)}" if self.is_running else "Sandbox, stopped"
 
     def _bind(self, port: int) -> tuple[Engine, int]:
         if self._recognizer is None:

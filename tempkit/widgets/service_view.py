@@ -19,7 +19,7 @@ class ServiceView:
         self._service = service
         self._head, self._rows = HTML(), HTML()
         self._button = Button(description="Stop", icon="stop")
-        self._button.layout.width = "7em"
+        self._button.layout.width, self._button.layout.flex = "7em", "none"
         self._button.on_click(lambda _: self._stop())
         self._head.layout.flex = "1 1 auto"
         line = HBox([self._button, self._head])
@@ -46,7 +46,7 @@ class ServiceView:
         except ConfigurationError:  # it stopped meanwhile
             address, is_on = "", False
         name = service.kind.capitalize()
-        self._head.value = markup.heading(name, report.line, is_on, address)
+        self._head.value = markup.heading(name, is_on, address, markup.muted(report.line))
         self._rows.value = markup.table(report.columns, report.rows) if report.rows else ""
         if not is_on:
             self._button.disabled = True

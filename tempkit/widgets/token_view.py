@@ -40,14 +40,14 @@ class TokenView:
         whole = token.expires_in_seconds
         left = math.ceil(token.seconds_left(time.time()))  # it is sent once a second, so
         if token.refusal:
-            line = markup.heading(name, "", False, markup.bad(f"refused: {token.refusal}"))
+            line = markup.heading(name, False, markup.bad(f"refused: {token.refusal}"))
         elif token.is_spent:
-            line = markup.heading(name, "spent: it has opened its one session", False)
+            line = markup.heading(name, False, markup.muted("spent: it has opened its one session"))
         elif left == 0:
-            line = markup.heading(name, f"expired: its {whole} s are over, unused", False)
+            line = markup.heading(name, False, markup.muted(f"expired: its {whole} s are over"))
         else:
-            text = f"{left} of {whole} s left to open a session"
-            line = markup.heading(name, text, True)
+            text = markup.muted(f"{left} of {whole} s left to open a session")
+            line = markup.heading(name, True, text)
         is_over = token.is_spent or left == 0
         bar = markup.bar(0 if is_over else left / whole, 0 if is_over else left)
         self.widget.value = f'<div style="max-width:32em">{line}{bar}</div>'

@@ -39,7 +39,7 @@ class TranscriptView:
         self._state, self._line, self._final, self._partial = HTML(), HTML(), HTML(), HTML()
         self._notes = HTML()
         self._button = Button(description="Stop", icon="stop", disabled=True)
-        self._button.layout.width = "7em"
+        self._button.layout.width, self._button.layout.flex = "7em", "none"
         self._button.on_click(lambda _: self.stop())
         self._state.layout.flex = "1 1 auto"
         head = HBox([self._button, self._state])
@@ -68,6 +68,8 @@ class TranscriptView:
         ``on_message`` is called with each message, in the thread that reads them; what it raises
         ends the stream.
         """
+        if not isinstance(stream, Stream):
+            raise TypeError("watch() takes what session.stream(...) gives")
         self.stop()
         self._stream = stream
         self._watching = watching = _Watching(stream, on_message)
@@ -159,17 +161,22 @@ class _Watching:
             far += f" of {stream.total_seconds:.1f}"
         far += " s"
         count = f"{words} word{'' if words == 1 else 's'}"
+        name, is_on, line = self._phase(far, count)
+        return markup.heading(name, is_on, line)
+
+    def _phase(self, far: str, count: str) -> tuple[str, bool, str]:
+        is_stopped = self.stream.is_stopped
         if not self.ended.is_set():
             if self._is_lost:
-                return markup.heading("Connection lost", f"trying again, {far}", False)
-            if stream.is_stopped:
-                return markup.heading("Stopping", f"{far}, waiting for the last words", True)
-            return markup.heading("Listening", far, True)
+                return "Connection lost", False, markup.muted(f"{far}, trying again")
+            if is_stopped:
+                return "Stopping", True, markup.muted(f"{far}, waiting for the last words")
+            return "Listening", True, markup.muted(far)
         if self.error is not None:
-            return markup.heading("Failed", f"{far}, {count}", False, markup.bad(_said(self.error)))
+            return "Failed", False, markup.bad(_said(self.error))
         if not self._is_complete:
-            return markup.heading("Closed", far, False, markup.bad(CLOSED_EARLY))
-        return markup.heading("Stopped" if stream.is_stopped else "Done", f"{far}, {count}", False)
+            return "Closed", False, markup.bad(CLOSED_EARLY)
+        return "Stopped" if is_stopped else "Done", False, markup.muted(f"{far}, {count}")
 
     def _run(self) -> None:
         try:
