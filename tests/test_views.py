@@ -1,4 +1,4 @@
-"""The notebook views without a browser: real streams, real servers, and what is sent to the page."""
+"""The notebook views without a browser: real streams, real servers, what goes to the page."""
 
 import re
 import threading
@@ -47,10 +47,9 @@ def html_of(widget: Widget) -> str:
     return str(widget.get_state()) + "".join(map(html_of, getattr(widget, "children", ())))
 
 
-def button_of(widget: Widget) -> Button:
+def button_of(widget: Widget) -> Button | None:
     inner = (button_of(child) for child in getattr(widget, "children", ()))
-    found = widget if isinstance(widget, Button) else next((b for b in inner if b), None)
-    return found
+    return widget if isinstance(widget, Button) else next((b for b in inner if b), None)
 
 
 def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
