@@ -137,7 +137,7 @@ class Service(ABC):
         """What a notebook shows: a view with a link, a Stop button and the latest requests."""
         try:
             from tempkit.widgets.service_view import bundle
-        except ImportError:  # no ipywidgets: the text, and the HTML if the service has one
+        except (ImportError, ConfigurationError):  # no ipywidgets: text and HTML then
             return {}
         return bundle(self)
 

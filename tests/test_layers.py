@@ -82,7 +82,7 @@ ALLOWED = {
         *("audio", "config", "conversation", "defaults", "link", "retry", "session", "streams"),
         *("tokens", "transcript"),
     },
-    "widgets": {"widgets.token_view", "widgets.transcript_view"},
+    "widgets": {"errors", "widgets.token_view", "widgets.transcript_view"},
     "widgets.cells": set(),
     "widgets.service_view": {"errors", "markup", "serving", "widgets.cells"},
     "widgets.token_view": {"markup", "tokens", "widgets.cells"},

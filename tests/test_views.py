@@ -1,6 +1,8 @@
 """The notebook views without a browser: real streams, real servers, what goes to the page."""
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -223,6 +225,20 @@ def test_a_sandbox_shows_its_sessions_and_the_newest_lines_of_its_journal(sandbo
 def test_a_service_is_plain_text_outside_a_notebook(sandbox: Sandbox):
     assert sandbox._repr_mimebundle_() == {}
     assert sandbox.url in sandbox._repr_html_()
+
+
+def test_without_ipywidgets_a_service_is_plain_and_a_view_says_what_to_install():
+    code = """
+import sys
+sys.modules["ipywidgets"] = None
+from tempkit import Sandbox
+from tempkit.sandbox.recognizer import Scripted
+print(Sandbox(Scripted([]))._repr_mimebundle_())
+import tempkit.widgets
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "{}\n"
+    assert "need ipywidgets; install them: pip install 'tempkit[notebooks]'" in done.stderr
 
 
 def test_no_widget_of_any_view_holds_a_secret(settings: Settings):

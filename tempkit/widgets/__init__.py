@@ -1,6 +1,13 @@
-"""Views for notebooks. They need ipywidgets: ``pip install 'tempkit[notebooks]'``."""
+"""Views for notebooks. They need the ``notebooks`` extra, and say so when it is missing."""
 
-from tempkit.widgets.token_view import TokenView
-from tempkit.widgets.transcript_view import TranscriptView
+from tempkit.errors import ConfigurationError
+
+try:
+    from tempkit.widgets.token_view import TokenView
+    from tempkit.widgets.transcript_view import TranscriptView
+except ModuleNotFoundError as error:
+    raise ConfigurationError(
+        f"the notebook widgets need {error.name}; install them: pip install 'tempkit[notebooks]'"
+    ) from None
 
 __all__ = ["TokenView", "TranscriptView"]
