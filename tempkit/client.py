@@ -2,14 +2,13 @@
 
 import json
 import math
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from tempkit.audio import Chunks, Clip, paced
+from tempkit.audio import Chunks, Clip
 from tempkit.config import Settings
 from tempkit.conversation import Conversation
 from tempkit.defaults import default_settings
@@ -19,11 +18,9 @@ from tempkit.messages import CloseCode, Json
 from tempkit.parameters import SessionParameters, check_as_service
 from tempkit.retry import Reconnect
 from tempkit.session import ClientSession, Message
+from tempkit.streams import Stream
 from tempkit.tokens import TemporaryToken, generate_temp_token
 from tempkit.transcript import Transcript
-
-STOP_SECONDS = 2.0  # how long a stopped stream waits for a source that blocks
-WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
 
 
 def connect(
@@ -89,9 +86,14 @@ class StreamingSession:
             fresh = next(tokens, None) or generate_temp_token(settings=settings)
             if isinstance(fresh, TemporaryToken):
                 fresh.spend()
-            link = _opened(settings, half.parameters, fresh, rules.pong_seconds)
-            start_over()
-            _await_begin(link, half, settings.timeout)
+            try:
+                link = _opened(settings, half.parameters, fresh, rules.pong_seconds)
+                start_over()
+                _await_begin(link, half, settings.timeout)
+            except SessionClosed as closed:
+                if isinstance(fresh, TemporaryToken) and closed.code == CloseCode.REFUSED:
+                    fresh.refuse(closed.reason)
+                raise
             return link
 
         self._conversation = Conversation(self._half, dial, policy)
@@ -164,13 +166,13 @@ class StreamingSession:
         """The messages until the session ends. Raises SessionClosed unless it ends well."""
         return self._conversation.messages()
 
-    def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Iterator[Message]:
+    def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Stream:
         """Send audio, yield every message meanwhile, then terminate and yield the last ones.
 
         ``chunks`` is audio in pieces of any size, also from a source that blocks; it is sent in 50
         to 100 ms pieces at the speed at which it sounds, or at once with ``realtime`` False.
-        Reconnecting and Reconnected are among the messages. Raises SessionClosed, and whatever
-        ``chunks`` raises.
+        Reconnecting and Reconnected are among the messages; the iterator's ``stop()`` ends the
+        audio early, from any thread. Raises SessionClosed, and whatever ``chunks`` raises.
         """
         if isinstance(chunks, Chunks) and chunks.sample_rate != self.parameters.sample_rate:
             raise ValueError(
@@ -180,7 +182,8 @@ class StreamingSession:
         self._conversation.check_open()
         if not realtime:
             self._half.backlog.rate = math.inf
-        return self._stream(chunks, realtime)
+        most = math.inf if realtime else self._buffer_seconds / 2
+        return Stream(self, self._conversation, chunks, realtime=realtime, most_seconds=most)
 
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
@@ -202,19 +205,6 @@ class StreamingSession:
 
     def _command(self, message: dict[str, Json]) -> None:
         self._conversation.command(json.dumps(message))
-
-    def _stream(self, chunks: Iterable[bytes], realtime: bool) -> Iterator[Message]:
-        most = math.inf if realtime else self._buffer_seconds / 2
-        source = _Source(self._conversation, chunks, realtime=realtime, most_seconds=most)
-        source.start()
-        try:
-            yield from self._conversation.messages()
-        finally:
-            try:
-                source.stop()
-            finally:
-                self._conversation.close()
-            source.raise_failure()
 
 
 def _opened(
@@ -243,55 +233,3 @@ def _await_begin(link: Link, half: ClientSession, timeout: float) -> None:
                 "the service closed the session before it began"
             ) from None
         raise
-
-
-class _Source:
-    """Takes a stream's audio from where it comes, in a thread of its own, and then ends it."""
-
-    def __init__(
-        self,
-        conversation: Conversation,
-        chunks: Iterable[bytes],
-        *,
-        realtime: bool,
-        most_seconds: float,
-    ) -> None:
-        self._conversation = conversation
-        self._stopped = threading.Event()
-        self._failure: BaseException | None = None
-        audio = conversation.half.backlog.audio
-        pieces = audio.lawful(chunks)
-        self._pieces = paced(pieces, audio, sleep=self._stopped.wait) if realtime else pieces
-        self._most_seconds = most_seconds  # how far it may be ahead of the final text
-        self._thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Take no more; waits a little for the thread, which may be inside a source that blocks."""
-        self._stopped.set()
-        self._thread.join(STOP_SECONDS)
-
-    def raise_failure(self) -> None:
-        """Raise what the source of the audio raised, where the user is."""
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        conversation = self._conversation
-        try:
-            for piece in self._pieces:
-                while conversation.half.backlog.seconds > self._most_seconds:
-                    if self._stopped.wait(WAIT_SECONDS):
-                        return
-                if self._stopped.is_set():
-                    return
-                conversation.offer(piece)
-            conversation.end_audio()
-        except SessionClosed:
-            return  # the messages say so
-        except BaseException as error:
-            self._failure = error
-            conversation.close()

@@ -11,9 +11,31 @@ TempkitError
 An out-of-range argument is a ValueError that names the range.
 """
 
+import sys
+import traceback
+
+WHOLE = ("Plain", "Verbose")  # modes of IPython's %tb and %xmode
+
 
 class TempkitError(Exception):
-    """The base of every error that tempkit raises on purpose."""
+    """The base of every error that tempkit raises on purpose.
+
+    A notebook shows its text, which says what to do, and not the way that it came. ``%tb Plain``
+    shows that too, ``%xmode Plain`` does from then on, and ``%debug`` goes there.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows; the whole of it is plain Python's, which shows no variables."""
+        if _traceback_mode() in WHOLE:
+            return "".join(traceback.format_exception(self)).splitlines()
+        return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}", "(%tb Plain shows where it arose)"]
+
+
+def _traceback_mode() -> str:
+    """The mode in which the IPython shell of this process shows errors, if there is one."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return str(shell.InteractiveTB.mode) if shell else ""
 
 
 class ConfigurationError(TempkitError):

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from tempkit.errors import ConfigurationError
 from tempkit.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, is_loopback
 from tempkit.listening import listen, tls_context
 from tempkit.places import Place, hub_place
-from tempkit.serving import Service
+from tempkit.serving import Report, Service
 from tempkit.site import Site
 
 HERE = Path(__file__).resolve().parent
@@ -153,11 +154,33 @@ class TokenServer(Service):
             return self.page_url
         return f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
 
+    @property
+    def link(self) -> str:
+        """The address that a view shows: ``browser_url``, without the access secret.
+
+        A view's text is stored with the notebook.
+        """
+        return self.page_url if self._place is None else self._place.address
+
+    def report(self, most: int = 8) -> Report:
+        """What the server does, and ``most`` of the latest requests, without queries."""
+        visits = list(self._site.visits)[: -most - 1 : -1]
+        rows = (
+            (_time(v.at), v.method[:8], v.shown_path, str(v.status), f"{v.milliseconds:.0f}")
+            for v in visits
+        )
+        columns = ("time", "method", "path", "status", "ms")
+        return Report(super().report().line, columns, tuple(rows))
+
     def __repr__(self) -> str:
         return f"<TokenServer {self.url}>" if self.is_running else "<TokenServer, stopped>"
 
     def _repr_html_(self) -> str:
         if not self.is_running:
             return "Token server, stopped"
-        link = f'<a href="{self.page_url}" target="_blank">{self.page_url}</a>'
+        link = f'<a href="{self.link}" target="_blank">{self.link}</a>'
         return f"Token server at {link}"
+
+
+def _time(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))

@@ -5,7 +5,7 @@ import errno
 import logging
 import threading
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 from tempkit.errors import ConfigurationError, TempkitError
 
@@ -23,6 +23,14 @@ class Engine(Protocol):
 
     def shutdown(self) -> None:
         """Stop serving, close the port and every connection."""
+
+
+class Report(NamedTuple):
+    """What a service has to say of itself: a line, and what was asked lately, newest first."""
+
+    line: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 class Service(ABC):
@@ -49,6 +57,15 @@ class Service(ABC):
 
     def _announce(self) -> None:  # noqa: B027 - a service may start in silence
         """Say that the service is running."""
+
+    @property
+    def link(self) -> str:
+        """The address that people open. Raises ConfigurationError while it is stopped."""
+        return self.url
+
+    def report(self, most: int = 8) -> Report:
+        """What the service does, and ``most`` of what it was asked, without secrets."""
+        return Report("running" if self.is_running else "stopped")
 
     @property
     def port(self) -> int:
@@ -115,6 +132,14 @@ class Service(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
+        """What a notebook shows: a view with a link, a Stop button and the latest requests."""
+        try:
+            from tempkit.widgets.service_view import bundle
+        except (ImportError, ConfigurationError):  # no ipywidgets: text and HTML then
+            return {}
+        return bundle(self)
 
     def _listen(self) -> tuple[Engine, int]:
         wanted = self.first_port

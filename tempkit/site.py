@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import traceback
+from collections import deque
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 TOKEN_SECONDS = 60  # how long a token of GET /token may be used
 COOKIE_SECONDS = 30 * 24 * 3600
+KEPT_VISITS = 50
+SHOWN = 60  # characters of a path
 
 CODES: dict[type[TempkitError], str] = {
     ConfigurationError: "not_configured",
@@ -61,12 +64,29 @@ class Answer(NamedTuple):
     body: Body
 
 
+class Visit(NamedTuple):
+    """A request that was answered, ``at`` Unix seconds."""
+
+    at: float
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+
+    @property
+    def shown_path(self) -> str:
+        """The path without what could be a secret: somebody may have mistaken the place for one."""
+        path = "/".join(UNFIT.sub("***", part) for part in self.path[:SHOWN].split("/"))
+        return path if len(self.path) <= SHOWN else f"{path}..."
+
+
 class Site:
     """The files of a folder, and tokens of a service, past a guard."""
 
     def __init__(self, settings: Settings, directory: Path, guard: Guard) -> None:
         self.settings = settings
         self.guard = guard
+        self.visits: deque[Visit] = deque(maxlen=KEPT_VISITS)
         self._folder = Folder(directory)
         self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
@@ -95,13 +115,15 @@ class Site:
             log.error("a request failed: %s in %s:%s", kind, place.filename, place.lineno)
             refusal = Refusal(500, "error", "the server's log says more")
             status, headers, body = self._refuse(request, refusal)
+        took = (time.monotonic() - began) * 1000
+        self.visits.append(Visit(time.time(), request.method, request.path, status, took))
         if log.isEnabledFor(logging.INFO):
             log.info(
                 "%s %s %s %.0f ms %s",
                 quote(request.method),
                 quote(request.path, safe="/~!$&'()*+,;=:@"),
                 status,
-                (time.monotonic() - began) * 1000,
+                took,
                 request.client or "-",
             )
         fixed = self._fixed_behind_proxy(request) or self._fixed

@@ -38,13 +38,15 @@ class TemporaryToken(str):
     """A temporary token: the string itself, with its expiry; masked in the repr.
 
     ``expires_at`` is Unix seconds: until then it may open a session, once. The session itself may
-    last ``max_session_duration_seconds``.
+    last ``max_session_duration_seconds``. ``is_spent`` says that this process has used it, and
+    ``refusal`` why the service would not have it, an empty string as a rule.
     """
 
     expires_at: float
     expires_in_seconds: int
     max_session_duration_seconds: int
     is_spent: bool
+    refusal: str
 
     def __new__(
         cls,
@@ -60,6 +62,7 @@ class TemporaryToken(str):
         self.expires_in_seconds = expires_in_seconds
         self.max_session_duration_seconds = max_session_duration_seconds
         self.is_spent = False
+        self.refusal = ""
         return self
 
     def __repr__(self) -> str:
@@ -86,6 +89,10 @@ class TemporaryToken(str):
                 "take another with generate_temp_token()"
             )
         self.is_spent = True
+
+    def refuse(self, reason: str) -> None:
+        """Note why the service opened no session with it, in its own words."""
+        self.refusal = reason.replace(str(self), "***") or "no reason given"
 
     def seconds_left(self, now: float | None = None) -> float:
         """Seconds until the token can open no session any more, 0.0 when it is too late."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import tempkit.markup as markup
 from tempkit.messages import Turn, Word
 
 
@@ -35,6 +36,16 @@ class Transcript:
     def words(self) -> tuple[Word, ...]:
         """Every word of the turns that are over, with its times."""
         return tuple(word for turn in self.turns for word in turn.words)
+
+    @property
+    def spans(self) -> tuple[tuple[float, float, str], ...]:
+        """Each turn that is over: from when to when, in seconds of the audio, and its text."""
+        return tuple((*_times(turn), turn.transcript) for turn in self.turns)
+
+    @property
+    def open_from(self) -> float | None:
+        """When the turn began that is still open, in seconds; None when there is none."""
+        return next((_times(t)[0] for t in self._in_order() if not t.end_of_turn and t.words), None)
 
     def add(self, turn: Turn) -> bool:
         """Take in a Turn message: it replaces what its turn said before. False when it says less.
@@ -77,7 +88,23 @@ class Transcript:
     def __str__(self) -> str:
         return "\n".join(turn.transcript for turn in self.turns)
 
+    def __repr__(self) -> str:
+        return f"<Transcript, {len(self.turns)} turns, {len(self.words)} words>"
+
+    def _repr_html_(self) -> str:
+        parts = [markup.turns(self.spans)] if self.turns else []
+        if partial := self.partial:
+            parts.append(f"<i>{markup.muted(partial)}</i>")
+        return "".join(parts) or markup.block(markup.muted("nothing was said"))
+
     def _in_order(self) -> Iterator[Turn]:
         # A copy: a session's thread adds turns while others read.
         turns = dict(self._turns)
         return (turns[order] for order in sorted(turns))
+
+
+def _times(turn: Turn) -> tuple[float, float]:
+    """From when to when a turn was said, in seconds."""
+    if not turn.words:
+        return 0.0, 0.0
+    return turn.words[0].start / 1000, turn.words[-1].end / 1000

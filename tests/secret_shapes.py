@@ -6,6 +6,7 @@ from typing import Any
 
 # A key is 32 hexadecimal digits; a sandbox token has a prefix, one of the service begins AQI.
 SECRET = re.compile(r"\b[0-9a-f]{32}\b|sandbox-[\w=-]{20,}|\bAQI[\w-]{40,}")
+SOUND = re.compile(r"data:audio/wav;base64,[\w+/=]*")  # holds any letters
 
 
 def check_outputs(notebook: Mapping[str, Any]) -> None:
@@ -15,4 +16,4 @@ def check_outputs(notebook: Mapping[str, Any]) -> None:
             # A widget's own id has the shape of a key, a picture may have any.
             shown = [text for kind, text in output.get("data", {}).items() if kind[:5] == "text/"]
             shown += [output.get("text", ""), output.get("traceback", "")]
-            assert not SECRET.search(str(shown)), "a notebook shows a secret"
+            assert not SECRET.search(SOUND.sub("", str(shown))), "a notebook shows a secret"

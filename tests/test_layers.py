@@ -13,9 +13,10 @@ PACKAGE = Path(__file__).parent.parent / "tempkit"
 WORDS = {"errors", "messages", "parameters"}
 ALLOWED = {
     "errors": set(),
+    "markup": set(),
     "messages": {"errors"},
     "parameters": set(),
-    "audio": WORDS,
+    "audio": {*WORDS, "markup"},
     "config": {"errors"},
     "connections": {"config", "errors"},
     "tokens": {*WORDS, "config", "connections"},
@@ -25,7 +26,7 @@ ALLOWED = {
     "rate": {"errors", "guard"},
     "http1": set(),
     "files": set(),
-    "transcript": WORDS,
+    "transcript": {*WORDS, "markup"},
     "retry": WORDS,
     "watch": {*WORDS, "retry"},
     "backlog": {*WORDS, "audio"},
@@ -67,7 +68,7 @@ ALLOWED = {
     },
     "sandbox": {
         *WORDS,
-        *("config", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
+        *("config", "markup", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
     },
     "places": set(),
     "colab": {"places"},
@@ -85,10 +86,21 @@ ALLOWED = {
     "wsgi": {"config", "guard", "server", "site"},
     "link": {*WORDS, "config"},
     "conversation": {*WORDS, "link", "retry", "session", "watch"},
+    "streams": {*WORDS, "audio", "conversation", "session"},
     "client": {
         *WORDS,
-        *("audio", "config", "conversation", "defaults", "link", "retry", "session", "tokens"),
-        "transcript",
+        *("audio", "config", "conversation", "defaults", "link", "retry", "session", "streams"),
+        *("tokens", "transcript"),
+    },
+    "widgets": {
+        *("errors", "widgets.microphone", "widgets.token_view", "widgets.transcript_view"),
+    },
+    "widgets.cells": set(),
+    "widgets.service_view": {"errors", "markup", "serving", "widgets.cells"},
+    "widgets.token_view": {"markup", "tokens", "widgets.cells"},
+    "widgets.transcript_view": {
+        *WORDS,
+        *("markup", "session", "streams", "transcript", "widgets.cells"),
     },
     "widgets.modules": {"server"},
     "widgets.tunnel": {*WORDS, "audio", "config", "link", "retry", "tokens"},
@@ -96,20 +108,23 @@ ALLOWED = {
         *WORDS,
         *("config", "defaults", "tokens", "transcript", "widgets.modules", "widgets.tunnel"),
     },
-    "widgets": {"errors", "widgets.microphone"},
     "__main__": None,  # the top floor sees everything
     "__init__": None,
 }
 LAZY = {
     "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
+    # Only a notebook asks a service how it looks, and then a view of the top floor answers.
+    "serving": {"widgets.service_view"},
+    # The session that a stream belongs to, for its type alone.
+    "streams": {"client"},
     "sandbox": {
         *("sandbox.conversation", "sandbox.moonshine", "sandbox.opening"),
         *("sandbox.recognizer", "sandbox.wire"),
     },
 }
 WITHOUT_IO = (
-    *("backlog", "http1", "places", "retry", "transcript", "watch"),
+    *("backlog", "http1", "markup", "places", "retry", "transcript", "watch"),
     *("guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
     *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
     *("sandbox.heard", "sandbox.opening", "sandbox.inbox", "sandbox.pool", "sandbox.faults"),
@@ -132,6 +147,7 @@ ONE_PLACE = {
     "websockets": {"link", "sandbox.conversation", "sandbox.wire"},
     "onnxruntime": {"sandbox.moonshine"},
     "dotenv": {"config"},
+    "ipywidgets": {"widgets.service_view", "widgets.token_view", "widgets.transcript_view"},
     "soxr": {"sandbox.pcm"},
     "trustme": {"sandbox.certificate"},
     "anywidget": {"widgets.microphone"},

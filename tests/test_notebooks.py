@@ -2,10 +2,13 @@
 
 import ast
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from tests.secret_shapes import SECRET
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -29,9 +32,17 @@ def test_it_holds_no_output_no_count_and_no_widget_state(notebook: dict):
     for cell in notebook["cells"]:
         assert cell.get("outputs", []) == []
         assert cell.get("execution_count") is None
+        assert set(cell["metadata"]) <= {"tags"}
+        assert "attachments" not in cell
     assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert notebook["metadata"]["language_info"] == {"name": "python"}
+
+
+def test_it_holds_no_secret_and_every_cell_has_its_own_id(notebook: dict):
+    assert not SECRET.search(json.dumps(notebook))
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(ids) == len(set(ids))
 
 
 def test_it_begins_with_a_promise_and_imports_and_has_prose_before_every_cell(notebook: dict):
@@ -63,3 +74,12 @@ def test_what_it_starts_it_stops(notebook: dict):
     cells = code(notebook)
     if any(".start()" in source for source in cells):
         assert ".stop()" in cells[-1]
+
+
+def test_what_it_watches_it_waits_for_with_a_bound(notebook: dict):
+    cells = code(notebook)
+    watching = [at for at, source in enumerate(cells) if ".watch(" in source]
+    waiting = [at for at, source in enumerate(cells) if re.search(r"\.wait\(\w*\d", source)]
+    assert len(watching) == len(waiting)
+    # In a cell of its own: some kernels hear of a button only when no cell runs.
+    assert all(before < after for before, after in zip(watching, waiting, strict=True))

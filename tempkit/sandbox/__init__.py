@@ -5,15 +5,17 @@ It needs the ``sandbox`` extra, and says so when it is missing; importing this m
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+import tempkit.markup as markup
 from tempkit.config import Settings
 from tempkit.errors import ConfigurationError
+from tempkit.messages import Json
 from tempkit.sandbox.faults import Faults
-from tempkit.sandbox.journal import Journal
+from tempkit.sandbox.journal import Entry, Journal
 from tempkit.sandbox.state import Admission, State
-from tempkit.serving import Engine, Service
+from tempkit.serving import Engine, Report, Service
 
 if TYPE_CHECKING:
     import ssl
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Faults", "Sandbox", "load_recognizer"]
 
 KEY = "sandbox"  # what this process's own settings use as a key; any other is as good
+LONGEST = 200  # characters of a line in a report
 INSTALL = "install it: pip install 'tempkit[sandbox]'"
 
 
@@ -98,6 +101,20 @@ class Sandbox(Service):
         """What was asked and answered, oldest first, without keys and tokens."""
         return self._state.journal
 
+    @property
+    def link(self) -> str:
+        """The address of the sandbox's own page. Raises ConfigurationError while it is stopped."""
+        return f"{self.url}/sandbox"
+
+    def report(self, most: int = 8) -> Report:
+        """How many sessions are open, and the newest ``most`` lines of the journal."""
+        count = self._state.open_sessions
+        line = f"{super().report().line}, {count} session{'' if count == 1 else 's'} open"
+        if faults := self.faults.given():
+            line += f", faults: {', '.join(f'{name}={value}' for name, value in faults.items())}"
+        rows = tuple(_row(entry) for entry in reversed(self.journal[-most:]))
+        return Report(line, ("time", "session", "what", "of it"), rows)
+
     def reset(self) -> None:
         """Start over: no faults, an empty journal, every token unknown; open sessions go on."""
         self._state.reset()
@@ -105,6 +122,9 @@ class Sandbox(Service):
     def __repr__(self) -> str:
         """Where it listens."""
         return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
+
+    def _repr_html_(self) -> str:
+        return f"Sandbox at {markup.link(self.link)}" if self.is_running else "Sandbox, stopped"
 
     def _bind(self, port: int) -> tuple[Engine, int]:
         if self._recognizer is None:
@@ -118,6 +138,27 @@ class Sandbox(Service):
         house = House(self._state, self._recognizer, switches)
         engine = WireEngine(house, self.host, port, self._ssl)
         return engine, engine.port
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    """A line of the journal, short enough to be read."""
+    at = time.strftime("%H:%M:%S", time.localtime(entry.at))
+    session = str(entry.session) if entry.session else ""
+    text = _turn(entry.detail) if entry.name == "Turn" else _facts(entry.detail)
+    return at, session, f"{entry.kind} {entry.name}", text[:LONGEST]
+
+
+def _turn(detail: Mapping[str, Json]) -> str:
+    given = detail.get("words")
+    words = given if isinstance(given, list) else []
+    heard = " ".join(str(word["text"]) for word in words if isinstance(word, dict))
+    text = str(detail.get("transcript") or heard)
+    return text if detail.get("end_of_turn") else f"{text} ..."
+
+
+def _facts(detail: Mapping[str, Json]) -> str:
+    plain = {k: v for k, v in detail.items() if isinstance(v, (str, int, float)) and v != ""}
+    return ", ".join(f"{name}={value}" for name, value in plain.items())
 
 
 def load_recognizer() -> "Recognizer":

@@ -12,8 +12,14 @@ import traitlets
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import ProtocolError, TempkitError
-from tempkit.messages import MAX_SESSION_DURATION_SECONDS, Turn, load_object
-from tempkit.parameters import SAMPLE_RATE, US_MODELS, SessionParameters, check_whole_number
+from tempkit.messages import Turn, load_object
+from tempkit.parameters import (
+    MAX_SESSION_DURATION_SECONDS,
+    SAMPLE_RATE,
+    US_MODELS,
+    SessionParameters,
+    check_whole_number,
+)
 from tempkit.tokens import TemporaryToken, generate_temp_token
 from tempkit.transcript import Transcript
 from tempkit.widgets.modules import STATIC, as_one

@@ -1,0 +1,151 @@
+"""Markup: what transcripts, clips and services look like in a notebook, as HTML. No I/O.
+
+Everything from outside is escaped. Colours are those of JupyterLab where it shows the output, and
+such as can be read on light and dark grounds elsewhere.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+MUTED = "var(--jp-ui-font-color2, #767d8a)"
+ACCENT = "var(--jp-brand-color1, #3b78d8)"
+GOOD = "var(--jp-success-color1, #388e3c)"
+BAD = "var(--jp-error-color1, #d33f3f)"
+LINE = "var(--jp-border-color2, #8884)"
+FACE = "font-family:var(--jp-ui-font-family, system-ui, sans-serif);font-size:13px;line-height:1.5"
+DIGITS = "font-variant-numeric:tabular-nums"
+TICKS = 8  # at the most, on a time line
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)  # seconds from tick to tick
+
+Span = tuple[float, float, str]  # from, to (seconds), what is there
+
+
+def clock(seconds: float) -> str:
+    """A time of the audio: ``0:07.3``."""
+    tenths = round(max(0.0, seconds) * 10)
+    return f"{tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+
+def muted(text: str) -> str:
+    """A line that stands back."""
+    return f'<span style="color:{MUTED}">{escape(text)}</span>'
+
+
+def bad(text: str) -> str:
+    """A line that says what went wrong."""
+    return f'<span style="color:{BAD}">{escape(text)}</span>'
+
+
+def block(*parts: str) -> str:
+    """The parts, one below the other."""
+    return f'<div style="{FACE}">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
+
+
+def turns(spans: Iterable[Span]) -> str:
+    """A line for each turn: when it began, and its text."""
+    rows = "".join(
+        f'<div style="display:flex;gap:1em"><span style="color:{MUTED};{DIGITS};flex:none">'
+        f"{clock(start)}</span><span>{escape(text)}</span></div>"
+        for start, _, text in spans
+    )
+    return f'<div style="{FACE}">{rows}</div>'
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of text; of the last column what there is room for."""
+    plain = f"text-align:left;padding:0 1.2em 0 0;white-space:nowrap;{DIGITS};background:none"
+    last = f"{plain};width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis"
+    styles = [plain] * (len(columns) - 1) + [last]
+
+    def line(kind: str, more: str, row: Sequence[str]) -> str:
+        cells = "".join(
+            f'<{kind} style="{style}{more}">{escape(text)}</{kind}>'
+            for style, text in zip(styles, row, strict=True)
+        )
+        return f'<tr style="background:none">{cells}</tr>'
+
+    head = line("th", f";color:{MUTED};font-weight:normal", columns)
+    body = "".join(line("td", "", row) for row in rows)
+    style = f"{FACE};border-collapse:collapse;margin:0;border:0;width:100%"
+    return f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>'
+
+
+def timeline(spans: Iterable[Span], total: float, at: float, open_from: float | None) -> str:
+    """When each turn was said, on a line of ``total`` seconds of which ``at`` have been sent.
+
+    ``open_from`` is where the turn began that is still open, if there is one.
+    """
+    total = max(total, 0.1)
+    boxes = [_box(start, end, total, text, ACCENT) for start, end, text in spans]
+    if open_from is not None:
+        boxes.append(_box(open_from, max(at, open_from), total, "", MUTED))
+    sent = f'<rect x="0" y="9" width="{_place(at, total)}%" height="2" style="fill:{ACCENT}"/>'
+    rest = f'<rect x="0" y="9.5" width="100%" height="1" style="fill:{LINE}"/>'
+    step = next((step for step in STEPS if total / step <= TICKS), STEPS[-1])
+    marks = [_tick(second, total) for second in range(0, int(total) + 1, step)]
+    label = f"{len(boxes)} turns on {total:.0f} seconds of audio"
+    return (
+        f'<svg role="img" aria-label="{label}" width="100%" height="34" '
+        f'style="display:block;overflow:visible">{rest}{sent}{"".join(boxes + marks)}</svg>'
+    )
+
+
+def _box(start: float, end: float, total: float, text: str, colour: str) -> str:
+    left, width = _place(start, total), max(0.3, _place(end, total) - _place(start, total))
+    title = f"<title>{clock(start)} to {clock(end)}: {escape(text)}</title>" if text else ""
+    return (
+        f'<rect x="{left}%" y="2" width="{width:.2f}%" height="16" rx="3" '
+        f'style="fill:{colour};fill-opacity:0.55">{title}</rect>'
+    )
+
+
+def _tick(second: int, total: float) -> str:
+    place = _place(second, total)
+    anchor = "start" if place < 3 else "end" if place > 97 else "middle"
+    text = f"{second // 60}:{second % 60:02}" if total >= 60 else f"{second} s"
+    return (
+        f'<text x="{place}%" y="32" font-size="10" text-anchor="{anchor}" style="{DIGITS};'
+        f'fill:{MUTED}">{text}</text>'
+    )
+
+
+def _place(seconds: float, total: float) -> float:
+    return round(100 * min(max(seconds / total, 0.0), 1.0), 2)
+
+
+def waveform(levels: Sequence[float]) -> str:
+    """A sound as a row of bars; each of the ``levels`` is 0 to 1."""
+    step = 1000 / max(1, len(levels))
+    path = "".join(
+        f"M{index * step + step / 2:.1f} {30 - max(0.4, level * 28):.1f}v{max(0.8, level * 56):.1f}"
+        for index, level in enumerate(levels)
+    )
+    return (
+        '<svg role="img" aria-label="waveform" viewBox="0 0 1000 60" preserveAspectRatio="none" '
+        'width="100%" height="60" style="display:block">'
+        f'<path d="{path}" style="stroke:{ACCENT}" stroke-width="{step * 0.6:.2f}"/></svg>'
+    )
+
+
+def bar(share: float, seconds: float) -> str:
+    """A bar, full by ``share``, that runs empty within ``seconds`` by itself; 0 stands still."""
+    runs = f"animation:tempkit-runs-out {seconds:.1f}s linear forwards;" if seconds else ""
+    return (
+        "<style>@keyframes tempkit-runs-out{to{transform:scaleX(0)}}</style>"
+        f'<div style="height:6px;border-radius:3px;background:{LINE};overflow:hidden;margin:4px 0">'
+        f'<div style="height:100%;background:{ACCENT};width:{100 * share:.1f}%;'
+        f'transform-origin:left;{runs}"></div></div>'
+    )
+
+
+def link(address: str) -> str:
+    """A link that opens in a tab of its own."""
+    shown = escape(address)
+    style = "color:var(--jp-content-link-color, #3b78d8);text-decoration:underline"
+    return f'<a href="{shown}" target="_blank" rel="noopener" style="{style}">{shown}</a>'
+
+
+def heading(name: str, is_on: bool, *parts: str) -> str:
+    """A dot that says whether something runs, its name, and what there is to say of it, as HTML."""
+    dot = f'<span style="color:{GOOD if is_on else MUTED}">●</span>'
+    return f'<div style="{FACE}">{dot} <b>{escape(name)}</b> {" ".join(parts)}</div>'

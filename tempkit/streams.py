@@ -1,0 +1,148 @@
+"""Stream: audio on its way out and messages on their way in, until it ends or is stopped."""
+
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from tempkit.audio import Chunks, paced
+from tempkit.conversation import Conversation
+from tempkit.errors import SessionClosed, TempkitError
+from tempkit.session import Message
+
+if TYPE_CHECKING:
+    from tempkit.client import StreamingSession
+
+STOP_SECONDS = 2.0  # how long a stopped stream waits for a source that blocks
+WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
+
+
+class Stream(Iterator[Message]):
+    """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
+
+    The audio starts with the first message that is asked for. ``total_seconds`` is how long it is,
+    None where that is not known beforehand.
+    """
+
+    def __init__(
+        self,
+        session: "StreamingSession",
+        conversation: Conversation,
+        chunks: Iterable[bytes],
+        *,
+        realtime: bool,
+        most_seconds: float,
+    ) -> None:
+        self.session = session
+        self.total_seconds = chunks.clip.duration if isinstance(chunks, Chunks) else None
+        self._conversation = conversation
+        self._source = _Source(conversation, chunks, realtime=realtime, most_seconds=most_seconds)
+        # It knows nothing of this object: who drops the stream ends it.
+        self._messages = _messages(conversation, self._source)
+
+    @property
+    def sent_seconds(self) -> float:
+        """How much audio has been sent."""
+        sent = self._conversation.half.backlog.audio.seconds(self._source.size)
+        return sent if self.total_seconds is None else min(sent, self.total_seconds)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._source.is_halted
+
+    def stop(self) -> None:
+        """End the audio here; what was sent still gets its words, then the messages end.
+
+        Any thread may call it, and more than once.
+        """
+        self._source.halt()
+        with suppress(TempkitError):  # it has ended already
+            self._conversation.end_audio()
+
+    def close(self) -> None:
+        """End the stream and its session at once; only ``stop`` waits for the last words."""
+        self._messages.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        return next(self._messages)
+
+
+def _messages(conversation: Conversation, source: "_Source") -> Generator[Message, None, None]:
+    source.start()
+    try:
+        yield from conversation.messages()
+    finally:
+        try:
+            source.stop()
+        finally:
+            conversation.close()
+        source.raise_failure()
+
+
+class _Source:
+    """Takes a stream's audio from where it comes, in a thread of its own, and then ends it."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        chunks: Iterable[bytes],
+        *,
+        realtime: bool,
+        most_seconds: float,
+    ) -> None:
+        self.size = 0  # bytes that were sent
+        self._conversation = conversation
+        self._stopped = threading.Event()
+        self._is_halted = False
+        self._failure: BaseException | None = None
+        audio = conversation.half.backlog.audio
+        pieces = audio.lawful(chunks)
+        self._pieces = paced(pieces, audio, sleep=self._stopped.wait) if realtime else pieces
+        self._most_seconds = most_seconds  # how far it may be ahead of the final text
+        self._thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether somebody wanted no more of it."""
+        return self._is_halted
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def halt(self) -> None:
+        """Take no more."""
+        self._is_halted = True
+        self._stopped.set()
+
+    def stop(self) -> None:
+        """Take no more; waits a little for the thread, which may be inside a source that blocks."""
+        self._stopped.set()
+        self._thread.join(STOP_SECONDS)
+
+    def raise_failure(self) -> None:
+        """Raise what the source of the audio raised, where the user is."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        conversation = self._conversation
+        try:
+            for piece in self._pieces:
+                while conversation.half.backlog.seconds > self._most_seconds:
+                    if self._stopped.wait(WAIT_SECONDS):
+                        return
+                if self._stopped.is_set():
+                    return
+                conversation.offer(piece)
+                self.size += len(piece)
+            conversation.end_audio()
+        except SessionClosed:
+            return  # the messages say so
+        except BaseException as error:
+            self._failure = error
+            conversation.close()

@@ -1,0 +1,62 @@
+"""The view of a server or sandbox in a notebook: link, state, Stop, and what was asked lately."""
+
+import threading
+
+from ipywidgets import HTML, Button, HBox, VBox
+
+import tempkit.markup as markup
+from tempkit.errors import ConfigurationError
+from tempkit.serving import Service
+from tempkit.widgets.cells import Ticker, end_with_cell, is_notebook
+
+LOOK_SECONDS = 0.5
+
+
+class ServiceView:
+    """A running service on a page: it looks at the service until that stops."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._head, self._rows = HTML(), HTML()
+        self._button = Button(description="Stop", icon="stop")
+        self._button.layout.width, self._button.layout.flex = "7em", "none"
+        self._button.on_click(lambda _: self._stop())
+        self._head.layout.flex = "1 1 auto"
+        line = HBox([self._button, self._head])
+        line.layout.align_items = "center"
+        self._rows.layout.width = "auto"
+        self._rows.layout.margin = "0 8px"
+        self.widget = VBox([line, self._rows])
+        self._draw()
+        self._ticker = Ticker(self._draw, LOOK_SECONDS)
+        end_with_cell(self._ticker.stop)
+
+    def _stop(self) -> None:
+        """Stop the service, in a thread: with open sessions that takes some seconds."""
+        self._button.disabled = True
+        self._button.description = "Stopping"
+        threading.Thread(target=self._service.stop, name="tempkit stop", daemon=True).start()
+
+    def _draw(self) -> bool:
+        """Show the state, which is sent to the page when it is another; whether it can change."""
+        service = self._service
+        report, is_on = service.report(), service.is_running
+        try:
+            address = markup.link(service.link)
+        except ConfigurationError:  # it stopped meanwhile
+            address, is_on = "", False
+        name = service.kind.capitalize()
+        self._head.value = markup.heading(name, is_on, address, markup.muted(report.line))
+        self._rows.value = markup.table(report.columns, report.rows) if report.rows else ""
+        if not is_on:
+            self._button.disabled = True
+            self._button.description = "Stopped"
+        return is_on
+
+
+def bundle(service: Service) -> dict[str, object]:
+    """A new view of a service for a notebook to show; nothing for a terminal."""
+    if not is_notebook():
+        return {}
+    shown: dict[str, object] = ServiceView(service).widget._repr_mimebundle_()
+    return {**shown, "text/plain": repr(service)}

@@ -1,0 +1,64 @@
+"""TokenView: a temporary token's life as it runs out."""
+
+import math
+import time
+
+from ipywidgets import HTML
+
+import tempkit.markup as markup
+from tempkit.tokens import TemporaryToken
+from tempkit.widgets.cells import Ticker, end_with_cell
+
+TICK_SECONDS = 0.5
+
+
+class TokenView:
+    """How long a temporary token may still be used, and whether it was: ``TokenView(token)``.
+
+    It says so when a session of this process was opened with the token, and why the service refused
+    it if it did. The token itself stays in Python: it is in no widget.
+    """
+
+    def __init__(self, token: TemporaryToken) -> None:
+        if not isinstance(token, TemporaryToken):
+            raise TypeError("a TokenView shows what generate_temp_token() gives, not a string")
+        self._token = token
+        self.widget = HTML()
+        self.widget.layout.width = "auto"
+        self._draw()
+        self._ticker = Ticker(self._draw, TICK_SECONDS)
+        end_with_cell(self._ticker.stop)
+
+    def close(self) -> None:
+        """Take the view off the page."""
+        self._ticker.stop()
+        self.widget.close()
+
+    def _draw(self) -> bool:
+        """Show the state; whether it can still change."""
+        token, name = self._token, "Temporary token"
+        whole = token.expires_in_seconds
+        left = math.ceil(token.seconds_left(time.time()))  # it is sent once a second, so
+        if token.refusal:
+            line = markup.heading(name, False, markup.bad(f"refused: {token.refusal}"))
+        elif token.is_spent:
+            line = markup.heading(name, False, markup.muted("spent: it has opened its one session"))
+        elif left == 0:
+            line = markup.heading(name, False, markup.muted(f"expired: its {whole} s are over"))
+        else:
+            text = markup.muted(f"{left} of {whole} s left to open a session")
+            line = markup.heading(name, True, text)
+        is_over = token.is_spent or left == 0
+        bar = markup.bar(0 if is_over else left / whole, 0 if is_over else left)
+        self.widget.value = f'<div style="max-width:32em">{line}{bar}</div>'
+        # A session that is being opened may yet be refused: that is seen in its own view.
+        return not is_over or (token.is_spent and not token.refusal and left > 0)
+
+    def _repr_mimebundle_(self, **given: object) -> object:
+        bundle = self.widget._repr_mimebundle_(**given)
+        if isinstance(bundle, dict):
+            bundle["text/plain"] = repr(self)
+        return bundle
+
+    def __repr__(self) -> str:
+        return f"<TokenView of {self._token!r}>"

@@ -1,0 +1,213 @@
+"""TranscriptView: watch a stream at work in a notebook."""
+
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from ipywidgets import HTML, Button, HBox, VBox
+
+import tempkit.markup as markup
+from tempkit.errors import TempkitError
+from tempkit.messages import Termination
+from tempkit.session import Message, Reconnected, Reconnecting
+from tempkit.streams import Stream
+from tempkit.transcript import Transcript
+from tempkit.widgets.cells import Ticker, end_with_cell
+
+OnMessage = Callable[[Message], object]
+
+DRAW_SECONDS = 0.1
+NOTES = 6  # the latest of what is said about the connection
+CLOSED_EARLY = (
+    "the session was closed before its end, so words may be missing; "
+    "leave its `with` only after view.wait(), or do without one: the stream closes the session"
+)
+
+
+class TranscriptView:
+    """What is said in a stream, as it comes: ``TranscriptView().watch(session.stream(chunks))``.
+
+    Last in a cell it is shown: the words, what of them may still change, when they were said, how
+    far the audio has got, and a button that stops it. It works in the background, one stream at a
+    time: ``watch`` again, or the same cell again, stops the one before. ``widget`` is what to put
+    into a layout of your own.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Stream | None = None
+        self._watching: _Watching | None = None
+        self._state, self._line, self._final, self._partial = HTML(), HTML(), HTML(), HTML()
+        self._notes = HTML()
+        self._button = Button(description="Stop", icon="stop", disabled=True)
+        self._button.layout.width, self._button.layout.flex = "7em", "none"
+        self._button.on_click(lambda _: self.stop())
+        self._state.layout.flex = "1 1 auto"
+        head = HBox([self._button, self._state])
+        head.layout.align_items = "center"
+        texts = (self._line, self._final, self._partial, self._notes)
+        for text in texts:
+            text.layout.width, text.layout.margin = "auto", "0 8px"
+        self.widget = VBox([head, *texts])
+        self._parts = (self._button, self._state, head, *texts)
+        self._state.value = markup.block(markup.muted("nothing to watch yet"))
+        end_with_cell(self.stop)
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was said so far."""
+        return self._stream.session.transcript if self._stream else Transcript()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the stream was stopped, by the button or by ``stop``."""
+        return self._stream is not None and self._stream.is_stopped
+
+    def watch(self, stream: Stream, on_message: OnMessage | None = None) -> Self:
+        """Take over a stream, show what comes of it, and return at once.
+
+        ``on_message`` is called with each message, in the thread that reads them; what it raises
+        ends the stream.
+        """
+        if not isinstance(stream, Stream):
+            raise TypeError("watch() takes what session.stream(...) gives")
+        self.stop()
+        self._stream = stream
+        self._watching = watching = _Watching(stream, on_message)
+        self._button.disabled = False
+        Ticker(lambda: self._draw(watching), DRAW_SECONDS)
+        return self
+
+    def stop(self) -> None:
+        """End the audio here; the words of what was sent still come."""
+        self._button.disabled = True
+        if self._stream is not None:
+            self._stream.stop()
+
+    def wait(self, timeout_seconds: float = 600.0) -> Transcript:
+        """The transcript, once the stream has ended.
+
+        Raises what the stream raised, and TimeoutError. While a cell waits here, some versions of
+        ipykernel hand the Stop button's click over only afterwards; interrupting the kernel stops
+        the stream with all of them.
+        """
+        if self._watching is None:
+            raise ValueError("there is nothing to wait for; call watch(session.stream(...)) first")
+        try:
+            if not self._watching.ended.wait(timeout_seconds):
+                raise TimeoutError(
+                    f"the stream goes on after {timeout_seconds:g} s; wait longer, or stop() it"
+                )
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        if self._watching.error is not None:
+            raise self._watching.error
+        return self.transcript
+
+    def close(self) -> None:
+        """Stop, and take the view off the page."""
+        self.stop()
+        for part in (*self._parts, self.widget):
+            part.close()
+
+    def _draw(self, watching: "_Watching") -> bool:
+        """Show what is new; whether there is more to come."""
+        if watching is not self._watching:
+            return False
+        has_ended = watching.ended.is_set()  # before looking: what came by then is drawn
+        stream, transcript = watching.stream, self.transcript
+        spans, partial = transcript.spans, transcript.partial
+        at, total = stream.sent_seconds, stream.total_seconds
+        scale = total if total is not None else max(10.0, at)
+        open_from = transcript.open_from if partial else None
+        self._state.value = watching.state(len(transcript.words))
+        self._line.value = markup.timeline(spans, scale, at, open_from)
+        self._final.value = markup.turns(spans) if spans else ""
+        self._partial.value = markup.block(f"<i>{markup.muted(partial)}</i>") if partial else ""
+        self._notes.value = markup.block(*map(markup.muted, watching.notes[-NOTES:]))
+        if has_ended:
+            self._button.disabled = True
+        return not has_ended
+
+    def _repr_mimebundle_(self, **given: object) -> object:
+        bundle = self.widget._repr_mimebundle_(**given)
+        if isinstance(bundle, dict):
+            bundle["text/plain"] = repr(self)
+        return bundle
+
+    def __repr__(self) -> str:
+        text = str(self.transcript)
+        return f"<TranscriptView, {len(self.transcript.turns)} turns>\n{text}".rstrip()
+
+
+class _Watching:
+    """A stream that is read to its end, in a thread of its own."""
+
+    def __init__(self, stream: Stream, on_message: OnMessage | None) -> None:
+        self.stream = stream
+        self._on_message = on_message
+        self.error: BaseException | None = None
+        self.notes: list[str] = []
+        self.ended = threading.Event()
+        self._is_lost = False
+        self._is_complete = False
+        threading.Thread(target=self._run, name="tempkit watch", daemon=True).start()
+
+    def state(self, words: int) -> str:
+        """The line that says how it goes."""
+        stream = self.stream
+        far = f"{stream.sent_seconds:.1f}"
+        if stream.total_seconds is not None:
+            far += f" of {stream.total_seconds:.1f}"
+        far += " s"
+        count = f"{words} word{'' if words == 1 else 's'}"
+        name, is_on, line = self._phase(far, count)
+        return markup.heading(name, is_on, line)
+
+    def _phase(self, far: str, count: str) -> tuple[str, bool, str]:
+        is_stopped = self.stream.is_stopped
+        if not self.ended.is_set():
+            if self._is_lost:
+                return "Connection lost", False, markup.muted(f"{far}, trying again")
+            if is_stopped:
+                return "Stopping", True, markup.muted(f"{far}, waiting for the last words")
+            return "Listening", True, markup.muted(far)
+        if self.error is not None:
+            return "Failed", False, markup.bad(_said(self.error))
+        if not self._is_complete:
+            return "Closed", False, markup.bad(CLOSED_EARLY)
+        return "Stopped" if is_stopped else "Done", False, markup.muted(f"{far}, {count}")
+
+    def _run(self) -> None:
+        try:
+            for message in self.stream:
+                self._note(message)
+                if self._on_message is not None:
+                    self._on_message(message)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.stream.close()
+            self.ended.set()
+
+    def _note(self, message: Message) -> None:
+        at = markup.clock(self.stream.sent_seconds)
+        if isinstance(message, Reconnecting):
+            if not self._is_lost:
+                reason, _, _ = message.reason.partition(";")  # the advice is being followed
+                kept = f"{message.seconds_at_risk:.1f} s without a final text are kept"
+                self.notes.append(f"{at} the connection was lost ({reason}); {kept}")
+            self._is_lost = True
+        elif isinstance(message, Reconnected):
+            again = f"{message.replayed_seconds:.1f} s are sent again"
+            lost = f", {message.lost_seconds:.1f} s are lost" if message.lost_seconds else ""
+            self.notes.append(
+                f"{at} connected again after {message.gap_seconds:.1f} s; {again}{lost}"
+            )
+            self._is_lost = False
+        elif isinstance(message, Termination):
+            self._is_complete = True
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, TempkitError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,111 @@
+"""In a JupyterLab: every notebook run to its end, all at once, and Stop in mid-stream."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+from tests.lab import CURRENT, READY, ROOT, SECONDS, Lab
+
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+        raise
+    pytest.skip("playwright is not installed", allow_module_level=True)
+
+NAMES = [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+RUN_SECONDS = 120
+START = """name => {
+  window.runs ??= {};
+  window.runs[name] = window.jupyterapp.commands.execute('notebook:run-all-cells');
+}"""
+FINISH = """async ([name, milliseconds]) => {
+  const late = new Promise((done) => setTimeout(done, milliseconds, 'it takes too long'));
+  const outcome = await Promise.race([window.runs[name].then(() => 'run'), late]);
+  const panel = [...window.jupyterapp.shell.widgets('main')].find(
+    (each) => each.context?.path === `notebooks/${name}`,
+  );
+  const cells = panel.content.widgets.filter((cell) => cell.model.type === 'code');
+  return [
+    outcome,
+    cells.map((cell) => cell.model.executionCount),
+    cells.flatMap((cell) => cell.model.outputs.toJSON().filter((o) => o.output_type === 'error')),
+  ];
+}"""
+LIVE = [
+    "from tempkit import Sandbox, connect\n"
+    "from tempkit.sandbox.recognizer import Scripted\n"
+    "from tempkit.widgets import TranscriptView\n"
+    "from tests.doubles import chunked, spoken\n"
+    "sandbox = Sandbox(Scripted(['Hello there.', 'How are you?'])).start()",
+    "view = TranscriptView().watch(connect(sandbox.settings).stream(chunked(spoken(40))))\nview",
+]
+CLOSED = "print([int(entry.detail['code']) for entry in sandbox.journal if entry.kind == 'closed'])"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("lab")
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    with Lab(folder, environment={"PYTHONPATH": path}) as lab:
+        lab.write("live", LIVE)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def running(lab: Lab):
+    """A Lab with every notebook running in a tab of its own, and one to press Stop in."""
+    chromium = require("chromium")
+    with sync_playwright() as playwright:
+        flags = ["--disable-gpu", "--disable-quic"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        first, *others = NAMES
+        with lab.opened(browser, f"notebooks/{first}") as tabs:
+            tabs.page.evaluate(START, first)
+            for name in others:
+                tabs.command("docmanager:open", path=f"notebooks/{name}")
+                tabs.page.evaluate(READY)
+                tabs.page.evaluate(START, name)
+            tabs.command("docmanager:open", path="live.ipynb")
+            tabs.page.evaluate(READY)
+            yield tabs
+        browser.close()
+
+
+def test_stop_in_the_middle_of_a_stream_keeps_the_words_so_far(running):
+    running.run(0)
+    running.run(1)
+    shown = running.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output")
+    expect(shown.get_by_text("Hello there.", exact=True)).to_be_visible(timeout=20 * SECONDS)
+    expect(shown.get_by_text("Listening")).to_be_visible()
+    shown.get_by_role("button", name="Stop").click()
+    expect(shown.get_by_text("Stopped")).to_be_visible(timeout=10 * SECONDS)
+    expect(shown.get_by_role("button", name="Stop")).to_be_disabled()
+    assert running.add("print(view.transcript.text)").startswith("Hello there.")
+    assert running.add(CLOSED) == "[1000]\n"
+
+
+def test_a_stream_ends_well_when_its_cell_runs_again(running):
+    running.run(1)
+    running.run(1)  # the stream before goes on until its last words are there
+    ended = "first, second = [e for e in sandbox.journal if e.kind == 'opened'][-2:]\n"
+    wait = "import time\nuntil = time.monotonic() + 10\n"
+    wait += "while sum(e.kind == 'closed' for e in sandbox.journal) < 2:\n"
+    wait += "    assert time.monotonic() < until\n    time.sleep(0.05)\n"
+    assert running.add(ended + wait + CLOSED) == "[1000, 1000]\n"
+    assert running.add("view.stop(); print(view.wait(10).partial == '')") == "True\n"
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: Path(name).stem)
+def test_a_notebook_runs_to_its_end_without_an_error(running, name: str):
+    outcome, counts, errors = running.page.evaluate(FINISH, [name, RUN_SECONDS * SECONDS])
+    assert errors == []
+    assert outcome == "run"
+    assert all(counts)
+
+
+def test_the_page_had_nothing_to_complain_of(running):
+    assert running.console == []
+    assert running.page.evaluate(f"{CURRENT}.content.widgets.length") > len(LIVE)

@@ -1,0 +1,316 @@
+"""The notebook views without a browser: real streams, real servers, what goes to the page."""
+
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from ipywidgets import Button, Widget
+from ipywidgets.widgets.widget import _instances
+from traitlets.config import Config
+
+from tempkit import (
+    Clip,
+    Reconnect,
+    Sandbox,
+    ServiceUnreachable,
+    SessionClosed,
+    Settings,
+    TemporaryToken,
+    TokenServer,
+    Transcript,
+    Turn,
+    connect,
+    generate_temp_token,
+)
+from tempkit.sandbox import Faults
+from tempkit.sandbox.recognizer import Scripted
+from tempkit.widgets import TokenView, TranscriptView
+from tempkit.widgets.service_view import ServiceView
+from tests.doubles import silence, spoken, tone
+from tests.secret_shapes import SECRET
+
+LONG = Clip(spoken(20), 16000).chunks()
+
+
+def text_of(widget: Widget) -> str:
+    """What a view shows, as text."""
+    inner = "\n".join(text_of(child) for child in getattr(widget, "children", ()))
+    shown = getattr(widget, "value", None) or getattr(widget, "description", "")
+    return re.sub(r"<[^>]+>", "", f"{shown}\n{inner}")
+
+
+def html_of(widget: Widget) -> str:
+    return str(widget.get_state()) + "".join(map(html_of, getattr(widget, "children", ())))
+
+
+def button_of(widget: Widget) -> Button | None:
+    inner = (button_of(child) for child in getattr(widget, "children", ()))
+    return widget if isinstance(widget, Button) else next((b for b in inner if b), None)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def our_threads() -> list[str]:
+    ours = ("tempkit view", "tempkit watch", "tempkit source", "tempkit session")
+    return [t.name for t in threading.enumerate() if t.name in ours]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    until(lambda: our_threads() == [])
+
+
+def test_a_view_shows_the_words_of_a_stream_and_waits_for_them(settings: Settings):
+    messages: list[object] = []
+    stream = connect(settings).stream(Clip(spoken(3), 16000).chunks(), realtime=False)
+    view = TranscriptView().watch(stream, messages.append)
+    assert view.wait(20).text == "Hello there. My name is Ada. How are you today?"
+    until(lambda: "Done" in text_of(view.widget))
+    shown = text_of(view.widget)
+    assert "7.8 of 7.8 s, 10 words" in shown
+    assert "0:02.8My name is Ada." in shown
+    assert button_of(view.widget).disabled
+    assert any(isinstance(message, Turn) for message in messages)
+
+
+def test_the_stop_button_ends_the_audio_and_keeps_the_words(settings: Settings, sandbox: Sandbox):
+    view = TranscriptView().watch(connect(settings).stream(LONG))
+    until(lambda: "Hello there." in text_of(view.widget))
+    button_of(view.widget).click()
+    transcript = view.wait(10)
+    assert transcript.text.startswith("Hello there.")
+    assert transcript.partial == ""
+    until(lambda: "Stopped" in text_of(view.widget))
+    assert view.is_stopped
+    assert sandbox.journal[-1].detail["code"] == 1000
+    assert view.transcript is transcript
+
+
+def test_what_comes_from_outside_is_escaped():
+    with Sandbox(Scripted(["<script>alert(1)</script>"])) as sandbox:
+        stream = connect(sandbox.settings).stream([spoken(1)], realtime=False)
+        view = TranscriptView().watch(stream)
+        transcript = view.wait(20)
+        until(lambda: "Done" in text_of(view.widget))
+        for shown in (html_of(view.widget), transcript._repr_html_(), html_of(_seen(sandbox))):
+            assert "&lt;script&gt;" in shown
+            assert "<script>" not in shown
+
+
+def _seen(sandbox: Sandbox) -> Widget:
+    view = ServiceView(sandbox)
+    sandbox.stop()
+    return view.widget
+
+
+def test_watching_again_stops_the_stream_before(settings: Settings, sandbox: Sandbox):
+    view = TranscriptView().watch(connect(settings).stream(LONG))
+    view.watch(connect(settings).stream([spoken(1)], realtime=False))
+    assert view.wait(20).text == "Hello there."
+    until(lambda: sum(entry.kind == "closed" for entry in sandbox.journal) == 2)
+    assert {entry.detail["code"] for entry in sandbox.journal if entry.kind == "closed"} == {1000}
+
+
+def test_a_view_that_is_closed_ends_its_stream(settings: Settings):
+    view = TranscriptView().watch(connect(settings).stream(LONG))
+    view.close()
+    view.wait(10)
+
+
+def test_a_lost_connection_is_told_in_words(settings: Settings, sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_received=12, sessions=1)
+    view = TranscriptView().watch(connect(settings).stream(Clip(spoken(1), 16000).chunks()))
+    assert view.wait(20).text == "Hello there."
+    until(lambda: "Done" in text_of(view.widget))
+    shown = text_of(view.widget)
+    assert "the connection was lost (session closed 1006: no reason given)" in shown
+    assert "connected again after" in shown
+
+
+def test_what_ends_a_stream_is_shown_and_raised_by_wait(settings: Settings, sandbox: Sandbox):
+    sandbox.faults = Faults(cancel_after_received=5)
+    view = TranscriptView().watch(connect(settings, reconnect=False).stream(LONG))
+    with pytest.raises(SessionClosed, match="session closed 3005"):
+        view.wait(10)
+    until(lambda: "Failed session closed 3005" in text_of(view.widget))
+
+
+def test_a_session_that_is_left_too_early_is_said(settings: Settings):
+    with connect(settings) as session:
+        view = TranscriptView().watch(session.stream(LONG))
+    view.wait(10)
+    until(lambda: "closed before its end" in text_of(view.widget))
+
+
+def test_waiting_is_bounded_and_needs_something_to_wait_for(settings: Settings):
+    with pytest.raises(ValueError, match="nothing to wait for"):
+        TranscriptView().wait()
+    with pytest.raises(TypeError, match="takes what session"):
+        TranscriptView().watch([])
+    view = TranscriptView().watch(connect(settings).stream(LONG))
+    with pytest.raises(TimeoutError, match="goes on after 0 s"):
+        view.wait(0)
+    view.stop()
+    view.wait(10)
+
+
+def test_a_tokens_life_is_shown_and_the_token_is_not(settings: Settings):
+    token = generate_temp_token(60, settings=settings)
+    view = TokenView(token)
+    assert re.search(r"(60|59) of 60 s left", text_of(view.widget))
+    connect(settings, token=token).close()
+    until(lambda: "spent" in text_of(view.widget))
+    assert token not in html_of(view.widget)
+    view.close()
+
+
+def test_a_token_that_was_refused_says_why(settings: Settings):
+    spent = generate_temp_token(60, settings=settings)
+    connect(settings, token=spent).close()
+    copy = TemporaryToken(str(spent), expires_at=spent.expires_at, expires_in_seconds=60)
+    view = TokenView(copy)
+    with pytest.raises(SessionClosed):
+        connect(settings, token=copy)
+    until(lambda: "refused: Unauthorized Connection: Token has already" in text_of(view.widget))
+
+
+def test_a_token_that_nobody_used_expires():
+    token = TemporaryToken("t", expires_at=time.time() - 1, expires_in_seconds=60)
+    assert "expired: its 60 s are over" in text_of(TokenView(token).widget)
+    with pytest.raises(TypeError, match="not a string"):
+        TokenView("a plain string")
+
+
+def test_a_server_shows_its_requests_without_secrets_and_can_be_stopped(settings: Settings):
+    secret = "AQI" + 50 * "x1"
+    with TokenServer(settings, port=0) as server:
+        view = ServiceView(server)
+        with httpx.Client(base_url=server.url, trust_env=False) as client:
+            client.get("/token")
+            client.get(f"/{secret}?token={secret}")
+        until(lambda: "/***" in text_of(view.widget))
+        shown = text_of(view.widget)
+        assert re.search(r"GET/token200\d+", shown)
+        assert re.search(r"GET/\*\*\*\.\.\.404\d+", shown)
+        assert f"{server.page_url}" in shown
+        assert not SECRET.search(shown)
+        button_of(view.widget).click()
+        until(lambda: not server.is_running)
+        until(lambda: button_of(view.widget).description == "Stopped")
+
+
+def test_a_sandbox_shows_its_sessions_and_the_newest_lines_of_its_journal(sandbox: Sandbox):
+    view = ServiceView(sandbox)
+    session = connect(sandbox.settings)
+    until(lambda: "1 session open" in text_of(view.widget))
+    session.send_audio(spoken(1))
+    assert session.terminate().text == "Hello there."
+    until(lambda: "0 sessions open" in text_of(view.widget))
+    assert "closed WebSocketcode=1000" in text_of(view.widget)
+    sandbox.stop()
+
+
+def test_a_service_is_plain_text_outside_a_notebook(sandbox: Sandbox):
+    assert sandbox._repr_mimebundle_() == {}
+    assert sandbox.url in sandbox._repr_html_()
+
+
+def test_without_ipywidgets_a_service_is_plain_and_a_view_says_what_to_install():
+    code = """
+import sys
+sys.modules["ipywidgets"] = None
+from tempkit import Sandbox
+from tempkit.sandbox.recognizer import Scripted
+print(Sandbox(Scripted(["Hello."]))._repr_mimebundle_())
+import tempkit.widgets
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "{}\n"
+    assert "need ipywidgets; install them: pip install 'tempkit[notebooks]'" in done.stderr
+
+
+def test_no_widget_of_any_view_holds_a_secret(settings: Settings):
+    token = generate_temp_token(60, settings=settings)
+    with TokenServer(settings, port=0) as server:
+        httpx.get(f"{server.url}/token", trust_env=False)
+        views = [TokenView(token), ServiceView(server)]
+        view = TranscriptView().watch(connect(settings, token=token).stream([spoken(1)]))
+        view.wait(20)
+        until(lambda: "/token" in text_of(views[1].widget))
+        states = [str(widget.get_state()) for widget in list(_instances.values())]
+        shown = "".join(states) + repr([view, *views]) + str(view._repr_mimebundle_())
+        assert len(states) > 10
+        assert token not in shown
+        assert server.access_secret not in shown
+        assert not re.search(r"sandbox-[\w=-]{20,}", shown)
+        views[0].close()
+
+
+def test_a_transcript_is_shown_with_its_times(settings: Settings):
+    with connect(settings) as session:
+        list(session.stream([spoken(2)], realtime=False))
+    shown = re.sub(r"<[^>]+>", "", session.transcript._repr_html_())
+    assert shown == "0:00.3Hello there.0:02.8My name is Ada."
+    assert repr(session.transcript) == "<Transcript, 2 turns, 6 words>"
+    assert "nothing was said" in Transcript()._repr_html_()
+
+
+def test_a_clip_can_be_seen_and_played_unless_it_is_too_long():
+    shown = Clip(silence(500) + tone(500), 16000)._repr_html_()
+    assert '<audio controls src="data:audio/wav;base64,UklGR' in shown
+    assert "0:01.0, 16000 Hz" in shown
+    assert shown.count("v0.8") > 100  # half of the bars are silence
+    long = Clip(bytes(16000 * 2 * 90), 16000)._repr_html_()
+    assert "90 s would fill the notebook, 66 s are the most" in long
+    assert len(long) < 20_000
+    assert Clip(b"", 16000)._repr_html_()
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    yield InteractiveShell.instance(config=config)
+    InteractiveShell.clear_instance()
+
+
+def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    shell.user_ns |= {"connect": connect, "settings": Settings("key", "http://127.0.0.1:9")}
+    result = shell.run_cell("connect(settings, token='t')")
+    assert isinstance(result.error_in_exec, ServiceUnreachable)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 2
+    assert "cannot be reached" in lines[0]
+    assert lines[1] == "(%tb Plain shows where it arose)"
+    shell.run_line_magic("tb", "Plain")
+    whole = capsys.readouterr().out
+    assert "Traceback (most recent call last)" in whole
+    assert "connect(settings, token='t')" in whole
+
+
+def test_a_stream_says_how_far_it_is_and_is_stopped_from_another_thread(settings: Settings):
+    with connect(settings, reconnect=Reconnect()) as session:
+        stream = session.stream(LONG)
+        assert (stream.sent_seconds, stream.is_stopped, stream.session) == (0.0, False, session)
+        for message in stream:
+            if isinstance(message, Turn) and message.end_of_turn:
+                threading.Thread(target=stream.stop).start()
+    assert stream.is_stopped
+    assert 1.0 < stream.sent_seconds < stream.total_seconds
+    assert session.transcript.partial == ""
+    stream.stop()  # once more does nothing
