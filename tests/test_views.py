@@ -233,7 +233,7 @@ import sys
 sys.modules["ipywidgets"] = None
 from tempkit import Sandbox
 from tempkit.sandbox.recognizer import Scripted
-print(Sandbox(Scripted([]))._repr_mimebundle_())
+print(Sandbox(Scripted(["Yes."]))._repr_mimebundle_())
 import tempkit.widgets
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
