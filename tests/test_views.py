@@ -1,5 +1,6 @@
 """The notebook views without a browser: real streams, real servers, what goes to the page."""
 
+import _thread
 import re
 import subprocess
 import sys
@@ -163,6 +164,15 @@ def test_waiting_is_bounded_and_needs_something_to_wait_for(settings: Settings):
     with pytest.raises(TimeoutError, match="goes on after 0 s"):
         view.wait(0)
     view.stop()
+    view.wait(10)
+
+
+def test_interrupting_the_wait_stops_the_stream(settings: Settings):
+    view = TranscriptView().watch(connect(settings).stream(LONG))
+    threading.Timer(0.3, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        view.wait(20)
+    assert view.is_stopped
     view.wait(10)
 
 
