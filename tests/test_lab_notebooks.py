@@ -56,7 +56,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def running(lab: Lab):
-    """A Lab with every notebook running in a tab of its own, and one to press Stop in."""
+    """A Lab with every notebook running in a tab of its own."""
     chromium = require("chromium")
     with sync_playwright() as playwright:
         flags = ["--disable-gpu", "--disable-quic"]
@@ -68,34 +68,8 @@ def running(lab: Lab):
                 tabs.command("docmanager:open", path=f"notebooks/{name}")
                 tabs.page.evaluate(READY)
                 tabs.page.evaluate(START, name)
-            tabs.command("docmanager:open", path="live.ipynb")
-            tabs.page.evaluate(READY)
             yield tabs
         browser.close()
-
-
-def test_stop_in_the_middle_of_a_stream_keeps_the_words_so_far(running):
-    running.run(0)
-    running.run(1)
-    shown = running.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output")
-    expect(shown.get_by_text("Hello there.", exact=True)).to_be_visible(timeout=20 * SECONDS)
-    expect(shown.get_by_text("Listening")).to_be_visible()
-    shown.get_by_role("button", name="Stop").click()
-    expect(shown.get_by_text("Stopped")).to_be_visible(timeout=10 * SECONDS)
-    expect(shown.get_by_role("button", name="Stop")).to_be_disabled()
-    assert running.add("print(view.transcript.text)").startswith("Hello there.")
-    assert running.add(CLOSED) == "[1000]\n"
-
-
-def test_a_stream_ends_well_when_its_cell_runs_again(running):
-    running.run(1)
-    running.run(1)  # the stream before goes on until its last words are there
-    ended = "first, second = [e for e in sandbox.journal if e.kind == 'opened'][-2:]\n"
-    wait = "import time\nuntil = time.monotonic() + 10\n"
-    wait += "while sum(e.kind == 'closed' for e in sandbox.journal) < 2:\n"
-    wait += "    assert time.monotonic() < until\n    time.sleep(0.05)\n"
-    assert running.add(ended + wait + CLOSED) == "[1000, 1000]\n"
-    assert running.add("view.stop(); print(view.wait(10).partial == '')") == "True\n"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: Path(name).stem)
@@ -104,6 +78,38 @@ def test_a_notebook_runs_to_its_end_without_an_error(running, name: str):
     assert errors == []
     assert outcome == "run"
     assert all(counts)
+
+
+@pytest.fixture(scope="module")
+def live(running):
+    """The one to press Stop in; a notebook that still runs could take the place of the current."""
+    running.command("docmanager:open", path="live.ipynb")
+    running.page.evaluate(READY)
+    return running
+
+
+def test_stop_in_the_middle_of_a_stream_keeps_the_words_so_far(live):
+    live.run(0)
+    live.run(1)
+    shown = live.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output")
+    expect(shown.get_by_text("Hello there.", exact=True)).to_be_visible(timeout=20 * SECONDS)
+    expect(shown.get_by_text("Listening")).to_be_visible()
+    shown.get_by_role("button", name="Stop").click()
+    expect(shown.get_by_text("Stopped")).to_be_visible(timeout=10 * SECONDS)
+    expect(shown.get_by_role("button", name="Stop")).to_be_disabled()
+    assert live.add("print(view.transcript.text)").startswith("Hello there.")
+    assert live.add(CLOSED) == "[1000]\n"
+
+
+def test_a_stream_ends_well_when_its_cell_runs_again(live):
+    live.run(1)
+    live.run(1)  # the stream before goes on until its last words are there
+    ended = "first, second = [e for e in sandbox.journal if e.kind == 'opened'][-2:]\n"
+    wait = "import time\nuntil = time.monotonic() + 10\n"
+    wait += "while sum(e.kind == 'closed' for e in sandbox.journal) < 2:\n"
+    wait += "    assert time.monotonic() < until\n    time.sleep(0.05)\n"
+    assert live.add(ended + wait + CLOSED) == "[1000, 1000]\n"
+    assert live.add("view.stop(); print(view.wait(10).partial == '')") == "True\n"
 
 
 def test_the_page_had_nothing_to_complain_of(running):

@@ -1,7 +1,7 @@
 """The notebook views without a browser: real streams, real servers, what goes to the page."""
 
-import _thread
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -169,7 +169,8 @@ def test_waiting_is_bounded_and_needs_something_to_wait_for(settings: Settings):
 
 def test_interrupting_the_wait_stops_the_stream(settings: Settings):
     view = TranscriptView().watch(connect(settings).stream(LONG))
-    threading.Timer(0.3, _thread.interrupt_main).start()
+    main = threading.main_thread().ident
+    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         view.wait(20)
     assert view.is_stopped
