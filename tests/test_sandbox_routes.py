@@ -63,6 +63,18 @@ def test_a_missing_key_is_a_422_or_by_a_switch_a_401(documented: bool, status: i
     assert asked(target, documented=documented, Authorization="key").status == 200
 
 
+@pytest.mark.parametrize("cors", [False, True])
+def test_a_page_of_another_origin_gets_a_token_only_by_a_switch(cors: bool):
+    with Sandbox(Scripted(["Hello."]), cors=cors) as sandbox:
+        url = f"{sandbox.url}/v3/token?expires_in_seconds=60"
+        given = httpx.get(url, headers={"Authorization": "any", "Origin": "http://localhost:1"})
+        first = httpx.options(url, headers={"Access-Control-Request-Headers": "authorization"})
+    assert given.status_code == 200
+    assert given.headers.get("Access-Control-Allow-Origin") == ("*" if cors else None)
+    assert first.status_code == (204 if cors else 403)
+    assert first.headers.get("Access-Control-Allow-Headers") == ("Authorization" if cors else None)
+
+
 def test_other_paths_are_403_and_the_old_socket_is_410(sandbox: Sandbox):
     for path, status in (("/", 403), ("/v3/stream", 403), ("/v2/realtime/ws", 410)):
         assert httpx.get(sandbox.url + path, trust_env=False).status_code == status

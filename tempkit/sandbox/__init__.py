@@ -41,7 +41,8 @@ class Sandbox(Service):
     about its own length. ``realtime`` False hears it as fast as it comes, for tests.
     ``sessions_per_minute`` (of one key) and ``most_ahead_seconds`` (of audio before real time) are
     limits, off by default. Where the documentation and the live service disagree, ``single_use``,
-    ``one_final``, ``formatted_partials`` and ``documented_token_errors`` choose.
+    ``one_final``, ``formatted_partials`` and ``documented_token_errors`` choose; ``cors`` lets
+    pages of any origin ask for tokens, of which the documentation says nothing.
 
     Raises ConfigurationError when the extra or the model files are missing.
     """
@@ -65,6 +66,7 @@ class Sandbox(Service):
         one_final: bool = False,
         formatted_partials: bool = True,
         documented_token_errors: bool = False,
+        cors: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(host, port)
@@ -72,7 +74,8 @@ class Sandbox(Service):
         self._ssl = ssl
         self._switches = one_final, formatted_partials
         self._most_ahead = math.inf if most_ahead_seconds is None else most_ahead_seconds
-        admission = Admission(api_keys, single_use, sessions_per_minute, documented_token_errors)
+        errors = documented_token_errors
+        admission = Admission(api_keys, single_use, sessions_per_minute, errors, cors)
         self._state = State(admission, faults, clock, realtime=realtime)
         self._key = min(api_keys, default=KEY) if api_keys else KEY
 

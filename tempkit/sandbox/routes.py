@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -18,8 +18,10 @@ LIMITS = {
     "expires_in_seconds": EXPIRES_IN_SECONDS,
     "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
 }
+TOKEN = "/v3/token"
 WEBSOCKET = "/v3/ws"
 OLD_WEBSOCKET = "/v2/realtime/ws"
+ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"),)
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ class Answer:
     status: int
     body: bytes = b""
     kind: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def answer(request: Request, state: State, url: str) -> Answer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
-    if request.path == "/v3/token" and request.method == "GET":
-        return _token(request, state)
+    if request.path == TOKEN:
+        return _answer_token(request, state)
     if request.path == OLD_WEBSOCKET:
         return Answer(410, b"Deprecated endpoint", "text/plain")
     own = {
@@ -79,6 +82,16 @@ def answer(request: Request, state: State, url: str) -> Answer:
     }.get((request.method, request.path))
     # A wrong path is answered with 403 and nothing else; so are the sandbox's own to strangers.
     return own() if own and is_from_here(request) else Answer(403)
+
+
+def _answer_token(request: Request, state: State) -> Answer:
+    """What the service's token route answers, pages of other origins included by a switch."""
+    if state.admission.cors and request.method == "OPTIONS":
+        return Answer(204, headers=(*ANY_ORIGIN, ("Access-Control-Allow-Headers", "Authorization")))
+    if request.method != "GET":
+        return Answer(403)
+    given = _token(request, state)
+    return replace(given, headers=ANY_ORIGIN) if state.admission.cors else given
 
 
 def is_from_here(request: Request) -> bool:

@@ -17,6 +17,7 @@ class Admission:
     single_use: bool = True
     sessions_per_minute: int | None = None
     documented_token_errors: bool = False
+    cors: bool = False
 
 
 class State:

@@ -133,7 +133,7 @@ class WireEngine:
         state = self._house.state
         if asked.path == routes.WEBSOCKET or _opens_at_root(request):
             return self._refusal(connection)
-        answer = self._token_fault() if asked.path == "/v3/token" else None
+        answer = self._token_fault() if asked.path == routes.TOKEN else None
         if answer is None:
             answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
         if not asked.path.startswith("/sandbox"):
@@ -182,6 +182,7 @@ def _response(answer: routes.Answer) -> Response:
     headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
     if answer.body:
         headers |= {"Content-Type": answer.kind, "Cache-Control": "no-store"}
+    headers |= dict(answer.headers)
     known = answer.status in list(HTTPStatus)
     phrase = HTTPStatus(answer.status).phrase if known else "Unknown"
     return Response(answer.status, phrase, Headers(headers), answer.body)
