@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import nbformat
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "lab-token"
@@ -196,10 +196,15 @@ class Notebook:
         self.page = page
         self.console: list[str] = []
         self.hosts: set[str] = set()
-        page.on("console", lambda said: said.type == "error" and self.console.append(said.text))
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.console.append(str(error)))
         for event in ("request", "websocket"):
             page.on(event, lambda asked: self.hosts.add(urlsplit(asked.url).netloc))
+
+    def _note(self, said: "ConsoleMessage") -> None:
+        # The server answers 500 when it is asked for its kernels while one starts: Jupyter's own.
+        if said.type == "error" and "/api/kernels" not in said.location["url"]:
+            self.console.append(f"{said.text} {said.location['url'].partition('?')[0]}")
 
     def open(self, address: str) -> None:
         """Load a notebook and wait until its kernel can be used."""
