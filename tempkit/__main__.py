@@ -190,6 +190,8 @@ def _stream(options: argparse.Namespace) -> int:
             shown = max(shown, ready)
     for turn in session.transcript.turns[shown:]:
         print(turn.transcript, flush=True)
+    if not session.transcript.turns:
+        print("no speech was heard", file=sys.stderr)
     return 0
 
 

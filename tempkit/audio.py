@@ -29,6 +29,13 @@ class Clip:
     pcm: bytes = field(repr=False)
     sample_rate: int
 
+    def __post_init__(self) -> None:
+        low, high = SAMPLE_RATE
+        if not low <= self.sample_rate <= high:
+            raise AudioError(f"a clip has {low} to {high} samples a second, not {self.sample_rate}")
+        if len(self.pcm) % 2:
+            raise AudioError(f"16-bit samples fill an even number of bytes, not {len(self.pcm)}")
+
     @classmethod
     def read(cls, path: "str | PathLike[str]") -> "Clip":
         """The speech in a WAV file of 16-bit PCM, any rate, mono or stereo (averaged).

@@ -38,6 +38,8 @@ def connect(
     raises, ServiceUnreachable, SessionClosed when the service refuses the session, ProtocolError,
     and ValueError for a TemporaryToken that was used before.
     """
+    if settings is not None and not isinstance(settings, Settings):
+        raise TypeError("settings is a Settings, not a key; Settings(api_key=...) makes one")
     policy = Reconnect() if reconnect is True else reconnect or None
     settings = settings or default_settings()
     return StreamingSession(settings, parameters or SessionParameters(), token, policy)
@@ -55,6 +57,8 @@ def transcribe(
     ``realtime`` False sends it at once; the service works at its own pace all the same. Without
     ``parameters`` the clip's rate is declared. Raises what ``connect`` and ``stream`` raise.
     """
+    if not isinstance(clip, Clip):
+        raise TypeError(f"transcribe takes a Clip; Clip.read({clip!r:.80}) makes one of a file")
     parameters = parameters or SessionParameters(sample_rate=clip.sample_rate)
     with connect(settings, parameters) as session:
         for _ in session.stream(clip.chunks(), realtime=realtime):

@@ -109,11 +109,12 @@ class Conversation:
     def messages(self) -> Iterator[Message]:
         """The messages as they come, to the end. Raises SessionClosed and ProtocolError."""
         while True:
+            if self._is_running and self._messages.empty():
+                self._help()
+                continue
             try:
-                item = self._messages.get(timeout=0 if self._is_running else TICK_SECONDS)
+                item = self._messages.get(timeout=TICK_SECONDS)
             except queue.Empty:
-                if self._is_running:
-                    self._help()
                 continue
             if item is None or isinstance(item, Exception):
                 self._messages.put(item)  # for whoever reads next

@@ -106,6 +106,9 @@ class Turn:
             return self.transcript
         return " ".join(word.text for word in self.words)
 
+    def __str__(self) -> str:
+        return f"Turn {self.turn_order}, {'final' if self.end_of_turn else 'partial'}: {self.text}"
+
 
 @dataclass(frozen=True)
 class Termination:

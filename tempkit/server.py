@@ -163,7 +163,7 @@ class TokenServer(Service):
         return self.page_url if self._place is None else self._place.address
 
     def report(self, most: int = 8) -> Report:
-        """What the server does, and ``most`` of the latest requests, without queries."""
+        """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
         visits = list(self._site.visits)[: -most - 1 : -1]
         rows = (
             (_time(v.at), v.method[:8], v.shown_path, str(v.status), f"{v.milliseconds:.0f}")

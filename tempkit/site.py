@@ -86,7 +86,7 @@ class Site:
     def __init__(self, settings: Settings, directory: Path, guard: Guard) -> None:
         self.settings = settings
         self.guard = guard
-        self.visits: deque[Visit] = deque(maxlen=KEPT_VISITS)
+        self.visits: deque[Visit] = deque(maxlen=KEPT_VISITS)  # without the page's own files
         self._folder = Folder(directory)
         self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
@@ -116,7 +116,8 @@ class Site:
             refusal = Refusal(500, "error", "the server's log says more")
             status, headers, body = self._refuse(request, refusal)
         took = (time.monotonic() - began) * 1000
-        self.visits.append(Visit(time.time(), request.method, request.path, status, took))
+        if request.path == "/token" or status >= 400:
+            self.visits.append(Visit(time.time(), request.method, request.path, status, took))
         if log.isEnabledFor(logging.INFO):
             log.info(
                 "%s %s %s %.0f ms %s",
