@@ -179,11 +179,15 @@ def test_a_stream_has_one_view_at_a_time(settings: Settings):
 
 
 def test_a_wait_ends_when_the_source_and_the_callback_fail(settings: Settings):
+    heard = threading.Event()
+
     def source() -> Iterator[bytes]:
+        yield spoken(1)
+        heard.wait(10)
         raise OSError("no audio")
-        yield b""
 
     def fail(_: object) -> None:
+        heard.set()
         until(lambda: "tempkit source" not in our_threads())
         raise KeyError("callback")
 
