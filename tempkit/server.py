@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Self
 
+import tempkit.markup as markup
 from tempkit.colab import colab_place
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
@@ -160,7 +161,8 @@ class TokenServer(Service):
 
         A view's text is stored with the notebook.
         """
-        return self.page_url if self._place is None else self._place.address
+        direct = self.page_url
+        return direct if self._place is None else self._place.address
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
@@ -178,8 +180,7 @@ class TokenServer(Service):
     def _repr_html_(self) -> str:
         if not self.is_running:
             return "Token server, stopped"
-        link = f'<a href="{self.link}" target="_blank">{self.link}</a>'
-        return f"Token server at {link}"
+        return f"Token server at {markup.link(self.link)}"
 
 
 def _time(at: float) -> str:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, Self
 
 from tempkit.audio import Chunks, paced
@@ -61,8 +62,15 @@ class Stream(Iterator[Message]):
             self._conversation.end_audio()
 
     def close(self) -> None:
-        """End the stream and its session at once; only ``stop`` waits for the last words."""
-        self._messages.close()
+        """End the stream and its session at once; only ``stop`` waits for the last words.
+
+        Any thread may call it: who reads the messages gets those that came by then.
+        """
+        try:
+            if getgeneratorstate(self._messages) != GEN_RUNNING:
+                self._messages.close()
+        finally:
+            self._conversation.close()  # it may not have begun, or be read by another thread
 
     def __iter__(self) -> Self:
         return self

@@ -78,12 +78,9 @@ class Transcript:
         settled = turn.turn_order + 1 if is_last_form else turn.turn_order
         if settled <= self.settled:
             return None
-        orders = range(self.settled, settled)
+        turns = [turn for order, turn in self._turns.items() if self.settled <= order < settled]
         self.settled = settled
-        words = [
-            word for order in orders if order in self._turns for word in self._turns[order].words
-        ]
-        return max((word.end for word in words), default=None)
+        return max((word.end for turn in turns for word in turn.words), default=None)
 
     def __str__(self) -> str:
         return "\n".join(turn.transcript for turn in self.turns)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tempkit.sandbox import Faults
 from tests.conftest import require
 from tests.lab import SECONDS, Lab
 from tests.words import SAMPLE, SENTENCES, word_error_rate
@@ -215,6 +216,22 @@ def test_a_recording_ends_at_its_cap(notebook, sandbox):
     expect_state(notebook, "idle")
     expect_released(notebook)
     expect_closed(sandbox, 1)
+
+
+def test_who_does_not_want_to_wait_for_the_last_words_stops_now(notebook, sandbox):
+    notebook.command("notebook:clear-all-cell-outputs")
+    sandbox.faults = Faults(stall_after_received=10)
+    notebook.add(cell(sandbox.url))
+    press(notebook, "Start")
+    expect_state(notebook, "live")
+    notebook.page.wait_for_timeout(1 * SECONDS)
+    press(notebook, "Stop")
+    expect_state(notebook, "waiting")
+    expect_text(notebook, "state", "Still waiting for the last words")
+    press(notebook, "Stop now")
+    expect_state(notebook, "idle")
+    expect_text(notebook, "notice", "have no text")
+    expect_released(notebook)
 
 
 def test_on_a_hub_the_sound_goes_through_the_kernel(lab, browser, sandbox):

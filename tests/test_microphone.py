@@ -9,11 +9,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tempkit import Sandbox, SessionParameters, Settings
+from tempkit import (
+    Sandbox,
+    SessionParameters,
+    Settings,
+    TemporaryToken,
+    connect,
+    generate_temp_token,
+)
 from tempkit.sandbox import Faults
 from tempkit.sandbox.recognizer import Scripted
 from tempkit.widgets import Microphone
+from tempkit.widgets.microphone import MOST_AT_ONCE
 from tempkit.widgets.modules import as_one
+from tempkit.widgets.tunnel import LONGEST_QUEUE
 from tests.conftest import KEY
 from tests.doubles import chunked, spoken
 from tests.secret_shapes import SECRET
@@ -211,6 +220,55 @@ def test_messages_that_make_no_sense_are_logged_and_break_nothing(microphone, br
     assert "Callback" not in caplog.text
 
 
+@pytest.mark.parametrize("content", ["x", 7, None, ["kind"], {"kind": ["dance"]}])
+def test_what_is_no_message_is_logged(microphone: Microphone, caplog, content: object):
+    microphone._receive(microphone, content, [])
+    assert "unknown kind" in caplog.text
+
+
+def test_fields_of_another_type_are_logged_and_end_nothing(microphone, browser, sandbox, caplog):
+    record(browser)
+    browser.say(**OPEN)
+    browser.await_kind("opened")
+    for odd in (
+        {"kind": "state", "run": RUN, "state": 7, "error": ""},
+        {"kind": "state", "run": RUN, "state": "live", "error": None},
+        {"kind": "text", "id": "s", "text": 7},
+        {"kind": "text", "id": "s", "text": ["a"]},
+    ):
+        microphone._receive(microphone, odd, [])
+    microphone._receive(microphone, {"kind": "audio", "id": "s"}, [memoryview(bytes(10**6))])
+    assert caplog.text.count("a message that it cannot use") == 5
+    browser.say("text", id="s", text='{"type": "Terminate"}')
+    assert browser.await_kind("closed")["code"] == 1000
+    until(lambda: not tunnels())
+
+
+def test_a_turn_number_of_any_size_is_taken_at_once(microphone: Microphone, browser: Browser):
+    record(browser, turn(10**15, "Hello."), turn(10**15 + 1, "Bye."))
+    assert microphone.transcript.text == "Hello. Bye."
+
+
+@pytest.mark.parametrize("question", [{"kind": "token"}, {"kind": "open", "sample_rate": 16000}])
+def test_however_often_a_browser_asks_few_questions_are_worked_on(browser, sandbox, question):
+    sandbox.faults = Faults(token_delay_seconds=1)
+    for name in range(50):
+        browser.say(**question, id=str(name))
+    assert len(browser.all("refused")) == 50 - MOST_AT_ONCE
+    assert browser.all("refused")[0]["status"] == 429
+    until(lambda: len(browser.all("grant") + browser.all("opened")) == MOST_AT_ONCE)
+    sandbox.faults = Faults()
+    browser.microphone._close_tunnels()
+    until(lambda: not tunnels())
+    browser.say("token", id="later")
+    until(lambda: any(each["id"] == "later" for each in browser.all("grant")))
+
+
+def test_what_is_no_callback_is_refused(microphone: Microphone):
+    with pytest.raises(TypeError, match="a function of a turn"):
+        microphone.on_turn(None)
+
+
 def test_the_kernel_carries_a_session_for_a_browser_that_cannot(microphone, browser, sandbox):
     browser.say(**OPEN)
     browser.await_kind("opened")
@@ -263,6 +321,60 @@ def test_a_tunnel_whose_session_the_service_refuses_says_why(microphone, browser
     for chunk in chunked(spoken(2)):
         browser.say("audio", chunk, id="s")
     assert browser.await_kind("closed")["code"] == 1006
+    until(lambda: not tunnels())
+
+
+def test_a_close_of_the_service_comes_with_its_code(microphone, browser, sandbox):
+    sandbox.faults = Faults(cancel_after_received=5, sessions=1)
+    browser.say(**OPEN)
+    browser.await_kind("opened")
+    for chunk in chunked(spoken(2)):
+        browser.say("audio", chunk, id="s")
+    assert browser.await_kind("closed")["code"] == 3005
+    spent = generate_temp_token(settings=sandbox.settings)
+    connect(sandbox.settings, token=spent).close()
+    microphone._mint = lambda: TemporaryToken(str(spent), expires_at=0, expires_in_seconds=60)
+    browser.say(**OPEN)
+    assert browser.await_kind("closed", 2)["code"] == 1008
+    until(lambda: not tunnels())
+
+
+def test_a_tunnel_that_is_closed_sends_nothing_that_waits(microphone, browser, sandbox):
+    browser.say(**OPEN)
+    browser.await_kind("opened")
+    for chunk in chunked(spoken(20)):  # half a minute, at twice the speed of sound
+        browser.say("audio", chunk, id="s")
+    browser.say("close", id="s")
+    until(lambda: not tunnels())
+
+
+def test_a_tunnel_that_cannot_keep_up_does_not_end_as_if_all_were_said(browser, sandbox):
+    browser.say(**OPEN)
+    browser.await_kind("opened")
+    for _ in range(LONGEST_QUEUE + 100):
+        browser.say("audio", bytes(3200), id="s")
+    assert browser.await_kind("closed")["code"] == 1006
+    until(lambda: not tunnels())
+
+
+def test_a_name_that_is_used_again_leaves_no_tunnel_behind(microphone, browser, sandbox):
+    browser.say(**OPEN)
+    browser.await_kind("opened")
+    browser.say(**OPEN)
+    browser.await_kind("closed")
+    browser.await_kind("opened", 2)
+    microphone.close()
+    until(lambda: not tunnels())
+
+
+@pytest.mark.parametrize("end", ["close", "stop"])
+def test_a_microphone_that_goes_while_its_tunnel_opens_leaves_no_thread(settings, sandbox, end):
+    sandbox.faults = Faults(slow_begin_seconds=1, token_delay_seconds=0.3)
+    microphone = Microphone(settings)
+    browser = Browser(microphone)
+    record(browser)
+    browser.say(**OPEN)
+    microphone.close() if end == "close" else browser.say("close", id="s")
     until(lambda: not tunnels())
 
 

@@ -17,6 +17,7 @@ from traitlets.config import Config
 
 from tempkit import (
     Clip,
+    ConfigurationError,
     Reconnect,
     Sandbox,
     ServiceUnreachable,
@@ -29,6 +30,7 @@ from tempkit import (
     connect,
     generate_temp_token,
 )
+from tempkit.places import PREFIX_VARIABLE
 from tempkit.sandbox import Faults
 from tempkit.sandbox.recognizer import Scripted
 from tempkit.widgets import TokenView, TranscriptView
@@ -167,6 +169,66 @@ def test_waiting_is_bounded_and_needs_something_to_wait_for(settings: Settings):
     view.wait(10)
 
 
+def test_a_stream_has_one_view_at_a_time(settings: Settings):
+    stream = connect(settings).stream([spoken(1)], realtime=False)
+    view = TranscriptView().watch(stream)
+    for other in (view, TranscriptView()):
+        with pytest.raises(ValueError, match="watched already"):
+            other.watch(stream)
+    assert view.wait(20).text == "Hello there."
+
+
+def test_a_wait_ends_when_the_source_and_the_callback_fail(settings: Settings):
+    heard = threading.Event()
+
+    def source() -> Iterator[bytes]:
+        yield spoken(1)
+        heard.wait(10)
+        raise OSError("no audio")
+
+    def fail(_: object) -> None:
+        heard.set()
+        until(lambda: "tempkit source" not in our_threads())
+        raise KeyError("callback")
+
+    view = TranscriptView().watch(connect(settings).stream(source()), fail)
+    with pytest.raises(OSError, match="no audio"):
+        view.wait(20)
+
+
+def test_a_stream_is_closed_before_it_began_and_while_another_thread_reads(settings: Settings):
+    session = connect(settings)
+    session.stream(LONG).close()
+    with pytest.raises(SessionClosed, match="the session has ended"):
+        session.send_audio(spoken(1))
+
+    stream = connect(settings).stream(LONG)
+    reading = threading.Thread(target=list, args=(stream,))
+    reading.start()
+    until(lambda: stream.sent_seconds)
+    stream.close()
+    reading.join(10)
+    assert not reading.is_alive()
+    assert stream.sent_seconds < stream.total_seconds
+
+
+def test_a_stream_of_a_session_that_is_closed_is_over(settings: Settings):
+    session = connect(settings)
+    stream = session.stream(LONG)
+    session.close()
+    view = TranscriptView().watch(stream)
+    assert view.wait(10).text == ""
+    until(lambda: "closed before its end" in text_of(view.widget))
+
+
+def test_a_view_that_is_closed_is_shown_as_text(settings: Settings):
+    views = [TranscriptView(), TokenView(generate_temp_token(60, settings=settings))]
+    for view in views:
+        assert "application/vnd.jupyter.widget-view+json" in view._repr_mimebundle_()
+        view.close()
+        assert view._repr_mimebundle_() == {"text/plain": repr(view)}
+
+
 def test_interrupting_the_wait_stops_the_stream(settings: Settings):
     view = TranscriptView().watch(connect(settings).stream(LONG))
     main = threading.main_thread().ident
@@ -269,6 +331,20 @@ def test_no_widget_of_any_view_holds_a_secret(settings: Settings):
         views[0].close()
 
 
+def test_on_a_hub_without_a_name_no_view_holds_the_access_secret(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PREFIX_VARIABLE, '/user/"a<i>/')
+    with TokenServer(settings, port=0) as server:
+        view = ServiceView(server)
+        shown = (html_of(view.widget), repr(server), server._repr_html_())
+        assert server.access_secret in server.browser_url
+        assert all(server.access_secret not in each and "<i>" not in each for each in shown)
+        assert f"/proxy/{server.port}/" in text_of(view.widget)
+    with pytest.raises(ConfigurationError, match="not running"):
+        assert server.link
+
+
 def test_a_transcript_is_shown_with_its_times(settings: Settings):
     with connect(settings) as session:
         list(session.stream([spoken(2)], realtime=False))
@@ -296,6 +372,22 @@ def shell() -> Iterator[InteractiveShell]:
     config.InteractiveShell.colors = "nocolor"
     yield InteractiveShell.instance(config=config)
     InteractiveShell.clear_instance()
+
+
+def test_a_service_that_is_shown_often_has_one_view(shell: InteractiveShell, sandbox: Sandbox):
+    shell.kernel = None  # it looks like a notebook's
+    shown = {str(sandbox._repr_mimebundle_()) for _ in range(20)}
+    assert len(shown) == 1
+    assert our_threads() == ["tempkit view"]
+    for widget in list(_instances.values()):
+        widget.close()
+    assert str(sandbox._repr_mimebundle_()) not in shown
+    sandbox.stop()
+    until(lambda: our_threads() == [])
+    with sandbox:
+        again = sandbox._repr_mimebundle_()["application/vnd.jupyter.widget-view+json"]
+        view = _instances[again["model_id"]]
+        assert "running" in text_of(view)
 
 
 def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(

@@ -153,7 +153,7 @@ class KernelSocket {
 
   /** The kernel has opened it. */
   open() {
-    this.readyState = OPEN;
+    if (this.readyState === CONNECTING) this.readyState = OPEN;
     return this;
   }
 

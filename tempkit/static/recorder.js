@@ -69,6 +69,7 @@ export class Recorder {
   press() {
     if (this.shown.state === 'blocked') return;
     if (this.#isOver) this.#start();
+    else if (this.shown.state === 'waiting') this.#giveUp();
     else this.#run.stop();
   }
 
@@ -110,6 +111,12 @@ export class Recorder {
     if (this.#isOver) return;
     this.#run.stop();
     this.#show({ notice });
+  }
+
+  #giveUp() {
+    const { unheard } = this.#run;
+    this.#run.giveUp();
+    this.#show({ notice: unheard ? `${unheard} have no text.` : '' });
   }
 
   #change(id, state, failure) {

@@ -9,10 +9,11 @@ const STATES = {
   live: 'Recording',
   reconnecting: 'Recording… the line is down, you can go on speaking',
   finishing: 'Finishing… waiting for the last words',
+  waiting: 'Still waiting for the last words…',
   failed: 'Stopped by a problem',
   blocked: 'No microphone here',
 };
-const OVER = ['idle', 'failed', 'blocked'];
+const BUTTON = { idle: 'Start', failed: 'Start', blocked: 'Start', waiting: 'Stop now' };
 const FLOOR = -60; // dB: the empty end of the level meter
 const NEAR = 24; // pixels from the end count as the end
 
@@ -63,10 +64,9 @@ export class View {
 
   #shows = {
     state: (state) => {
-      const isOver = OVER.includes(state);
       this.#root.dataset.state = state;
       this.#find('state').textContent = STATES[state];
-      this.#find('button').textContent = isOver ? 'Start' : 'Stop';
+      this.#find('button').textContent = BUTTON[state] ?? 'Stop';
       // Not "disabled", which would throw the keyboard's focus away.
       const isDisabled = state === 'finishing' || state === 'blocked';
       this.#find('button').setAttribute('aria-disabled', String(isDisabled));

@@ -5,6 +5,8 @@ import threading
 import weakref
 from collections.abc import Callable
 
+from ipywidgets import Widget
+
 _lock = threading.Lock()
 _made: dict[str, tuple[str, list["weakref.ref[Callable[[], None]]"]]] = {}
 
@@ -47,6 +49,12 @@ def is_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel")
+
+
+def shown(widget: Widget, text: str, **given: object) -> dict[str, object]:
+    """What a notebook gets of a widget: ``text`` too, and no more of one that is closed."""
+    bundle = {} if widget.comm is None else widget._repr_mimebundle_(**given) or {}
+    return {**bundle, "text/plain": text}
 
 
 class Ticker:

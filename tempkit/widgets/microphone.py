@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 MAX_SECONDS = (1, 10_000)
 MARGIN_SECONDS = 90  # a session may last longer than a recording, or it would be renewed before
 OVER = ("idle", "failed")
+MOST_AT_ONCE = 8  # tokens and tunnels: a page wants one, and a few may be ending
+TOO_MANY = {"message": "this widget is asked for too many sessions at once", "status": 429}
 
 
 class Microphone(anywidget.AnyWidget):
@@ -66,6 +68,7 @@ class Microphone(anywidget.AnyWidget):
         self._told = 0  # the first turn that the callbacks have not got
         self._callbacks: list[Callable[[Turn], object]] = []
         self._tunnels: dict[str, Tunnel] = {}
+        self._free = threading.Semaphore(MOST_AT_ONCE)
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
         self._parameters = parameters or SessionParameters()
@@ -88,6 +91,8 @@ class Microphone(anywidget.AnyWidget):
         It is called in the thread that serves the widget: in some versions of ipykernel while a
         cell runs, in others after it. It should be short; what it raises is logged.
         """
+        if not callable(callback):
+            raise TypeError("on_turn() takes a function of a turn")
         self._callbacks.append(callback)
 
         def end() -> None:
@@ -112,9 +117,9 @@ class Microphone(anywidget.AnyWidget):
         said = self._transcript.text
         return f"<Microphone, {self.state}{f': {said}' if said else ''}>"
 
-    def _receive(self, _: object, content: Mapping[str, Any], buffers: list[memoryview]) -> None:
+    def _receive(self, _: object, content: object, buffers: list[memoryview]) -> None:
         """A message of the browser."""
-        steps: dict[object, Callable[..., None]] = {
+        steps: dict[str, Callable[..., None]] = {
             "start": self._start,
             "state": self._change,
             "turn": self._take,
@@ -124,8 +129,8 @@ class Microphone(anywidget.AnyWidget):
             "text": self._pass_on,
             "close": self._close_tunnel,
         }
-        fields = dict(content)
-        step = steps.get(fields.pop("kind", None))
+        fields = dict(content) if isinstance(content, dict) else {}
+        step = steps.get(str(fields.pop("kind", "")))
         if step is None:
             log.warning("the widget got a message of an unknown kind")
             return
@@ -133,7 +138,7 @@ class Microphone(anywidget.AnyWidget):
             fields["audio"] = bytes(buffers[0])
         try:
             step(**fields)
-        except (TypeError, ValueError, ProtocolError) as error:
+        except (TypeError, ValueError, ProtocolError, traitlets.TraitError) as error:
             log.warning("the widget got a message that it cannot use: %s", type(error).__name__)
 
     def _start(self, run: str) -> None:
@@ -192,6 +197,9 @@ class Microphone(anywidget.AnyWidget):
         return generate_temp_token(max_session_duration_seconds=longest, settings=self._settings)
 
     def _grant(self, id: str) -> None:  # noqa: A002 - the field's name
+        if not self._free.acquire(blocking=False):
+            self.send({"kind": "refused", "id": id, **TOO_MANY})
+            return
         # Never in the thread of the messages: the others would wait for the network.
         threading.Thread(target=self._answer, args=(id,), name="tempkit token", daemon=True).start()
 
@@ -201,6 +209,8 @@ class Microphone(anywidget.AnyWidget):
         except TempkitError as error:
             self.send({"kind": "refused", "id": question, **refusal(error)})
             return
+        finally:
+            self._free.release()
         query = replace(self._parameters, encoding="pcm_s16le").query()
         self.send(
             {
@@ -219,14 +229,22 @@ class Microphone(anywidget.AnyWidget):
 
         def tell(kind: str, **fields: object) -> None:
             if kind in ("refused", "closed"):
-                self._tunnels.pop(id, None)
+                if self._tunnels.get(id) is tunnel:
+                    del self._tunnels[id]
+                self._free.release()
             self.send({"kind": kind, "id": id, **fields})
 
         self._close_tunnels()  # one microphone, one session
-        self._tunnels[id] = tunnel = Tunnel(self._settings, parameters, self._mint, tell)
+        if not self._free.acquire(blocking=False):
+            self.send({"kind": "refused", "id": id, **TOO_MANY})
+            return
+        tunnel = Tunnel(self._settings, parameters, self._mint, tell)
+        self._tunnels[id] = tunnel
         tunnel.start()
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
+        if not isinstance(text, str):
+            raise TypeError("text is a string")
         tunnel = self._tunnels.get(id)
         if tunnel is not None:
             tunnel.send(text or audio)

@@ -7,9 +7,11 @@ from ipywidgets import HTML, Button, HBox, VBox
 import tempkit.markup as markup
 from tempkit.errors import ConfigurationError
 from tempkit.serving import Service
-from tempkit.widgets.cells import Ticker, end_with_cell, is_notebook
+from tempkit.widgets.cells import Ticker, is_notebook, shown
 
 LOOK_SECONDS = 0.5
+
+_views: dict[Service, "ServiceView"] = {}  # one for each that runs, however often it is displayed
 
 
 class ServiceView:
@@ -28,14 +30,20 @@ class ServiceView:
         self._rows.layout.margin = "0 8px"
         self.widget = VBox([line, self._rows])
         self._draw()
-        self._ticker = Ticker(self._draw, LOOK_SECONDS)
-        end_with_cell(self._ticker.stop)
+        _views[service] = self
+        Ticker(self._look, LOOK_SECONDS)
 
     def _stop(self) -> None:
         """Stop the service, in a thread: with open sessions that takes some seconds."""
         self._button.disabled = True
         self._button.description = "Stopping"
         threading.Thread(target=self._service.stop, name="tempkit stop", daemon=True).start()
+
+    def _look(self) -> bool:
+        is_on = self._draw()
+        if not is_on and _views.get(self._service) is self:
+            del _views[self._service]
+        return is_on
 
     def _draw(self) -> bool:
         """Show the state, which is sent to the page when it is another; whether it can change."""
@@ -55,8 +63,10 @@ class ServiceView:
 
 
 def bundle(service: Service) -> dict[str, object]:
-    """A new view of a service for a notebook to show; nothing for a terminal."""
+    """The view of a service for a notebook to show; nothing for a terminal."""
     if not is_notebook():
         return {}
-    shown: dict[str, object] = ServiceView(service).widget._repr_mimebundle_()
-    return {**shown, "text/plain": repr(service)}
+    view = _views.get(service)
+    if view is None or view.widget.comm is None:
+        view = ServiceView(service)
+    return shown(view.widget, repr(service))

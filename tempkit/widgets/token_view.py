@@ -7,7 +7,7 @@ from ipywidgets import HTML
 
 import tempkit.markup as markup
 from tempkit.tokens import TemporaryToken
-from tempkit.widgets.cells import Ticker, end_with_cell
+from tempkit.widgets.cells import Ticker, end_with_cell, shown
 
 TICK_SECONDS = 0.5
 
@@ -55,10 +55,7 @@ class TokenView:
         return not is_over or (token.is_spent and not token.refusal and left > 0)
 
     def _repr_mimebundle_(self, **given: object) -> object:
-        bundle = self.widget._repr_mimebundle_(**given)
-        if isinstance(bundle, dict):
-            bundle["text/plain"] = repr(self)
-        return bundle
+        return shown(self.widget, repr(self), **given)
 
     def __repr__(self) -> str:
         return f"<TokenView of {self._token!r}>"

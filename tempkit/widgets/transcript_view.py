@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Self
+from weakref import WeakSet
 
 from ipywidgets import HTML, Button, HBox, VBox
 
@@ -12,7 +14,7 @@ from tempkit.messages import Termination
 from tempkit.session import Message, Reconnected, Reconnecting
 from tempkit.streams import Stream
 from tempkit.transcript import Transcript
-from tempkit.widgets.cells import Ticker, end_with_cell
+from tempkit.widgets.cells import Ticker, end_with_cell, shown
 
 OnMessage = Callable[[Message], object]
 
@@ -22,6 +24,8 @@ CLOSED_EARLY = (
     "the session was closed before its end, so words may be missing; "
     "leave its `with` only after view.wait(), or do without one: the stream closes the session"
 )
+
+_watched: WeakSet[Stream] = WeakSet()
 
 
 class TranscriptView:
@@ -70,6 +74,9 @@ class TranscriptView:
         """
         if not isinstance(stream, Stream):
             raise TypeError("watch() takes what session.stream(...) gives")
+        if stream in _watched:
+            raise ValueError("this stream is watched already; a view can be displayed again")
+        _watched.add(stream)
         self.stop()
         self._stream = stream
         self._watching = watching = _Watching(stream, on_message)
@@ -130,10 +137,7 @@ class TranscriptView:
         return not has_ended
 
     def _repr_mimebundle_(self, **given: object) -> object:
-        bundle = self.widget._repr_mimebundle_(**given)
-        if isinstance(bundle, dict):
-            bundle["text/plain"] = repr(self)
-        return bundle
+        return shown(self.widget, repr(self), **given)
 
     def __repr__(self) -> str:
         text = str(self.transcript)
@@ -180,14 +184,14 @@ class _Watching:
 
     def _run(self) -> None:
         try:
-            for message in self.stream:
-                self._note(message)
-                if self._on_message is not None:
-                    self._on_message(message)
+            with closing(self.stream):
+                for message in self.stream:
+                    self._note(message)
+                    if self._on_message is not None:
+                        self._on_message(message)
         except BaseException as error:
             self.error = error
         finally:
-            self.stream.close()
             self.ended.set()
 
     def _note(self, message: Message) -> None:

@@ -5,13 +5,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from tempkit.audio import AudioFormat
 from tempkit.config import Settings
 from tempkit.errors import ServiceUnreachable, TempkitError, TokenRefused
 from tempkit.link import Link, LinkClosed
-from tempkit.messages import CloseCode
+from tempkit.messages import CHUNK_MILLISECONDS, CloseCode
 from tempkit.parameters import SessionParameters
 from tempkit.retry import Reconnect
 from tempkit.tokens import TemporaryToken
@@ -46,24 +47,31 @@ class Tunnel:
         self._due = 0.0
         self._queue: queue.Queue[str | bytes | None] = queue.Queue(LONGEST_QUEUE)
         self._closing = threading.Event()
+        self._is_late = False  # more came than it could pass on
 
     def start(self) -> None:
         """Open the link, in a thread of its own; returns at once."""
         threading.Thread(target=self._run, name="tempkit tunnel", daemon=True).start()
 
     def send(self, data: str | bytes) -> None:
-        """Pass a message on to the service, later; what is too much ends the tunnel."""
+        """Pass a message on to the service, later; too many of them end the tunnel.
+
+        Raises ValueError for one that is longer than the service takes.
+        """
+        most = self._audio.size(CHUNK_MILLISECONDS[1])
+        if len(data) > most:
+            raise ValueError(f"a message holds {most} bytes at the most, not {len(data)}")
         try:
             self._queue.put_nowait(data)
         except queue.Full:
-            self._closing.set()
+            self._is_late = True
+            self.close()
 
     def close(self) -> None:
-        """Close the link after what was sent before; returns at once."""
-        try:
+        """Close the link, whatever still waits for it; returns at once."""
+        self._closing.set()
+        with suppress(queue.Full):  # or else nobody waits
             self._queue.put_nowait(None)
-        except queue.Full:
-            self._closing.set()
 
     def _run(self) -> None:
         link = self._opened()
@@ -98,7 +106,8 @@ class Tunnel:
                 if data is None:
                     return
                 self._keep_pace(data)
-                link.send(data)
+                if not self._closing.is_set():
+                    link.send(data)
         except queue.Empty:
             log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
         except LinkClosed:
@@ -119,9 +128,9 @@ class Tunnel:
                 text = link.receive()
                 self._tell("message", text=text if isinstance(text, str) else text.decode())
         except LinkClosed as closed:
-            code, reason = closed.code, closed.reason
+            if not self._is_late:  # 1000 would tell the browser that all is said
+                code, reason = closed.code, closed.reason
         finally:
-            self._closing.set()
             self.close()
             self._tell("closed", code=code, reason=reason)
 

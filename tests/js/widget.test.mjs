@@ -165,6 +165,14 @@ test('a close that comes before anybody listens is told all the same', async () 
   assert.deepEqual(await link.closed, { code: 1011, reason: 'r' });
 });
 
+test('a close right behind the opening leaves the socket closed', async () => {
+  const opening = kernel().socket(16000);
+  const { id } = model.sent.at(-1);
+  model.answer({ kind: 'opened' });
+  model.hear({ kind: 'closed', id, code: 1011, reason: '' });
+  assert.equal((await opening).readyState, Socket.CLOSED);
+});
+
 test('a piece of a larger buffer is sent alone, and the kernel is told once that it is over', async () => {
   const { socket } = await opened();
   socket.send(new Int16Array(10).subarray(2, 4));
