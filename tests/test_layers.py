@@ -106,7 +106,8 @@ ALLOWED = {
     "widgets.tunnel": {*WORDS, "audio", "config", "link", "retry", "tokens"},
     "widgets.microphone": {
         *WORDS,
-        *("config", "defaults", "tokens", "transcript", "widgets.modules", "widgets.tunnel"),
+        *("config", "defaults", "tokens", "transcript", "widgets.cells", "widgets.modules"),
+        "widgets.tunnel",
     },
     "__main__": None,  # the top floor sees everything
     "__init__": None,

@@ -22,6 +22,7 @@ from tempkit.parameters import (
 )
 from tempkit.tokens import TemporaryToken, generate_temp_token
 from tempkit.transcript import Transcript
+from tempkit.widgets.cells import end_with_cell
 from tempkit.widgets.modules import STATIC, as_one
 from tempkit.widgets.tunnel import Tunnel, refusal
 
@@ -74,6 +75,7 @@ class Microphone(anywidget.AnyWidget):
         self._parameters = parameters or SessionParameters()
         super().__init__(_service_url=self._settings.websocket_url, _max_seconds=max_seconds)
         self.on_msg(self._receive)
+        end_with_cell(self.close)  # views in other cells, too
 
     @property
     def transcript(self) -> Transcript:
