@@ -27,8 +27,11 @@ START_SECONDS = 60
 RUN_SECONDS = 120
 SECONDS = 1000  # Playwright counts in milliseconds
 
+# News would cover a corner of the page.
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 QUIET["@jupyterlab/apputils-extension:notification"] |= {"checkForUpdates": False}
+# Every cell is drawn at once: no test waits for one that is out of sight.
+QUIET["@jupyterlab/notebook-extension:tracker"] = {"windowingMode": "none"}
 
 READY = """async () => {
   const widget = window.jupyterapp.shell.currentWidget;
@@ -107,7 +110,7 @@ class Lab:
         }
         settings = self._home / "config" / "labconfig" / "default_setting_overrides.json"
         settings.parent.mkdir(parents=True)
-        settings.write_text(json.dumps(QUIET))  # news would cover a corner of the page
+        settings.write_text(json.dumps(QUIET))
         environment = {**os.environ, "MPLBACKEND": ""}
         environment |= {name: str(path) for name, path in places.items()} | self._environment
         if not environment["MPLBACKEND"]:

@@ -22,11 +22,12 @@ START = """name => {
   window.runs[name] = window.jupyterapp.commands.execute('notebook:run-all-cells');
 }"""
 FINISH = """async ([name, milliseconds]) => {
-  const late = new Promise((done) => setTimeout(done, milliseconds, 'it takes too long'));
-  const outcome = await Promise.race([window.runs[name].then(() => 'run'), late]);
   const panel = [...window.jupyterapp.shell.widgets('main')].find(
     (each) => each.context?.path === `notebooks/${name}`,
   );
+  window.jupyterapp.shell.activateById(panel.id);  // cells behind another tab may wait to be drawn
+  const late = new Promise((done) => setTimeout(done, milliseconds, 'it takes too long'));
+  const outcome = await Promise.race([window.runs[name].then(() => 'run'), late]);
   const cells = panel.content.widgets.filter((cell) => cell.model.type === 'code');
   return [
     outcome,
@@ -76,7 +77,7 @@ def running(lab: Lab):
 def test_a_notebook_runs_to_its_end_without_an_error(running, name: str):
     outcome, counts, errors = running.page.evaluate(FINISH, [name, RUN_SECONDS * SECONDS])
     assert errors == []
-    assert outcome == "run"
+    assert outcome == "run", counts
     assert all(counts)
 
 
@@ -113,5 +114,7 @@ def test_a_stream_ends_well_when_its_cell_runs_again(live):
 
 
 def test_the_page_had_nothing_to_complain_of(running):
-    assert running.console == []
+    # The last cell of 02 stops the server, while the page in its frame may still be loading.
+    refused = "net::ERR_CONNECTION_REFUSED http://localhost:80"
+    assert [error for error in running.console if refused not in error] == []
     assert running.page.evaluate(f"{CURRENT}.content.widgets.length") > len(LIVE)
