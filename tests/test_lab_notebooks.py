@@ -17,9 +17,18 @@ except ImportError:
 
 NAMES = [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 RUN_SECONDS = 120
-START = """name => {
+# A JupyterLab that has just come up may take the command and run nothing: until a cell has run.
+START = """async name => {
   window.runs ??= {};
-  window.runs[name] = window.jupyterapp.commands.execute('notebook:run-all-cells');
+  const { content, sessionContext } = window.jupyterapp.shell.currentWidget;
+  const first = content.widgets.find((cell) => cell.model.type === 'code');
+  for (let tries = 0; tries < 3 && first.model.executionCount === null; tries += 1) {
+    if (tries > 0) await sessionContext.changeKernel({ name: 'python3' });
+    window.runs[name] = window.jupyterapp.commands.execute('notebook:run-all-cells');
+    for (let wait = 0; wait < 200 && first.model.executionCount === null; wait += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }"""
 FINISH = """async ([name, milliseconds]) => {
   const panel = [...window.jupyterapp.shell.widgets('main')].find(
