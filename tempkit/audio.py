@@ -118,7 +118,7 @@ class Clip:
 
     def _levels(self) -> list[float]:
         """How loud it is along its length, 0 to 1, as a share of the loudest place."""
-        samples = array("h", self.pcm[: len(self.pcm) // 2 * 2])
+        samples = array("h", self.pcm)
         size = max(1, -(-len(samples) // BARS))
         skip = max(1, size // 1000)  # of an hour, a sample in a hundred shows enough
         pieces = (samples[at : at + size : skip] for at in range(0, len(samples), size))
