@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import TempkitError
-from tempkit.guard import Guard
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
+from tempkit.server.guard import Guard
 from tempkit.serving import Service
 from tempkit.tokens import generate_temp_token
 
@@ -211,8 +211,8 @@ def _show_live(text: str, duration: float, turn: "Turn") -> None:
 def _sandbox(options: argparse.Namespace) -> int:
     import tempfile
 
+    from tempkit.certificates import make_certificate
     from tempkit.sandbox import Sandbox
-    from tempkit.sandbox.certificate import make_certificate
 
     with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
         context, authority = make_certificate(Path(folder)) if options.tls else (None, None)

@@ -3,6 +3,7 @@
 import atexit
 import errno
 import logging
+import socket
 import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple, Protocol, Self
@@ -12,6 +13,8 @@ from tempkit.errors import ConfigurationError, TempkitError
 log = logging.getLogger(__name__)
 
 TRIES = 20  # ports after the default one, when another program holds that
+BACKLOG = 1024  # a burst that does not fit is lost for a second, without any error to see
+BOTH = {"127.0.0.1": "::1", "::1": "127.0.0.1", "localhost": "::1"}
 STOP_SECONDS = 5.0  # how long stopping waits for the serving thread
 
 
@@ -159,6 +162,35 @@ class Service(ABC):
         raise ConfigurationError(
             f"port {wanted} is taken by another program; stop it or choose another port"
         )
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen there: on both families of loopback, where there are two.
+
+    Raises OSError.
+    """
+    first = listen_on("127.0.0.1" if host == "localhost" else host, port)
+    other = BOTH.get(host)
+    if other is None:
+        return [first]
+    try:
+        return [first, listen_on(other, first.getsockname()[1])]
+    except OSError as error:
+        # "localhost" may lead to the other program; without a second family there is none.
+        if error.errno == errno.EADDRINUSE and port != 0:
+            first.close()
+            raise
+        return [first]
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A socket that listens on one address, "::" standing for all of both families.
+
+    Raises OSError.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 _starting = threading.Lock()

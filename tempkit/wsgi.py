@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tempkit.config import Settings
-from tempkit.guard import Guard, Request
-from tempkit.server import PUBLIC
-from tempkit.site import Site
+from tempkit.server.files import PUBLIC
+from tempkit.server.guard import Guard, Request
+from tempkit.server.site import Site
 
 HEADER = "HTTP_"
 

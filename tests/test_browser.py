@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from tempkit import Sandbox, Settings, TokenServer
-from tempkit.guard import Guard
 from tempkit.sandbox import Faults
 from tempkit.sandbox.recognizer import Scripted
+from tempkit.server.guard import Guard
 from tests.conftest import require
 
 ROOT = Path(__file__).parent.parent

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tempkit import files
-from tempkit.files import LARGEST_KEPT, MOST_FILES, Folder, LargeFile, is_unchanged
+from tempkit.server.files import PIECE, Content, Folder, is_unchanged
 
 
 @pytest.fixture
@@ -16,23 +15,25 @@ def folder(tmp_path: Path) -> Folder:
 
 def body(folder: Folder, path: str) -> bytes | None:
     file = folder.find(path)
-    assert file is None or isinstance(file.body, bytes)
-    return file.body if file else None
+    return b"".join(file.body.pieces()) if file else None
 
 
-def large(folder: Folder, content: bytes) -> LargeFile:
+def large(folder: Folder, content: bytes) -> Content:
     (folder.directory / "large.bin").write_bytes(content)
     file = folder.find("/large.bin")
     assert file is not None
-    assert isinstance(file.body, LargeFile)
     return file.body
 
 
-def test_a_file_is_read_once_and_again_when_it_has_changed(folder: Folder):
-    first = folder.find("/code.js")
+def test_a_file_that_changes_is_another_one(folder: Folder):
+    first, again = folder.find("/code.js"), folder.find("/code.js")
     assert first is not None
-    assert folder.find("/code.js") is first
+    assert again is not None
+    assert first.etag == again.etag
     (folder.directory / "code.js").write_text("22")
+    changed = folder.find("/code.js")
+    assert changed is not None
+    assert changed.etag != first.etag
     assert body(folder, "/code.js") == b"22"
     (folder.directory / "code.js").unlink()
     assert body(folder, "/code.js") is None
@@ -69,32 +70,17 @@ def test_a_device_is_no_file(folder: Folder):
     assert folder.find("/pipe") is None
 
 
-def test_memory_holds_so_many_files_and_no_more(folder: Folder):
-    for number in range(MOST_FILES + 5):
-        (folder.directory / f"{number}.txt").touch()
-        assert folder.find(f"/{number}.txt") is not None
-    assert len(folder._files) == MOST_FILES
-
-
-def test_memory_holds_so_many_bytes_and_no_more(folder: Folder, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(files, "MOST_KEPT", 100)
-    for number in range(10):
-        (folder.directory / f"{number}.txt").write_bytes(bytes(30))
-        assert body(folder, f"/{number}.txt") == bytes(30)
-    assert [Path(name).name for name in folder._files] == ["7.txt", "8.txt", "9.txt"]
-
-
 def test_a_large_file_is_read_while_it_is_sent(folder: Folder):
-    content = os.urandom(LARGEST_KEPT + 1)
+    content = os.urandom(5 * PIECE + 1)
     file = large(folder, content)
     assert len(file) == len(content)
     pieces = list(file.pieces())
-    assert max(map(len, pieces)) == files.PIECE
+    assert max(map(len, pieces)) == PIECE
     assert b"".join(pieces) == content
 
 
 def test_a_large_file_that_is_cut_short_or_replaced_on_the_way_is_given_up(folder: Folder):
-    file = large(folder, bytes(LARGEST_KEPT + 1))
+    file = large(folder, bytes(5 * PIECE + 1))
     pieces = file.pieces()
     next(pieces)
     os.truncate(folder.directory / "large.bin", 70_000)

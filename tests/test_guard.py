@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from tempkit import ConfigurationError
-from tempkit.guard import Guard, Rate, RateUnavailableError, Request
+from tempkit.server.guard import Guard, Rate, RateUnavailableError, Request
 
 SECRET = "a-secret-of-a-server_0"
 PAGE = {"host": "localhost:8000"}

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tempkit import TokenServer
-from tempkit.places import PREFIX_VARIABLE, PUBLIC_VARIABLE
+from tempkit.server.addresses import PREFIX_VARIABLE, PUBLIC_VARIABLE
 from tests import test_browser
 from tests.test_browser import SECONDS, expect, expect_state, frames_sent, opened, press
 
@@ -99,7 +99,7 @@ def start(scripted, monkeypatch):
         server.stop()
 
 
-def test_the_page_streams_the_sample_to_the_sandbox_through_the_proxy(page, hub, start, scripted):
+def test_the_page_streams_the_sample_to_the_sandbox_through_the_proxy(page, hub, start):
     server = start(public=f"{hub}{PREFIX}")
     assert server.browser_url == f"{hub}{PREFIX}proxy/{server.port}/"
     console, sockets, frames = [], [], frames_sent(page)
@@ -116,7 +116,7 @@ def test_the_page_streams_the_sample_to_the_sandbox_through_the_proxy(page, hub,
     press(page, "Stop")
     expect_state(page, "idle")
     expect(page.get_by_role("alert")).to_be_empty()
-    assert sockets == [f"ws{hub[4:]}{PREFIX}proxy/{scripted.port}/v3/ws"]
+    assert sockets == [f"ws{hub[4:]}{PREFIX}proxy/{server.port}/v3/ws"]
     assert sum(isinstance(frame, bytes) for frame in frames) > 20
     assert console == []
 
@@ -134,7 +134,7 @@ def test_by_a_name_that_nobody_configured_the_printed_address_is_needed_and_enou
     assert shown.ok
     assert page.url == f"{hub}{PREFIX}proxy/{server.port}/"
     ask = "fetch('token').then((answer) => answer.json())"
-    assert page.evaluate(ask)["websocket_url"].startswith(f"{PREFIX}proxy/")
+    assert page.evaluate(ask)["websocket_url"] == "v3/ws"
     # Other people's servers are on the same host.
     for place, count in ((f"{PREFIX}proxy/{server.port}/token", 1), ("/user/eve/proxy/1/", 0)):
         cookies = page.context.cookies(hub + place)

@@ -8,8 +8,8 @@ import limits.storage.memory
 import pytest
 
 from tempkit import ConfigurationError
-from tempkit.guard import Rate, RateUnavailableError
-from tempkit.rate import TIDY_EVERY, TokenCounter
+from tempkit.server.guard import Rate, RateUnavailableError
+from tempkit.server.rate import TIDY_EVERY, TokenCounter
 
 
 @pytest.fixture

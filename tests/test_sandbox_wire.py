@@ -13,8 +13,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tempkit import Sandbox, generate_temp_token
+from tempkit.certificates import make_certificate
 from tempkit.sandbox import Faults
-from tempkit.sandbox.certificate import make_certificate
 from tempkit.sandbox.inbox import PACE
 from tempkit.sandbox.recognizer import Scripted, ScriptedListener
 from tests.conftest import SCRIPT

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tempkit import ConfigurationError, Settings, TokenServer, connect
-from tempkit.guard import Guard
+from tempkit.server.guard import Guard
 from tests.conftest import KEY
 from tests.doubles import AnsweringService
 
@@ -58,7 +58,7 @@ def test_a_token_of_the_server_opens_a_session(client: httpx.Client, settings: S
     assert answer.headers["Cache-Control"] == "no-store"
     body = answer.json()
     assert body["expires_in_seconds"] == 60
-    assert body["websocket_url"] == settings.websocket_url
+    assert body["websocket_url"] == "v3/ws"  # on this server's own port
     with connect(settings, token=body["token"]) as session:
         assert session.id
 
@@ -236,11 +236,15 @@ def test_what_is_refused_earlier_is_not_counted(client: httpx.Client):
 
 
 def test_the_page_may_speak_to_the_streaming_service_alone(
-    client: httpx.Client, settings: Settings
+    client: httpx.Client, server: TokenServer, folder: Path
 ):
     policy = client.get("/").headers["Content-Security-Policy"]
-    host = settings.websocket_url.removesuffix("/v3/ws")
-    assert f"connect-src 'self' {host};" in policy
+    assert (
+        f"connect-src 'self' ws://127.0.0.1:{server.port} wss://127.0.0.1:{server.port};" in policy
+    )
+    with TokenServer(Settings(KEY), port=0, directory=folder) as real:
+        policy = httpx.get(real.url, trust_env=False).headers["Content-Security-Policy"]
+    assert "connect-src 'self' wss://streaming.assemblyai.com;" in policy
 
 
 def test_the_log_has_no_query_and_no_header(client: httpx.Client, caplog: pytest.LogCaptureFixture):

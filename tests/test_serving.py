@@ -108,7 +108,7 @@ import resource, socket, ssl, sys
 from pathlib import Path
 import httpx
 from tempkit import Sandbox
-from tempkit.sandbox.certificate import make_certificate
+from tempkit.certificates import make_certificate
 from tempkit.sandbox.recognizer import Scripted
 context, authority = make_certificate(Path(sys.argv[2]))
 trusting = ssl.create_default_context(cafile=authority)

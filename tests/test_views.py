@@ -30,9 +30,9 @@ from tempkit import (
     connect,
     generate_temp_token,
 )
-from tempkit.places import PREFIX_VARIABLE
 from tempkit.sandbox import Faults
 from tempkit.sandbox.recognizer import Scripted
+from tempkit.server.addresses import PREFIX_VARIABLE
 from tempkit.widgets import TokenView, TranscriptView
 from tempkit.widgets.service_view import ServiceView
 from tests.doubles import silence, spoken, tone

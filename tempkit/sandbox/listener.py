@@ -13,12 +13,6 @@ PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNA
 PAUSE_SECONDS = 0.1
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=1024)
-
-
 class Listener:
     """A listening socket, with or without TLS, whose ``accept`` waits until it can be done."""
 

@@ -18,7 +18,8 @@ from tempkit.messages import CloseCode, Json
 from tempkit.sandbox import routes
 from tempkit.sandbox.conversation import Conversation, House, headers_of
 from tempkit.sandbox.journal import harmless
-from tempkit.sandbox.listener import Listener, listening
+from tempkit.sandbox.listener import Listener
+from tempkit.serving import listen_on
 
 # The library's own lines at DEBUG show addresses and headers, and with them tokens.
 quiet_log = logging.getLogger("tempkit.sandbox.websocket")
@@ -84,7 +85,7 @@ class WireEngine:
         self._house = house
         self._server: Server = serve(
             self._converse,
-            sock=listening(host, port),
+            sock=listen_on(host, port),
             ssl=tls,
             process_request=self._answer,
             compression=None,

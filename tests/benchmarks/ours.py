@@ -3,7 +3,7 @@
 import sys
 
 from tempkit import Settings, TokenServer
-from tempkit.guard import Guard
+from tempkit.server.guard import Guard
 
 server = TokenServer(
     Settings.from_env(), port=int(sys.argv[1]), directory=sys.argv[2], guard=Guard(rate=None)

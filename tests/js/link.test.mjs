@@ -100,9 +100,10 @@ test('behind a proxy the address of the socket is beside the page', async () => 
     return (await requestToken()).websocket_url;
   };
   const page = 'https://hub.example/user/alice/proxy/8000/';
-  const path = '/user/alice/proxy/8765/v3/ws';
-  assert.equal(await asked(page, path), `wss://hub.example${path}`);
-  assert.equal(await asked(page.replace('https', 'http'), path), `ws://hub.example${path}`);
+  const path = 'hub.example/user/alice/proxy/8000/v3/ws';
+  assert.equal(await asked(page, 'v3/ws'), `wss://${path}`);
+  assert.equal(await asked(page.replace('https', 'http'), 'v3/ws'), `ws://${path}`);
+  assert.equal(await asked('http://localhost:8000/index.html', 'v3/ws'), 'ws://localhost:8000/v3/ws');
   assert.equal(await asked(page, 'wss://s.example/v3/ws'), 'wss://s.example/v3/ws');
   delete globalThis.location;
   assert.equal(await asked(undefined, 'ws://127.0.0.1:9/v3/ws'), 'ws://127.0.0.1:9/v3/ws');

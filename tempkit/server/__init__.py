@@ -1,39 +1,46 @@
 """TokenServer: the page in public/ and a guarded GET /token, for this machine or with a secret."""
 
 import os
-import socket
 import threading
 import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import tempkit.markup as markup
-from tempkit.colab import colab_place
+from tempkit.certificates import read_certificate
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
-from tempkit.engine import Engine
 from tempkit.errors import ConfigurationError
-from tempkit.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, is_loopback
-from tempkit.listening import listen, tls_context
-from tempkit.places import Place, hub_place
-from tempkit.serving import Report, Service
-from tempkit.site import Site
+from tempkit.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
+from tempkit.server.addresses import Addresses, Place, colab_place, hub_place, page_address
+from tempkit.server.files import PUBLIC
+from tempkit.server.guard import Guard, is_loopback
+from tempkit.server.handler import Servers
+from tempkit.server.site import Site
+from tempkit.serving import Engine, Report, Service
 
-HERE = Path(__file__).resolve().parent
-# In a wheel the page travels inside the package, in a checkout it stands beside it.
-PUBLIC = next((p for p in (HERE / "public", HERE.parent / "public") if p.is_dir()), HERE / "public")
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+__all__ = ["PUBLIC", "Guard", "TokenServer"]
 
 
 class TokenServer(Service):
     """A server for a page that streams speech: ``with TokenServer() as server: server.url``.
 
     It serves the files of ``directory`` and answers ``GET /token`` with a temporary token for 60
-    seconds. ``settings`` None takes ``default_settings()``. ``port`` None takes 8000, or the next
-    free port when another program holds that. On a ``host`` that other machines can reach they have
-    to show the access secret that is printed; a microphone there needs ``certfile`` and ``keyfile``
-    too. Raises ConfigurationError for a port that is taken, a missing directory or certificate.
+    seconds; ``max_session_duration_seconds`` (60 to 10800) caps the session that such a token
+    opens. ``settings`` None takes ``default_settings()``: when that is a sandbox, the page's
+    WebSocket goes through this server's own port. ``port`` None takes 8000, or the next free port
+    when another program holds that.
+
+    On a ``host`` that other machines can reach they have to show the access secret that is printed;
+    a microphone there needs TLS: ``certfile`` and ``keyfile``, or an ``ssl`` context.
+
+    Raises ConfigurationError for a port that is taken, a missing directory or certificate, and
+    ValueError for a cap that is out of range.
     """
 
     kind: ClassVar[str] = "token server"
@@ -49,15 +56,27 @@ class TokenServer(Service):
         guard: Guard = Guard(),  # noqa: B008 - frozen, one for all is fine
         certfile: str | None = None,
         keyfile: str | None = None,
+        ssl: "SSLContext | None" = None,
+        max_session_duration_seconds: int | None = None,
     ) -> None:
         super().__init__(host, port)
         folder = Path(directory).resolve()
         if not folder.is_dir():
             raise ConfigurationError(f"there is no folder {folder} to serve")
-        self._tls = None if certfile is None else tls_context(certfile, keyfile)
+        if max_session_duration_seconds is not None:
+            limits = MAX_SESSION_DURATION_SECONDS
+            name = "max_session_duration_seconds"
+            check_whole_number(name, max_session_duration_seconds, limits)
+        self._tls = ssl if certfile is None else read_certificate(certfile, keyfile)
         if guard.access_secret is None:
             guard = replace(guard, access_secret=os.urandom(24).hex())
-        self._site = Site(settings or default_settings(), folder, guard)
+        self._site = Site(
+            settings or default_settings(),
+            folder,
+            guard,
+            max_session_duration_seconds=max_session_duration_seconds,
+            relays=True,
+        )
         self._place: Place | None = None
 
     @property
@@ -79,19 +98,17 @@ class TokenServer(Service):
         return self
 
     def _bind(self, port: int) -> tuple[Engine, int]:
-        listeners = listen(self.host, port)
-        engine = Engine(self._site, listeners, self._tls)
-        return engine, listeners[0].getsockname()[1]
+        servers = Servers(self._site, self.host, port, self._tls)
+        return servers, servers.port
 
     def _announce(self) -> None:
         self._place = self._find_place()
-        lines = [f"Server is running at {self._direct_url}"]
+        lines = [f"Server is running at {self._addresses.direct}"]
         if not is_loopback(self.host):
             rule = "who opens that address may spend your key."
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
-                rule = "Without certfile and keyfile their browsers give the page no microphone."
-                lines.append(rule)
+                lines.append("Without TLS (--tls) their browsers give the page no microphone.")
         print("\n".join(lines + self._directions()), flush=True)
 
     def _find_place(self) -> Place | None:
@@ -121,6 +138,11 @@ class TokenServer(Service):
         return lines
 
     @property
+    def _addresses(self) -> Addresses:
+        is_open = not is_loopback(self.host)
+        return Addresses(page_address(self.url), self._place, is_open, self.access_secret)
+
+    @property
     def url(self) -> str:
         """The address of the running server. Raises ConfigurationError while it is stopped."""
         url = super().url
@@ -129,10 +151,7 @@ class TokenServer(Service):
     @property
     def page_url(self) -> str:
         """The address for people: a name rather than 127.0.0.1 or 0.0.0.0."""
-        url = self.url.replace("//127.0.0.1:", "//localhost:").replace("//[::1]:", "//localhost:")
-        for unspecified in ("//0.0.0.0:", "//[::]:"):
-            url = url.replace(unspecified, f"//{socket.gethostname()}:")
-        return url
+        return self._addresses.page
 
     @property
     def browser_url(self) -> str:
@@ -141,28 +160,12 @@ class TokenServer(Service):
         A path, where the hub does not say its own name: right as a link in a notebook. Where the
         server cannot know by which name it is called, the address holds the access secret.
         """
-        direct = self._direct_url
-        if self._place is None:
-            return direct
-        if self._place.host:
-            return self._place.address
-        address = self._place.address
-        return f"{address}{'&' if '?' in address else '?'}{MASKED_PARAMETER}={self.access_secret}"
-
-    @property
-    def _direct_url(self) -> str:
-        if is_loopback(self.host):
-            return self.page_url
-        return f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
+        return self._addresses.browser
 
     @property
     def link(self) -> str:
-        """The address that a view shows: ``browser_url``, without the access secret.
-
-        A view's text is stored with the notebook.
-        """
-        direct = self.page_url
-        return direct if self._place is None else self._place.address
+        """The address that a view shows: ``browser_url``, without the access secret."""
+        return self._addresses.shown
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""

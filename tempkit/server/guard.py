@@ -48,6 +48,9 @@ class Refusal(NamedTuple):
     retry_after: int = 0
 
 
+CROSS_SITE = Refusal(403, "cross_site", "only this server's own pages may ask for a token")
+
+
 class RateUnavailableError(Exception):
     """The place where the tokens are counted cannot be reached."""
 
@@ -155,7 +158,7 @@ class Guard:
         if not mints:
             return None
         if not self._is_same_site(request):
-            return Refusal(403, "cross_site", "only this server's own pages may ask for a token")
+            return CROSS_SITE
         if request.method == "HEAD":  # no token is made: nobody would see it
             return None
         identity = request.client
@@ -165,6 +168,16 @@ class Guard:
                 return Refusal(401, "unauthorized", "sign in first")
             identity = f"id {known}"
         return self._check_rate(identity, counter, now)
+
+    def check_socket(self, request: Request) -> Refusal | None:
+        """Why a WebSocket is refused, None when it is not: its token says who may speak, for once.
+
+        A browser tells the page's origin with each one; what it says of the site differs.
+        """
+        refusal = self.check(request, mints=False)
+        if refusal is None and not self._has_own_origin(request):
+            return CROSS_SITE
+        return refusal
 
     def shows_secret(self, request: Request) -> bool:
         """Whether the address itself carries the access secret, as the printed one does."""
@@ -202,14 +215,17 @@ class Guard:
         return secret is not None and hmac.compare_digest(value.encode(), secret.encode())
 
     def _is_same_site(self, request: Request) -> bool:
-        origin = request.headers.get("origin")
-        if origin is not None and origin in self.allowed_origins:
+        if request.headers.get("origin") in self.allowed_origins:
             return True
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return False
+        site = request.headers.get("sec-fetch-site", "none")
+        return site in ("same-origin", "none") and self._has_own_origin(request)
+
+    def _has_own_origin(self, request: Request) -> bool:
+        origin = request.headers.get("origin")
+        if origin is None or origin in self.allowed_origins:
+            return True
         # Host is one of ours by now, so the two may be compared.
-        host = request.headers.get("host", "").lower()
-        return origin is None or origin.lower().partition("://")[2] == host
+        return origin.lower().partition("://")[2] == request.headers.get("host", "").lower()
 
     def _check_rate(self, identity: str, counter: Counter | None, now: float) -> Refusal | None:
         if counter is None or self.rate is None:

@@ -1,6 +1,5 @@
 """Site: a request in, an answer out; the same for the token server and for WSGI."""
 
-import json
 import logging
 import re
 import threading
@@ -22,8 +21,10 @@ from tempkit.errors import (
     TempkitError,
     TokenRefused,
 )
-from tempkit.files import Body, Folder, is_unchanged
-from tempkit.guard import (
+from tempkit.server.addresses import HOST, context_path
+from tempkit.server.answers import Answer, Headers, json_answer, text_answer
+from tempkit.server.files import Folder, is_unchanged
+from tempkit.server.guard import (
     IN_MEMORY,
     MASKED_PARAMETER,
     METHODS,
@@ -32,13 +33,14 @@ from tempkit.guard import (
     Refusal,
     Request,
 )
-from tempkit.places import HOST, context_path, socket_path
-from tempkit.rate import TokenCounter
+from tempkit.server.rate import TokenCounter
 from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
 
 TOKEN_SECONDS = 60  # how long a token of GET /token may be used
+SOCKET = "v3/ws"  # where a page finds the sandbox's WebSocket on this server, relative to the token
+SWITCHING = 101  # the status of an answer that hands the connection on to the sandbox
 COOKIE_SECONDS = 30 * 24 * 3600
 KEPT_VISITS = 50
 SHOWN = 60  # characters of a path
@@ -52,16 +54,6 @@ CODES: dict[type[TempkitError], str] = {
 UNREACHABLE = f"the streaming service cannot be reached; check the network and {URL_VARIABLE}"
 # What another program wrote may hold anything: no address, nothing that could be a key or a token.
 UNFIT = re.compile(r"\w[\w+.-]*://\S*|(?=\S*\d)[\w+/=.-]{20,}|[^ -~]+", re.ASCII)
-
-Headers = tuple[tuple[str, str], ...]
-
-
-class Answer(NamedTuple):
-    """An HTTP answer; ``headers`` do not hold the length, nor what concerns the connection."""
-
-    status: int
-    headers: Headers
-    body: Body
 
 
 class Visit(NamedTuple):
@@ -81,10 +73,23 @@ class Visit(NamedTuple):
 
 
 class Site:
-    """The files of a folder, and tokens of a service, past a guard."""
+    """The files of a folder, and tokens of a service, past a guard.
 
-    def __init__(self, settings: Settings, directory: Path, guard: Guard) -> None:
+    ``relays`` says that whoever serves it can hand a connection on to a service on this machine.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        guard: Guard,
+        *,
+        max_session_duration_seconds: int | None = None,
+        relays: bool = False,
+    ) -> None:
         self.settings = settings
+        self._relays = relays and settings.is_local
+        self._most_seconds = max_session_duration_seconds
         self.guard = guard
         self.visits: deque[Visit] = deque(maxlen=KEPT_VISITS)  # without the page's own files
         self._folder = Folder(directory)
@@ -127,24 +132,19 @@ class Site:
                 took,
                 request.client or "-",
             )
-        fixed = self._fixed_behind_proxy(request) or self._fixed
-        return Answer(status, headers + fixed + self._sharing(request), body)
-
-    def is_at_hand(self, path: str) -> bool:
-        """Whether an answer waits for nobody: no service, no authorisation, no Redis."""
-        return path != "/token"
+        return Answer(status, headers + self._fixed(request) + self._sharing(request), body)
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)
-        answer = _text(status, HTTPStatus(status).phrase)
-        return answer._replace(headers=answer.headers + self._fixed)
+        return text_answer(status, HTTPStatus(status).phrase).plus(*self._fixed(Request("", "")))
 
     def _answer(self, request: Request) -> Answer:
-        if (
-            request.path == "/health"
-        ):  # before the guard: watchers come by address, and learn little
+        if request.path == "/health":  # before the guard: watchers come by address, learn little
             return self._health()
+        if self._is_for_sandbox(request):
+            refusal = self.guard.check_socket(request)
+            return self._refuse(request, refusal) if refusal else Answer(SWITCHING, (), b"")
         mints = request.path == "/token"
         if mints:
             self._ready_to_count()
@@ -161,9 +161,13 @@ class Site:
 
     def _token(self, request: Request) -> Answer:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
-            return _json(HTTPStatus.OK, {})
+            return json_answer(HTTPStatus.OK, {})
         try:
-            token = generate_temp_token(TOKEN_SECONDS, settings=self.settings)
+            token = generate_temp_token(
+                TOKEN_SECONDS,
+                max_session_duration_seconds=self._most_seconds,
+                settings=self.settings,
+            )
         except TempkitError as error:
             body: dict[str, str | int] = {
                 "error": "Failed to generate token",
@@ -172,25 +176,25 @@ class Site:
             }
             if isinstance(error, TokenRefused):  # whether asking again may help is in its status
                 body["status"] = error.status
-            return _json(500, body)
+            return json_answer(500, body)
         answer = {
             "token": str(token),
             "expires_in_seconds": token.expires_in_seconds,
-            "websocket_url": self._socket_path(request) or self.settings.websocket_url,
+            "websocket_url": SOCKET if self._relays else self.settings.websocket_url,
             "service": "sandbox" if self.settings.is_local else "assemblyai",
         }
-        return _json(HTTPStatus.OK, answer)
+        return json_answer(HTTPStatus.OK, answer)
 
-    def _socket_path(self, request: Request) -> str | None:
-        """Where a browser behind jupyter-server-proxy finds a sandbox; else None."""
-        if not self.settings.is_local:
-            return None
-        return socket_path(request.headers, self.settings.websocket_url)
+    def _is_for_sandbox(self, request: Request) -> bool:
+        """Whether a page opens its WebSocket here, on the port that it came from."""
+        if not self._relays or request.method != "GET" or request.path != f"/{SOCKET}":
+            return False
+        return request.headers.get("upgrade", "").lower() == "websocket"
 
     def _file(self, request: Request) -> Answer:
         file = self._folder.find(request.path)
         if file is None:
-            return _text(HTTPStatus.NOT_FOUND, "Not Found")
+            return text_answer(HTTPStatus.NOT_FOUND, "Not Found")
         conditions = request.headers.get("if-none-match"), request.headers.get("if-modified-since")
         if is_unchanged(file, *conditions):
             return Answer(HTTPStatus.NOT_MODIFIED, file.headers[1:], b"")
@@ -210,26 +214,25 @@ class Site:
             f"{self.guard.cookie_name}={self.guard.access_secret}; Path={prefix}; HttpOnly; "
             f"SameSite=Lax; Max-Age={COOKIE_SECONDS}" + ("; Secure" if is_secure else "")
         )
-        answer = _text(HTTPStatus.SEE_OTHER, "See Other")
-        extra = (("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
-        return answer._replace(headers=answer.headers + extra)
+        answer = text_answer(HTTPStatus.SEE_OTHER, "See Other")
+        return answer.plus(("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
 
     def _health(self) -> Answer:
         if not self.settings.api_key:
-            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "there is no API key"})
-        return _json(HTTPStatus.OK, {"status": "ok"})
+            return json_answer(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "there is no API key"})
+        return json_answer(HTTPStatus.OK, {"status": "ok"})
 
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
         if request.path == "/token":
             error = "Method not allowed" if refusal.status == 405 else "Refused"
             body = {"error": error, "code": refusal.code, "hint": refusal.hint}
-            answer = _json(refusal.status, body)
+            answer = json_answer(refusal.status, body)
         else:
-            answer = _text(refusal.status, refusal.hint)
+            answer = text_answer(refusal.status, refusal.hint)
         if refusal.retry_after:
-            return _with(answer, "Retry-After", str(refusal.retry_after))
+            return answer.plus(("Retry-After", str(refusal.retry_after)))
         if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            return _with(answer, "Allow", ", ".join(METHODS))
+            return answer.plus(("Allow", ", ".join(METHODS)))
         return answer
 
     def _sharing(self, request: Request) -> Headers:
@@ -243,48 +246,29 @@ class Site:
     def _is_shared(self, request: Request) -> bool:
         return request.headers.get("origin") in self.guard.allowed_origins
 
-    @cached_property
-    def _fixed(self) -> Headers:
-        """The headers that every answer carries."""
-        streaming = urlsplit(self.settings.websocket_url)
-        return _fixed(f"{streaming.scheme}://{streaming.netloc}")
-
-    def _fixed_behind_proxy(self, request: Request) -> Headers:
-        """The same, where the sandbox's socket is a path on this page's host; else nothing."""
-        if self._socket_path(request) is None:
-            return ()
+    def _fixed(self, request: Request) -> Headers:
+        """The headers that keep others out; the page may speak to its server and the service."""
         host = request.headers.get("host", "")
-        # Not in every browser 'self' holds for sockets.
-        return _fixed(f"ws://{host} wss://{host}" if HOST.fullmatch(host) else "")
+        if not self._relays:
+            places = self._streaming
+        else:  # not in every browser 'self' holds for sockets
+            places = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
+        policy = (
+            f"default-src 'self'; connect-src 'self'{places}; "
+            "object-src 'none'; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+        )
+        return (
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Permissions-Policy", "microphone=(self)"),
+            ("Content-Security-Policy", policy),
+        )
 
-
-def _fixed(places: str) -> Headers:
-    """The headers that keep others out; the page may speak to its own server and ``places``."""
-    policy = (
-        f"default-src 'self'; connect-src 'self' {places}; "
-        "object-src 'none'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
-    )
-    return (
-        ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "no-referrer"),
-        ("Permissions-Policy", "microphone=(self)"),
-        ("Content-Security-Policy", policy),
-    )
-
-
-def _json(status: int, body: object) -> Answer:
-    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
-    return Answer(status, headers, json.dumps(body).encode())
-
-
-def _text(status: int, text: str) -> Answer:
-    headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
-    return Answer(status, headers, f"{int(status)} {text}\n".encode())
-
-
-def _with(answer: Answer, name: str, value: str) -> Answer:
-    return answer._replace(headers=(*answer.headers, (name, value)))
+    @cached_property
+    def _streaming(self) -> str:
+        streaming = urlsplit(self.settings.websocket_url)
+        return f" {streaming.scheme}://{streaming.netloc}"
 
 
 def _hint(error: TempkitError) -> str:

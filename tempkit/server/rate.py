@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from tempkit.errors import ConfigurationError
-from tempkit.guard import Rate, RateUnavailableError
+from tempkit.server.guard import Rate, RateUnavailableError
 
 if TYPE_CHECKING:
     from limits import RateLimitItem

@@ -1,0 +1,159 @@
+"""Addresses: by which one whose browser finds the server.
+
+On a JupyterHub, and so on Binder, only the hub can be reached: jupyter-server-proxy passes on what
+is asked for below ``<address of the user's server>/proxy/PORT/``. Colab has a proxy of its own.
+"""
+
+import re
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from tempkit.server.files import PUBLIC
+from tempkit.server.guard import ACCESS_HEADER, MASKED_PARAMETER, SECRET_PARAMETER
+
+COLAB_SECONDS = 5  # how long the browser may take to answer
+LAUNCH_SECONDS = 60.0  # the recogniser is loaded first
+
+# What a hub sets for a user's server. The second is empty unless the hub was told its own address;
+# JUPYTERHUB_PUBLIC_HUB_URL, _HOST and BINDER_LAUNCH_HOST may name another host than the user's.
+PREFIX_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"  # /user/alice/
+PUBLIC_VARIABLE = "JUPYTERHUB_PUBLIC_URL"  # https://hub.example/user/alice/
+
+CONTEXT_HEADER = "x-proxycontextpath"  # jupyter-server-proxy's own: the path that it took off
+LONGEST_CONTEXT = 1000
+# RFC 3986: a segment, without what could end a path, a header's value or a cookie's attribute.
+SEGMENT = r"(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+"
+CONTEXT = re.compile(rf"(?:/{SEGMENT})+", re.ASCII)
+HOST = re.compile(r"(?:[a-z\d-]+(?:\.[a-z\d-]+)*|\[[a-f\d:.]+\])(?::\d{1,5})?", re.IGNORECASE)
+
+
+class Place(NamedTuple):
+    """Where a browser finds a port: ``address`` has a path with a slash at its end.
+
+    ``host`` is the name in it; where that is not known the address is a path, which is right as a
+    link in a notebook.
+    """
+
+    address: str
+    host: str = ""
+    carries_sockets: bool = True
+
+
+def hub_place(variables: Mapping[str, str], port: int) -> Place | None:
+    """Where a hub's users find a port of their server; None where there is no hub."""
+    prefix = variables.get(PREFIX_VARIABLE, "").strip("/")
+    if not prefix:
+        return None
+    path = f"/{prefix}/proxy/{port}/"
+    public = variables.get(PUBLIC_VARIABLE, "").rstrip("/")
+    try:
+        parts = urlsplit(public)
+        host = parts.hostname or ""
+    except ValueError:
+        return Place(path)
+    if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.netloc):
+        return Place(path)
+    # Some hubs write their own address there, without the user's path.
+    before = parts.path.removesuffix(f"/{prefix}") if parts.path.endswith(f"/{prefix}") else ""
+    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", host)
+
+
+def context_path(headers: Mapping[str, str]) -> str | None:
+    """The path that jupyter-server-proxy took off a request, None when it did not bring it.
+
+    Anybody can send that header: it says how to write an address for whoever asks, no more.
+    """
+    path = headers.get(CONTEXT_HEADER, "")
+    if len(path) > LONGEST_CONTEXT or not CONTEXT.fullmatch(path):
+        return None
+    # A browser would climb up these.
+    return None if any(unquote(s) in (".", "..") for s in path.split("/")) else path
+
+
+def colab_place(port: int) -> Place | None:
+    """Where Colab's own proxy shows a port; None elsewhere, and when the browser does not answer.
+
+    Only a cell can ask, so from another thread the answer is None too.
+    """
+    if "google.colab" not in sys.modules:
+        return None
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    try:
+        output = import_module("google.colab.output")
+        # Old versions take no time-out and might wait for ever: for them this is a TypeError.
+        script = f"google.colab.kernel.proxyPort({port})"
+        parts = urlsplit(output.eval_js(script, timeout_sec=COLAB_SECONDS))
+    except Exception:  # whatever it is, the server runs without
+        return None
+    if parts.scheme != "https" or not HOST.fullmatch(parts.netloc):
+        return None
+    address = parts._replace(path=parts.path.rstrip("/") + "/").geturl()
+    return Place(address, parts.hostname or "", carries_sockets=False)
+
+
+def launcher() -> dict[str, object]:
+    """How jupyter-server-proxy starts ``tempkit serve`` for its tile, and gets let in.
+
+    The proxy passes on requests of the notebook's user alone, and shows the access secret in a
+    header: no address holds it, and the user has nothing to type.
+    """
+    secret = secrets.token_urlsafe()
+    return {
+        "command": [sys.executable, "-m", "tempkit", "serve", "--port", "{port}"],
+        # Without the prefix it prints no address of its own, which would hold the secret.
+        "environment": {"TEMPKIT_ACCESS_SECRET": secret, PREFIX_VARIABLE: ""},
+        "request_headers_override": {ACCESS_HEADER: secret},
+        "timeout": LAUNCH_SECONDS,
+        "launcher_entry": {"title": "tempkit", "icon_path": str(PUBLIC / "icon.svg")},
+    }
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The addresses of a running server: at ``page`` on this machine, elsewhere at ``place``.
+
+    ``secret`` is the access secret, which is needed where a browser comes by an unknown name;
+    ``is_open`` says that other machines reach the port itself.
+    """
+
+    page: str
+    place: Place | None
+    is_open: bool
+    secret: str = field(repr=False)
+
+    @property
+    def direct(self) -> str:
+        """The address to open on this machine, or by its name from another one."""
+        return f"{self.page}/?{SECRET_PARAMETER}={self.secret}" if self.is_open else self.page
+
+    @property
+    def browser(self) -> str:
+        """The address to open in your browser, through a hub's or Colab's proxy too."""
+        if self.place is None:
+            return self.direct
+        address = self.place.address
+        if self.place.host:
+            return address
+        return f"{address}{'&' if '?' in address else '?'}{MASKED_PARAMETER}={self.secret}"
+
+    @property
+    def shown(self) -> str:
+        """``browser`` without the secret: a view's text is stored with the notebook."""
+        return self.page if self.place is None else self.place.address
+
+
+def page_address(url: str) -> str:
+    """The address for people: a name rather than 127.0.0.1 or 0.0.0.0."""
+    for numbers in ("//127.0.0.1:", "//[::1]:"):
+        url = url.replace(numbers, "//localhost:")
+    for unspecified in ("//0.0.0.0:", "//[::]:"):
+        url = url.replace(unspecified, f"//{socket.gethostname()}:")
+    return url

@@ -1,0 +1,116 @@
+"""Folder: what of a folder is served, and how it is revalidated."""
+
+import mimetypes
+import os
+from collections.abc import Iterator
+from email.utils import formatdate, parsedate_to_datetime
+from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
+
+# In a wheel the page travels inside the package, in a checkout it stands beside it.
+PACKAGE = Path(__file__).resolve().parent.parent
+PUBLIC = next(
+    (p for p in (PACKAGE / "public", PACKAGE.parent / "public") if p.is_dir()), PACKAGE / "public"
+)
+PIECE = 60 * 1024  # bytes that are read at once: with a head they fit into one write
+
+# The system's own table may say anything: on Windows it is in the registry.
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".wav": "audio/wav",
+    ".svg": "image/svg+xml",
+}
+
+
+class Content:
+    """A file's bytes, read while they are sent; ``len`` is their number."""
+
+    def __init__(self, path: str, status: os.stat_result) -> None:
+        self._path, self._version, self._size = path, _version(status), status.st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes. Raises OSError when the file is no longer what it was."""
+        with open(self._path, "rb", buffering=0) as source:
+            if _version(os.fstat(source.fileno())) != self._version:
+                raise OSError("the file has changed")
+            left = self._size
+            while left:
+                piece = source.read(min(PIECE, left))
+                if not piece:
+                    raise OSError("the file has become shorter")
+                left -= len(piece)
+                yield piece
+
+
+class File(NamedTuple):
+    """A file's content, and what an answer says about it."""
+
+    body: Content
+    headers: tuple[tuple[str, str], ...]
+    etag: str
+    modified: float
+
+
+class Folder:
+    """The files of a folder: no listing, no dot files, nothing outside of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self._inside = os.path.join(self.directory, "")
+
+    def find(self, path: str) -> File | None:
+        """The file for a decoded path of a URL, "/" standing for index.html; else None."""
+        name = self._name(path)
+        if name is None:
+            return None
+        try:
+            name = os.path.realpath(name, strict=True)
+            status = os.stat(name)
+        except (OSError, ValueError):
+            return None
+        if not name.startswith(self._inside) or not S_ISREG(status.st_mode):
+            return None
+        kind = TYPES.get(os.path.splitext(name)[1].lower()) or mimetypes.guess_type(name)[0]
+        etag = '"{:x}-{:x}-{:x}-{:x}"'.format(*_version(status))
+        headers = (
+            ("Content-Type", kind or "application/octet-stream"),
+            ("Cache-Control", "no-cache"),  # kept, but asked about each time
+            ("ETag", etag),
+            ("Last-Modified", formatdate(status.st_mtime, usegmt=True)),
+        )
+        return File(Content(name, status), headers, etag, status.st_mtime)
+
+    def _name(self, path: str) -> str | None:
+        if path == "/":
+            path = "/index.html"
+        # A backslash and a colon are parts of a path on Windows.
+        if not path.startswith("/") or any(sign in path for sign in "\0\\:"):
+            return None
+        parts = path[1:].split("/")
+        if any(not part or part.startswith(".") for part in parts):
+            return None
+        return os.path.join(self.directory, *parts)
+
+
+def is_unchanged(file: File, etags: str | None, since: str | None) -> bool:
+    """Whether a client that sends these conditions has the file already."""
+    if etags is not None:  # goes before the date
+        known = [each.strip().removeprefix("W/") for each in etags.split(",")]
+        return file.etag in known or "*" in known
+    if since is None:
+        return False
+    try:
+        return int(file.modified) <= parsedate_to_datetime(since).timestamp()
+    except (ValueError, OverflowError):
+        return False
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev

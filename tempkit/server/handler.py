@@ -1,0 +1,279 @@
+"""HTTP for a site: the standard library's threaded server, with bounds on time and on threads.
+
+A connection has a thread of its own, one of a room of threads that are used again. When all are
+taken, the browser that has kept its thread waiting longest makes room for the next one.
+"""
+
+import errno
+import io
+import logging
+import socket
+import ssl
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, cast
+from urllib.parse import unquote
+
+from tempkit.server.answers import Answer
+from tempkit.server.guard import Request
+from tempkit.server.head import BadHead, read_head
+from tempkit.server.relay import dial, relay
+from tempkit.server.room import Room
+from tempkit.server.site import SWITCHING, Site
+from tempkit.serving import listen
+
+log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 10.0  # from the first moment to the end of a head, however it drips in
+IDLE_SECONDS = 30.0  # how long a kept connection may be silent
+ANSWER_SECONDS = 120.0  # how long an answer may take, until the browser has all of it
+DRAIN_SECONDS = 1.0
+SWEEP_SECONDS = 0.2
+BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
+    b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """A connection: its requests, one after another, and what it may be cut off for."""
+
+    server: "Server"
+    protocol_version = request_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024  # so that head and body go out in one write
+
+    def setup(self) -> None:
+        """Begin to wait for the first request."""
+        if self.server.tls is not None:
+            self.request = self.server.tls.wrap_socket(
+                self.request, server_side=True, do_handshake_on_connect=False
+            )
+        super().setup()
+        self.was_answered = False
+        self.is_sending = False
+        self.silent_since: float | None  # None while the browser waits for us
+        self._await(HEAD_SECONDS)
+        self.server.room.enter(self)
+
+    def handle(self) -> None:
+        """Answer requests until one side has had enough."""
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        super().handle()
+
+    def finish(self) -> None:
+        """Close, with what was written on its way."""
+        try:
+            self._hang_up()
+            super().finish()
+        finally:
+            self.server.room.leave(self)
+            self.request.close()
+
+    def cut(self) -> None:
+        """End the connection from another thread: whatever this one does with it next fails."""
+        self.deadline = float("inf")
+        with suppress(OSError):
+            # Not SSLSocket's own, which for a moment lets the other thread write plain text.
+            socket.socket.shutdown(self.request, socket.SHUT_RDWR)
+
+    def handle_one_request(self) -> None:
+        """Read a request's head, strictly, and answer it."""
+        self.close_connection = True
+        connection = cast("io.BufferedReader", self.rfile)
+        if connection.peek(1) and self.was_answered:  # its time begins with its first byte
+            self._await(HEAD_SECONDS)
+        lines: list[bytes] = []
+        status = 0
+        try:
+            lines = read_head(connection)
+        except BadHead as bad:
+            status = bad.status
+        if not (lines or status) or not self.server.room.begin(self):
+            return
+        self.deadline = time.monotonic() + ANSWER_SECONDS
+        if status:
+            self.send_error(status)
+        elif self._parse(lines):
+            self._answer(lines)
+        if not self.close_connection:
+            self._await(IDLE_SECONDS)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request; nothing after it is read."""
+        self.close_connection = True
+        self.command = ""
+        self._send(self.server.site.unreadable(code, self.client_address[0]))
+
+    def handle_expect_100(self) -> Literal[True]:
+        """Ask for no body: nothing here reads one."""
+        return True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
+        """Nothing: the site has a line for each request, without its query."""
+
+    def _await(self, seconds: float) -> None:
+        now = time.monotonic()
+        self.silent_since, self.deadline = now, now + seconds
+
+    def _parse(self, lines: list[bytes]) -> bool:
+        """Let the library read a head, again, now that it has one meaning."""
+        self.raw_requestline = lines[0]
+        connection, self.rfile = self.rfile, io.BytesIO(b"".join(lines[1:]) + b"\r\n")
+        try:
+            is_read = self.parse_request()
+        finally:
+            self.rfile = connection
+        return is_read
+
+    def _answer(self, lines: list[bytes]) -> None:
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            separator = "; " if key == "cookie" else ", "
+            headers[key] = f"{headers[key]}{separator}{value}" if key in headers else value
+        options = headers.get("connection", "").lower().replace(" ", "").split(",")
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "").strip("0")
+        if "close" in options or has_body:  # nothing here reads a body, so it ends the connection
+            self.close_connection = True
+        path, _, query = self.path.partition("?")
+        is_secure = self.server.tls is not None
+        client = self.client_address[0]
+        request = Request(self.command, unquote(path), query, headers, client, is_secure)
+        answer = self.server.site.answer(request)
+        if answer.status == SWITCHING:
+            self._relay(lines)
+        else:
+            self._send(answer)
+
+    def _relay(self, lines: list[bytes]) -> None:
+        """Hand the connection on to the sandbox, for as long as the two have to talk."""
+        self.close_connection = True
+        settings = self.server.site.settings
+        try:
+            service = dial(settings)
+        except OSError:
+            self.send_error(503)
+        else:
+            self.deadline = float("inf")
+            self.request.setblocking(False)
+            early = b""
+            with suppress(ssl.SSLWantReadError):
+                early = cast("io.BufferedReader", self.rfile).read1() or b""
+            relay(self.request, lines, early, service, settings.websocket_url)
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response_only(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        self.send_header("Date", self.date_time_string())
+        if answer.status not in (204, 304):
+            self.send_header("Content-Length", str(len(answer.body)))
+        # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
+        self.send_header("Connection", "close" if self.close_connection else "keep-alive")
+        self.end_headers()
+        self.is_sending = True
+        if self.command != "HEAD":
+            body = answer.body
+            for piece in (body,) if isinstance(body, bytes) else body.pieces():
+                self.silent_since = time.monotonic()
+                self.wfile.write(piece)
+        self.wfile.flush()
+        self.is_sending = False
+        self.was_answered = True
+
+    def _hang_up(self) -> None:
+        """Say that this is the end, and take what still comes: a reset would undo the answer."""
+        self.is_sending = False
+        self._await(DRAIN_SECONDS)
+        with suppress(OSError, ValueError):
+            self.wfile.flush()
+            if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
+                self.request.setblocking(False)
+                with suppress(OSError):
+                    self.request.unwrap()
+                self.request.setblocking(True)
+            socket.socket.shutdown(self.request, socket.SHUT_WR)
+            while self.was_answered and socket.socket.recv(self.request, 65536):
+                pass
+
+
+class Server(ThreadingHTTPServer):
+    """The library's server on a listening socket, with threads from a room."""
+
+    def __init__(
+        self, site: Site, room: Room, listener: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(listener.getsockname()[:2], Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.site, self.room, self.tls = site, room, tls
+        self._next_sweep = 0.0
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection. Raises OSError when there is none."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.room.make_room()
+                time.sleep(0.01)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Have a connection served in a thread, or turn it away."""
+        if not self.room.take(partial(self.process_request_thread, request, client_address)):
+            turn_away(request)
+
+    def service_actions(self) -> None:
+        """Cut the connections whose time is over; the library calls this between two accepts."""
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            self.room.sweep(now)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log what nobody expected; a browser that went away is no news."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a connection failed", exc_info=error)
+
+
+class Servers:
+    """A site served on a host and a port: on both families of loopback, where there are two."""
+
+    def __init__(self, site: Site, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._room = Room()
+        listeners = listen(host, port)
+        self._servers = [Server(site, self._room, each, tls) for each in listeners]
+        self.port: int = listeners[0].getsockname()[1]
+
+    def serve_forever(self) -> None:
+        """Serve until ``shutdown``."""
+        for other in self._servers[1:]:
+            serve = partial(other.serve_forever, SWEEP_SECONDS)
+            threading.Thread(target=serve, name="tempkit other family", daemon=True).start()
+        self._servers[0].serve_forever(SWEEP_SECONDS)
+
+    def shutdown(self) -> None:
+        """Stop serving, close the port and every connection."""
+        for server in self._servers:
+            with suppress(OSError):  # this wakes its thread at once, where the system has it so
+                server.socket.shutdown(socket.SHUT_RDWR)
+            server.shutdown()
+            server.server_close()
+        self._room.close()
+
+
+def turn_away(sock: socket.socket) -> None:
+    """Say that there are too many; what was sent is read first, lest a reset takes that back."""
+    with sock, suppress(OSError):
+        sock.setblocking(False)
+        sock.send(BUSY)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(65536)

@@ -1,0 +1,105 @@
+"""Relay: a page's WebSocket passed on to the sandbox, so that one port is all a browser needs."""
+
+import selectors
+import socket
+import ssl
+from typing import cast
+from urllib.parse import urlsplit
+
+from tempkit.config import Settings
+
+WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+PIECE = 64 * 1024
+SEND_SECONDS = 30.0  # how long one side may take nothing of what the other one said
+# What lets a browser in here is nobody else's business, and the sandbox has a name of its own.
+OURS = (b"host", b"cookie", b"x-tempkit-access")
+
+
+def dial(settings: Settings) -> socket.socket:
+    """A connection to the service of ``settings``. Raises OSError."""
+    parts = urlsplit(settings.websocket_url)
+    address = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+    service = socket.create_connection(address, settings.timeout)
+    if parts.scheme == "ws":
+        return service
+    return ssl.create_default_context().wrap_socket(service, server_hostname=address[0])
+
+
+def relay(
+    browser: socket.socket, head: list[bytes], early: bytes, service: socket.socket, url: str
+) -> None:
+    """Pass a request on to the service at ``url``, then bytes both ways until one side ends.
+
+    ``head`` is the request's lines, ``early`` what the browser said after them. Raises OSError
+    when one side breaks off.
+    """
+    parts = urlsplit(url)
+    with service:
+        service.sendall(_head_for(parts.netloc, parts.path, head) + early)
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
+        _pass_on(browser, service)
+
+
+def _head_for(netloc: str, path: str, head: list[bytes]) -> bytes:
+    method, target, version = head[0].split(b" ")
+    query = target.partition(b"?")[2]
+    lines = [b"%s %s?%s %s" % (method, path.encode(), query, version)]
+    lines.append(b"Host: %s\r\n" % netloc.encode())
+    lines += [line for line in head[1:] if line.partition(b":")[0].lower() not in OURS]
+    return b"".join([*lines, b"\r\n"])
+
+
+def _pass_on(browser: socket.socket, service: socket.socket) -> None:
+    """Both ways in one thread: a side is read only when the other one has taken what it said."""
+    others = {browser: service, service: browser}
+    unsent = {browser: b"", service: b""}
+    for side in others:
+        side.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        while True:
+            for side, other in others.items():
+                _watch(selector, side, reads=not unsent[other], writes=bool(unsent[side]))
+            ready = selector.select(SEND_SECONDS if any(unsent.values()) else None)
+            if not ready:
+                return
+            for key, events in ready:
+                side = cast("socket.socket", key.fileobj)
+                if events & selectors.EVENT_WRITE:
+                    unsent[side] = _rest(side, unsent[side])
+                if events & selectors.EVENT_READ:
+                    data = _received(side)
+                    if data == b"":
+                        return
+                    unsent[others[side]] = _rest(others[side], data or b"")
+
+
+def _watch(
+    selector: selectors.BaseSelector, side: socket.socket, *, reads: bool, writes: bool
+) -> None:
+    events = reads * selectors.EVENT_READ | writes * selectors.EVENT_WRITE
+    key = selector.get_map().get(side)
+    if key is not None and key.events != events:
+        selector.unregister(side)
+        key = None
+    if key is None and events:
+        selector.register(side, events)
+
+
+def _received(side: socket.socket) -> bytes | None:
+    """What a side said, b"" at its end, None for nothing yet. Raises OSError."""
+    try:
+        data = side.recv(PIECE)
+        # TLS may hold more, of which the selector knows nothing.
+        while isinstance(side, ssl.SSLSocket) and side.pending():
+            data += side.recv(PIECE)
+    except WAITS:
+        return None
+    return data
+
+
+def _rest(side: socket.socket, data: bytes) -> bytes:
+    """What a side does not take of it at once. Raises OSError."""
+    try:
+        return data[side.send(data) :] if data else data
+    except WAITS:
+        return data

@@ -1,0 +1,126 @@
+"""Room: the threads of a server, the connections in them, and who has to go when all are taken."""
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+MOST_THREADS = 256
+STALL_SECONDS = 2.0  # who takes nothing of an answer for so long may have to make room, too
+
+
+class Connection(Protocol):
+    """What a room knows of a connection.
+
+    ``silent_since`` is when the browser last said or took something, None while it waits for us.
+    """
+
+    silent_since: float | None
+    deadline: float
+    was_answered: bool
+    is_sending: bool
+
+    def cut(self) -> None:
+        """End it from another thread, which wakes its own."""
+
+
+class Room:
+    """Threads that are used again, ``most`` of them, each with a connection."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._open: set[Connection] = set()
+        self._is_closed = False
+        self._most = most or most_threads()
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = 0
+        self._free = 0  # below zero: so many wait for the thread of a connection that was cut
+
+    def take(self, serve: Callable[[], None]) -> bool:
+        """Have a connection served in a thread; False when there is none to be had."""
+        with self._lock:
+            if self._free <= 0 and self._threads < self._most and self._start():
+                self._threads += 1
+            elif self._free > 0 or self._cut_longest_silent():
+                self._free -= 1
+            else:
+                return False
+        self._jobs.put(serve)
+        return True
+
+    def enter(self, connection: Connection) -> None:
+        """A connection has its thread."""
+        self._open.add(connection)
+        if self._is_closed:
+            connection.cut()
+
+    def leave(self, connection: Connection) -> None:
+        """A connection is over."""
+        self._open.discard(connection)
+
+    def begin(self, connection: Connection) -> bool:
+        """Mark that we are at work for it; False when it had to make room meanwhile."""
+        with self._lock:
+            is_here = connection.silent_since is not None
+            connection.silent_since = None
+        return is_here
+
+    def make_room(self) -> None:
+        """Cut the connection that has been silent longest."""
+        with self._lock:
+            self._cut_longest_silent()
+
+    def sweep(self, now: float) -> None:
+        """Cut the connections whose time is over."""
+        for connection in list(self._open):
+            if connection.deadline < now:
+                connection.cut()
+
+    def close(self) -> None:
+        """Cut every connection, and let every thread end."""
+        self._is_closed = True
+        for _ in range(self._threads):
+            self._jobs.put(None)
+        for connection in list(self._open):
+            connection.cut()
+
+    def _cut_longest_silent(self) -> bool:
+        """Whether one could be cut: who never asked anything goes first, who reads slowly last."""
+        silent = [
+            (each.is_sending, each.was_answered, each.silent_since, each)
+            for each in list(self._open)
+            if each.silent_since is not None
+        ]
+        if not silent:
+            return False
+        is_sending, _, since, connection = min(silent, key=lambda found: found[:3])
+        if is_sending and time.monotonic() - since < STALL_SECONDS:
+            return False
+        connection.silent_since = None
+        connection.cut()
+        return True
+
+    def _start(self) -> bool:
+        try:
+            threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
+        except RuntimeError:  # the system gives no more
+            return False
+        return True
+
+    def _run(self) -> None:
+        while (serve := self._jobs.get()) is not None:
+            serve()
+            with self._lock:
+                self._free += 1
+
+
+def most_threads() -> int:
+    """How many connections there may be: each takes two of the process's descriptors at most."""
+    if sys.platform == "win32":
+        return MOST_THREADS
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_THREADS if soft < 0 else min(MOST_THREADS, max(16, soft // 3))
