@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
 from tempkit.defaults import default_settings
-from tempkit.errors import TempkitError
+from tempkit.errors import ConfigurationError, TempkitError
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
+from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
+from tempkit.server.site import session_cap
 from tempkit.serving import Service
 from tempkit.tokens import generate_temp_token
 
@@ -78,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     help_text = "0.0.0.0 lets in others who have the access secret"
     serving.add_argument("--host", default="127.0.0.1", help=help_text)
     serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
+    help_text = "https:// by a certificate that is made here, of an authority to install elsewhere"
+    serving.add_argument("--tls", action="store_true", help=help_text)
+    help_text = "how long a page's session may last, 60 to 10800 (TEMPKIT_MAX_SESSION)"
+    serving.add_argument("--max-session", type=int, metavar="SECONDS", help=help_text)
     serving.add_argument("--keyfile", help="its PEM key, when that is another file")
     serving.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
     serving.set_defaults(command=_serve)
@@ -132,6 +138,14 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _serve(options: argparse.Namespace) -> int:
+    context, authority = None, None
+    if options.tls and options.certfile:
+        raise ConfigurationError("--tls makes a certificate, --certfile names one; choose")
+    if options.tls:
+        from tempkit.certificates import LOOPBACK, make_certificate
+
+        names = {*LOOPBACK, socket.gethostname(), lan_address()} - {""}
+        context, authority = make_certificate(Path.home() / ".tempkit", names)
     with TokenServer(
         host=options.host,
         port=options.port,
@@ -139,7 +153,11 @@ def _serve(options: argparse.Namespace) -> int:
         guard=Guard.from_variables(os.environ),
         certfile=options.certfile,
         keyfile=options.keyfile,
+        ssl=context,
+        max_session_duration_seconds=options.max_session or session_cap(os.environ),
     ) as server:
+        if authority:
+            print(f"Devices trust it once this authority is installed there: {authority}")
         _wait_for_ctrl_c(server)
         print("\nServer stopped.")
     return 0

@@ -1,10 +1,13 @@
 """TLS for servers: from a certificate's files, or from a certificate made on the spot."""
 
 import ssl
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tempkit.errors import ConfigurationError
 
+DAYS = 365  # iOS takes no certificate that lasts longer than 825
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -23,23 +26,35 @@ def read_certificate(certfile: str, keyfile: str | None) -> ssl.SSLContext:
 
 
 def make_certificate(
-    directory: Path, names: tuple[str, ...] = LOOPBACK
+    directory: Path, names: Collection[str] = LOOPBACK
 ) -> tuple[ssl.SSLContext, Path]:
-    """A TLS context for ``names``, and the file in ``directory`` that vouches for it.
+    """A TLS context for ``names``, and the file in ``directory`` of the authority behind it.
 
     Clients trust it by SSL_CERT_FILE (Python) or NODE_EXTRA_CA_CERTS (Node), a phone by installing
-    that file. Raises ConfigurationError without the ``tls`` extra.
+    that file; an authority that is there already is used again. Raises ConfigurationError without
+    the ``tls`` extra, and when the directory cannot be used.
     """
     try:
         import trustme
     except ImportError as error:
         text = f"TLS needs {error.name}; install it: pip install 'tempkit[tls]'"
         raise ConfigurationError(text) from None
-    authority = trustme.CA(organization_name="tempkit")
+    file, key = directory / "tempkit-ca.pem", directory / "tempkit-ca-key.pem"
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if key.exists() and file.exists():
+            authority = trustme.CA.from_pem(file.read_bytes(), key.read_bytes())
+        else:
+            authority = trustme.CA(organization_name="tempkit")
+            file.write_bytes(authority.cert_pem.bytes())
+            key.touch(mode=0o600)  # who has it can speak for any site to whoever trusts the file
+            key.write_bytes(authority.private_key_pem.bytes())
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or "it holds another program's files"
+        raise ConfigurationError(f"no certificate can be kept in {directory}: {what}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # A ticket comes before the first answer, and threaded WebSocket clients may stumble over it.
     context.num_tickets = 0
-    authority.issue_cert(*names).configure_cert(context)
-    file = directory / "tempkit-ca.pem"
-    authority.cert_pem.write_to_path(str(file))
+    until = datetime.now() + timedelta(days=DAYS)
+    authority.issue_cert(*names, not_after=until).configure_cert(context)
     return context, file

@@ -16,7 +16,7 @@ from typing import Any
 from tempkit.config import Settings
 from tempkit.server.files import PUBLIC
 from tempkit.server.guard import Guard, Request
-from tempkit.server.site import Site
+from tempkit.server.site import Site, session_cap
 
 HEADER = "HTTP_"
 
@@ -30,11 +30,13 @@ class Application:
         *,
         guard: Guard | None = None,
         directory: "str | os.PathLike[str] | None" = None,
+        max_session_duration_seconds: int | None = None,
     ) -> None:
         self._site = Site(
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard or Guard.from_variables(os.environ),
+            max_session_duration_seconds=max_session_duration_seconds or session_cap(os.environ),
         )
         self._site.warm_up()
 

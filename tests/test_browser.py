@@ -208,7 +208,7 @@ def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(brow
         expect(page.get_by_role("alert")).to_be_empty()
 
         assert console == []
-        assert hosts == {urlsplit(server.url).netloc, urlsplit(sandbox.url).netloc}
+        assert hosts == {urlsplit(server.url).netloc}
         assert_all_was_sent(page, frames)
 
         stored = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
@@ -472,11 +472,13 @@ def test_the_page_works_under_a_path_prefix(browser, scripted, tmp_path):
         TokenServer(scripted.settings, port=0, directory=tmp_path) as server,
         opened(browser, f"{server.url}/user/ann/index.html") as page,
     ):
-        # What a proxy does: it takes the prefix away.
-        page.route(
-            "**/user/ann/token",
-            lambda route: route.fulfill(response=route.fetch(url=f"{server.url}/token")),
-        )
+
+        def take_away_the_prefix(route):  # as a proxy does, for sockets too
+            answer = route.fetch(url=f"{server.url}/token").json()
+            assert answer["websocket_url"] == "v3/ws"
+            route.fulfill(json=answer | {"websocket_url": "../../v3/ws"})
+
+        page.route("**/user/ann/token", take_away_the_prefix)
         press(page, "Start")
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
 

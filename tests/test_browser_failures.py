@@ -12,12 +12,15 @@ from tempkit.sandbox.recognizer import Scripted
 from tests import test_browser
 from tests.test_browser import (
     SECONDS,
+    SENTENCES,
+    error_rate,
     expect,
     expect_released,
     expect_state,
     opened,
     press,
     transcript,
+    words_of,
 )
 
 launch, browser = test_browser.launch, test_browser.browser
@@ -142,6 +145,26 @@ def test_a_session_that_runs_out_is_renewed_under_its_own_words(browser, scripte
         held[0].continue_()
         expect_state(page, "live")
         expect(page.get_by_role("status")).to_be_empty()
+
+
+def test_a_page_whose_tokens_are_capped_renews_its_session_and_loses_no_word(browser):
+    with (
+        # A minute of its clock is ten seconds: the sample of 23 s takes three sessions.
+        Sandbox(realtime=False, faults=Faults(clock_speed=6)) as sandbox,
+        TokenServer(sandbox.settings, port=0, max_session_duration_seconds=60) as server,
+        opened(browser, server.url) as page,
+    ):
+        press(page, "Try the sample")
+        expect_state(page, "live")
+        expect_state(page, "idle", seconds=90)
+        said, heard = words_of(" ".join(SENTENCES)), words_of(transcript(page))
+        assert error_rate(said, heard) <= 0.1, heard
+        assert (heard[0], heard[-1]) == (said[0], said[-1])
+        expect(page.get_by_role("alert")).to_be_empty()
+        tokens = [e.detail for e in sandbox.journal if e.name == "GET /v3/token"]
+        assert [each["max_session_duration_seconds"] for each in tokens] == ["60"] * 3
+        ends = [e.detail["code"] for e in sandbox.journal if e.kind == "closed"]
+        assert ends == [3008, 3008, 1000]
 
 
 def test_too_many_sessions_are_waited_for_and_stop_now_ends_that(browser):

@@ -72,7 +72,7 @@ ALLOWED = {
     "server.answers": {"server.files"},
     "server.addresses": {"server.files", "server.guard"},
     "server.site": {
-        *("config", "connections", "errors", "tokens"),
+        *("config", "connections", "errors", "parameters", "tokens"),
         *("server.addresses", "server.answers", "server.files", "server.guard", "server.rate"),
     },
     "server.head": set(),

@@ -13,7 +13,6 @@ from tempkit.certificates import read_certificate
 from tempkit.config import Settings
 from tempkit.defaults import default_settings
 from tempkit.errors import ConfigurationError
-from tempkit.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import Addresses, Place, colab_place, hub_place, page_address
 from tempkit.server.files import PUBLIC
 from tempkit.server.guard import Guard, is_loopback
@@ -63,10 +62,6 @@ class TokenServer(Service):
         folder = Path(directory).resolve()
         if not folder.is_dir():
             raise ConfigurationError(f"there is no folder {folder} to serve")
-        if max_session_duration_seconds is not None:
-            limits = MAX_SESSION_DURATION_SECONDS
-            name = "max_session_duration_seconds"
-            check_whole_number(name, max_session_duration_seconds, limits)
         self._tls = ssl if certfile is None else read_certificate(certfile, keyfile)
         if guard.access_secret is None:
             guard = replace(guard, access_secret=os.urandom(24).hex())

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import NamedTuple
@@ -155,5 +156,13 @@ def page_address(url: str) -> str:
     for numbers in ("//127.0.0.1:", "//[::1]:"):
         url = url.replace(numbers, "//localhost:")
     for unspecified in ("//0.0.0.0:", "//[::]:"):
-        url = url.replace(unspecified, f"//{socket.gethostname()}:")
+        url = url.replace(unspecified, f"//{lan_address() or socket.gethostname()}:")
     return url
+
+
+def lan_address() -> str:
+    """The address of this machine in its network, which a phone can open; "" without one."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: it asks for the way there
+        return str(probe.getsockname()[0])
+    return ""

@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +22,7 @@ from tempkit.errors import (
     TempkitError,
     TokenRefused,
 )
+from tempkit.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import HOST, context_path
 from tempkit.server.answers import Answer, Headers, json_answer, text_answer
 from tempkit.server.files import Folder, is_unchanged
@@ -38,6 +40,8 @@ from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
 
+CAP = "max_session_duration_seconds"
+CAP_VARIABLE = "TEMPKIT_MAX_SESSION"
 TOKEN_SECONDS = 60  # how long a token of GET /token may be used
 SOCKET = "v3/ws"  # where a page finds the sandbox's WebSocket on this server, relative to the token
 SWITCHING = 101  # the status of an answer that hands the connection on to the sandbox
@@ -75,7 +79,9 @@ class Visit(NamedTuple):
 class Site:
     """The files of a folder, and tokens of a service, past a guard.
 
-    ``relays`` says that whoever serves it can hand a connection on to a service on this machine.
+    ``max_session_duration_seconds`` caps the sessions of its tokens; ``relays`` says that whoever
+    serves it can hand a connection on to a service on this machine. Raises ValueError for a cap
+    that is out of range.
     """
 
     def __init__(
@@ -87,6 +93,8 @@ class Site:
         max_session_duration_seconds: int | None = None,
         relays: bool = False,
     ) -> None:
+        if max_session_duration_seconds is not None:
+            check_whole_number(CAP, max_session_duration_seconds, MAX_SESSION_DURATION_SECONDS)
         self.settings = settings
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
@@ -269,6 +277,17 @@ class Site:
     def _streaming(self) -> str:
         streaming = urlsplit(self.settings.websocket_url)
         return f" {streaming.scheme}://{streaming.netloc}"
+
+
+def session_cap(variables: Mapping[str, str]) -> int | None:
+    """The cap on sessions that an environment sets, None for the service's own.
+
+    Raises ConfigurationError for a value that is no whole number.
+    """
+    value = variables.get(CAP_VARIABLE, "")
+    if value and not value.isdecimal():
+        raise ConfigurationError(f"{CAP_VARIABLE} is no whole number of seconds")
+    return int(value) if value else None
 
 
 def _hint(error: TempkitError) -> str:
