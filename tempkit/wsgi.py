@@ -1,6 +1,7 @@
-"""The token server as a WSGI application: ``gunicorn tempkit.wsgi:app``, settings by environment.
+"""The token server as a WSGI application, set up by environment variables.
 
-The same guard, answers and files as TokenServer's. With an ``authorize`` of your own::
+``granian --interface wsgi --http 1 tempkit.wsgi:app`` serves it. The guard, the answers and the
+files are TokenServer's. With an ``authorize`` of your own::
 
     from tempkit.wsgi import Application
     app = Application(guard=Guard(allowed_hosts=frozenset({"speech.example"}), authorize=who))

@@ -1,4 +1,4 @@
-"""The WSGI application: alone, under gunicorn, and with one rate limit for four workers."""
+"""The WSGI application: alone, on granian and gunicorn, and with one limit for four workers."""
 
 import json
 import os
@@ -190,23 +190,31 @@ def test_health_is_for_every_name_and_says_what_is_missing(application: Applicat
     assert (status, json.loads(body)) == (503, {"status": "there is no API key"})
 
 
+# How a host is started with so many workers, at a port of this machine.
+HOSTS = {
+    "granian": "--interface wsgi --http 1 --workers {workers} --blocking-threads 8 "
+    "--log-level error --host 127.0.0.1 --port {port}",
+    "gunicorn": "--workers {workers} --threads 8 --log-level warning --bind 127.0.0.1:{port}",
+}
+
+
+@pytest.fixture(params=HOSTS)
+def host(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @contextmanager
-def gunicorn(
-    service: AnsweringService, workers: int, said: list[str] | None = None, **variables: str
+def hosted(
+    host: str, service: AnsweringService, workers: int, said: list[str] | None = None, **more: str
 ) -> Iterator[str]:
-    """The address of gunicorn with the application; what it says is in ``said`` at the end."""
-    program = shutil.which("gunicorn", path=Path(sys.executable).parent) or require("gunicorn")
+    """The address of a host with the application; what it says is in ``said`` at the end."""
+    program = shutil.which(host, path=Path(sys.executable).parent) or require(host)
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPKIT", "ASSEMBLY"))}
-    environment |= {
-        "ASSEMBLYAI_API_KEY": KEY,
-        "ASSEMBLYAI_BASE_URL": service.settings.base_url,
-        **variables,
-    }
+    environment |= {"ASSEMBLYAI_API_KEY": KEY, "ASSEMBLYAI_BASE_URL": service.settings.base_url}
     process = subprocess.Popen(
-        [program, "--workers", str(workers), "--threads", "8", "--bind", f"127.0.0.1:{port}",
-         "--log-level", "warning", "tempkit.wsgi:app"],
-        env=environment, stderr=subprocess.PIPE, text=True,
+        [program, *HOSTS[host].format(workers=workers, port=port).split(), "tempkit.wsgi:app"],
+        env=environment | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
@@ -214,21 +222,21 @@ def gunicorn(
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=15)
+        output, _ = process.communicate(timeout=15)
         if said is not None:
-            said += error.splitlines()
-        assert KEY not in error
-        assert "Traceback" not in error, error
+            said += output.splitlines()
+        assert KEY not in output
+        assert "Traceback" not in output, output
 
 
 def until_it_answers(url: str) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
+            httpx.get(f"{url}/health", trust_env=False)
             return
         except httpx.TransportError:
-            assert time.monotonic() < deadline, "gunicorn does not answer"
+            assert time.monotonic() < deadline, "the host does not answer"
             threading.Event().wait(0.05)
 
 
@@ -263,28 +271,60 @@ def statuses(url: str, times: int) -> list[int]:
         return sorted(pool.map(token, range(times)))
 
 
-def test_four_workers_share_one_limit_exactly(service: AnsweringService):
+def test_a_host_passes_on_who_asks_and_what_is_answered(
+    host: str, service: AnsweringService, tmp_path: Path
+):
+    large = bytes(range(256)) * 20_000
+    (tmp_path / "large.bin").write_bytes(large)
+    (tmp_path / "index.html").write_text("the page")
+    with (
+        hosted(host, service, 2, TEMPKIT_DIRECTORY=str(tmp_path), TEMPKIT_RATE_CLIENT="2") as url,
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        page = client.get("/")
+        assert (page.status_code, page.text) == (200, "the page")
+        unchanged = client.get("/", headers={"If-None-Match": page.headers["ETag"]})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        head = client.head("/large.bin")
+        assert (head.headers["Content-Length"], head.content) == (str(len(large)), b"")
+        assert client.get("/large.bin").content == large
+        assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
+        assert client.get("/token", headers={"Origin": "http://evil.example"}).status_code == 403
+        assert client.get("/health", headers={"Host": "10.0.0.1"}).json() == {"status": "ok"}
+        assert client.get("/token").json()["token"] == "granted"
+
+
+def test_a_host_without_a_key_is_not_well(host: str, service: AnsweringService):
+    with hosted(host, service, 1, ASSEMBLYAI_API_KEY="") as url:
+        answer = httpx.get(f"{url}/health", trust_env=False)
+    assert (answer.status_code, answer.json()) == (503, {"status": "there is no API key"})
+
+
+def test_connections_of_one_address_are_counted_together(host: str, service: AnsweringService):
+    with hosted(host, service, 1, TEMPKIT_RATE_CLIENT="3") as url:
+        assert statuses(url, 6) == [200] * 3 + [429] * 3
+
+
+def test_four_workers_share_one_limit_exactly(host: str, service: AnsweringService):
+    numbers = {"TEMPKIT_RATE_CLIENT": "25", "TEMPKIT_RATE_BURST": "25"}
     with (
         Redis() as redis,
-        gunicorn(
-            service, 4, TEMPKIT_RATE_STORAGE=redis.url,
-            TEMPKIT_RATE_CLIENT="25", TEMPKIT_RATE_BURST="25",
-        ) as url,
-    ):  # fmt: skip
+        hosted(host, service, 4, TEMPKIT_RATE_STORAGE=redis.url, **numbers) as url,
+    ):
         assert statuses(url, 80) == [200] * 25 + [429] * 55
     assert len(service.requests) == 25
 
 
 @pytest.mark.parametrize(("when_down", "status"), [("refuse", 503), ("allow", 200)])
 def test_without_redis_tokens_are_refused_or_given_and_all_is_well_when_it_is_back(
-    service: AnsweringService, when_down: str, status: int
+    host: str, service: AnsweringService, when_down: str, status: int
 ):
     redis = Redis()
     with redis:
         pass  # it was there, and is gone
     variables = {"TEMPKIT_RATE_STORAGE": redis.url, "TEMPKIT_RATE_WHEN_DOWN": when_down}
     said: list[str] = []
-    with gunicorn(service, 1, said, TEMPKIT_RATE_CLIENT="3", **variables) as url:
+    with hosted(host, service, 1, said, TEMPKIT_RATE_CLIENT="3", **variables) as url:
         assert statuses(url, 6) == [status] * 6
         assert httpx.get(url, trust_env=False).status_code == 200  # the page needs no Redis
         with redis:
