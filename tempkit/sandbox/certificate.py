@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from tempkit.errors import ConfigurationError
+from tempkit.errors import require
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -12,12 +12,11 @@ def make_certificate(directory: Path) -> tuple[ssl.SSLContext, Path]:
     """A context for ``Sandbox(ssl=...)``, and the file in ``directory`` that vouches for it.
 
     Clients trust it by SSL_CERT_FILE (Python) or NODE_EXTRA_CA_CERTS (Node).
+    Raises ConfigurationError when the ``tls`` extra is missing.
     """
-    try:
-        import trustme
-    except ImportError as error:
-        text = f"TLS needs {error.name}; install it: pip install 'tempkit[tls]'"
-        raise ConfigurationError(text) from None
+    require("trustme", "tls", "TLS")
+    import trustme
+
     authority = trustme.CA(organization_name="tempkit sandbox")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # A ticket comes before the first answer, and threaded WebSocket clients may stumble over it.
