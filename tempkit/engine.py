@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import cast
 
 from tempkit.connection import BUSY, Connection, State, turn_away
@@ -77,6 +78,15 @@ class Engine:
         self._is_stopping = True
         self._wake()
         self._ended.wait(2)
+
+    def forget(self) -> None:
+        """Close a forked child's copies of the sockets, without a word to the other side."""
+        connections = [connection.socket for connection in self._open]
+        for each in (*self._listeners, *connections, self._waker, self._wakes):
+            with suppress(OSError):
+                each.close()
+        with suppress(OSError):
+            self._selector.close()
 
     def _end(self) -> None:
         with self._handing_over:
