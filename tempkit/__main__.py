@@ -6,7 +6,6 @@ Each command imports what it alone needs: a start of the server is what somebody
 import argparse
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -22,10 +21,10 @@ from tempkit.guard import Guard
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.serving import Service
+from tempkit.terminal import replace_what_is_missing, show_live
 from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
-    from tempkit.messages import Turn
     from tempkit.sandbox import Sandbox
 
 SANDBOX_PORT = 8765
@@ -48,6 +47,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    replace_what_is_missing()
     options = _parser().parse_args(arguments)
     level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s")
@@ -181,7 +181,8 @@ def _stream(options: argparse.Namespace) -> int:
                 print(f"connection lost, trying again: {message.reason}", file=sys.stderr)
             if not isinstance(message, Turn):
                 continue
-            _show_live(session.transcript.partial, clip.duration, message)
+            heard = message.words[-1].end / 1000 if message.words else 0.0
+            show_live(session.transcript.partial, heard, clip.duration)
             # The turn that ended last may still be replaced by its formatted form.
             turns = session.transcript.turns
             ready = len(turns) - (not turns[-1].turn_is_formatted if turns else 0)
@@ -193,19 +194,6 @@ def _stream(options: argparse.Namespace) -> int:
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)
     return 0
-
-
-def _show_live(text: str, duration: float, turn: "Turn") -> None:
-    """The open turn's text on the error stream: one line that moves on a terminal."""
-    heard = turn.words[-1].end / 1000 if turn.words else 0.0
-    if not sys.stderr.isatty():
-        if text:
-            print(f"{heard:5.1f} s  {text}", file=sys.stderr, flush=True)
-        return
-    bar = "█" * round(10 * min(1.0, heard / duration))
-    room = shutil.get_terminal_size().columns - 13
-    line = f"{bar:░<10}  {text[-room:]}" if text else ""
-    print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def _sandbox(options: argparse.Namespace) -> int:
