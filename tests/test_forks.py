@@ -1,8 +1,10 @@
 """A forked child has none of its parent's threads: what they serve stays the parent's alone."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,16 +32,22 @@ def end(child):
 def printed(code: str, *arguments: str) -> list[str]:
     """What a program says; it and its children have to end."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSEMBLYAI")}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", HEAD + code, *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
         env=clean,
+        start_new_session=True,
     )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    try:
+        out, error = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a child that hangs outlives its parent
+    assert "Traceback" not in error, error
+    assert process.returncode == 0, error
+    return out.splitlines()
 
 
 CHILDREN = {
