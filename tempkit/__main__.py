@@ -14,9 +14,9 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
+from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings, key_origin
 from tempkit.defaults import default_settings
-from tempkit.errors import TempkitError
+from tempkit.errors import ConfigurationError, TempkitError
 from tempkit.guard import Guard
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
@@ -233,11 +233,16 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_key() -> str:
-    settings = Settings.from_env()
+    settings, origin = Settings.from_env(), key_origin()
     if not settings.api_key:
-        return f"key: none, so the sandbox is used; for the real service set {KEY_VARIABLE} in .env"
-    settings.require_key()
-    return "key: configured"
+        hidden = f" ({origin})" if "hides" in origin else ""
+        rule = f"for the real service set {KEY_VARIABLE} in .env"
+        return f"key: none{hidden}, so the sandbox is used; {rule}"
+    try:
+        settings.require_key()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (now: {origin})") from None
+    return f"key: configured ({origin})"
 
 
 def _check_recognizer() -> str:
