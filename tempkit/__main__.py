@@ -6,7 +6,6 @@ Each command imports what it alone needs: a start of the server is what somebody
 import argparse
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -15,7 +14,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings
+from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings, key_origin
 from tempkit.defaults import default_settings
 from tempkit.errors import ConfigurationError, TempkitError
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
@@ -24,10 +23,10 @@ from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
 from tempkit.serving import Service
+from tempkit.terminal import replace_what_is_missing, show_live
 from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
-    from tempkit.messages import Turn
     from tempkit.sandbox import Sandbox
 
 SANDBOX_PORT = 8765
@@ -50,6 +49,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    replace_what_is_missing()
     options = _parser().parse_args(arguments)
     level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s")
@@ -199,7 +199,8 @@ def _stream(options: argparse.Namespace) -> int:
                 print(f"connection lost, trying again: {message.reason}", file=sys.stderr)
             if not isinstance(message, Turn):
                 continue
-            _show_live(session.transcript.partial, clip.duration, message)
+            heard = message.words[-1].end / 1000 if message.words else 0.0
+            show_live(session.transcript.partial, heard, clip.duration)
             # The turn that ended last may still be replaced by its formatted form.
             turns = session.transcript.turns
             ready = len(turns) - (not turns[-1].turn_is_formatted if turns else 0)
@@ -211,19 +212,6 @@ def _stream(options: argparse.Namespace) -> int:
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)
     return 0
-
-
-def _show_live(text: str, duration: float, turn: "Turn") -> None:
-    """The open turn's text on the error stream: one line that moves on a terminal."""
-    heard = turn.words[-1].end / 1000 if turn.words else 0.0
-    if not sys.stderr.isatty():
-        if text:
-            print(f"{heard:5.1f} s  {text}", file=sys.stderr, flush=True)
-        return
-    bar = "█" * round(10 * min(1.0, heard / duration))
-    room = shutil.get_terminal_size().columns - 13
-    line = f"{bar:░<10}  {text[-room:]}" if text else ""
-    print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def _sandbox(options: argparse.Namespace) -> int:
@@ -263,11 +251,16 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_key() -> str:
-    settings = Settings.from_env()
+    settings, origin = Settings.from_env(), key_origin()
     if not settings.api_key:
-        return f"key: none, so the sandbox is used; for the real service set {KEY_VARIABLE} in .env"
-    settings.require_key()
-    return "key: configured"
+        hidden = f" ({origin})" if "hides" in origin else ""
+        rule = f"for the real service set {KEY_VARIABLE} in .env"
+        return f"key: none{hidden}, so the sandbox is used; {rule}"
+    try:
+        settings.require_key()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (now: {origin})") from None
+    return f"key: configured ({origin})"
 
 
 def _check_recognizer() -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tempkit.errors import ConfigurationError
+from tempkit.errors import ConfigurationError, require
 
 DAYS = 365  # iOS takes no certificate that lasts longer than 825
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -34,11 +34,9 @@ def make_certificate(
     that file; an authority that is there already is used again. Raises ConfigurationError without
     the ``tls`` extra, and when the directory cannot be used.
     """
-    try:
-        import trustme
-    except ImportError as error:
-        text = f"TLS needs {error.name}; install it: pip install 'tempkit[tls]'"
-        raise ConfigurationError(text) from None
+    require("trustme", "tls", "TLS")
+    import trustme
+
     file, key = directory / "tempkit-ca.pem", directory / "tempkit-ca-key.pem"
     try:
         directory.mkdir(mode=0o700, exist_ok=True)

@@ -1,6 +1,7 @@
 """Connections to the service: kept warm, one thread at a time, no longer than the time-out."""
 
 import functools
+import os
 import ssl
 import time
 from collections import defaultdict, deque
@@ -222,3 +223,14 @@ def _unreachable(settings: Settings, error: Exception) -> ServiceUnreachable:
         f"the streaming service at {settings.base_url} cannot be reached: {what}; "
         f"check the network and {URL_VARIABLE}"
     )
+
+
+def _forget_lines() -> None:
+    """In a forked child: two processes on one line would get each other's answers."""
+    for kept in _idle.values():
+        while kept:
+            kept.pop().close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_lines)

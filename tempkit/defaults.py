@@ -1,5 +1,6 @@
 """default_settings: the real service when a key is configured, else a sandbox in this process."""
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,13 @@ def _shared_sandbox() -> "Sandbox":
             _sandbox = Sandbox(realtime=False).start()
             print(f"No {KEY_VARIABLE} found: using the sandbox at {_sandbox.url}", flush=True)
         return _sandbox
+
+
+def _forget_sandbox() -> None:
+    """In a forked child: the sandbox is the parent's, and a thread of it may hold the lock."""
+    global _lock, _sandbox
+    _lock, _sandbox = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_sandbox)

@@ -13,7 +13,9 @@ An out-of-range argument is a ValueError that names the range.
 
 import sys
 import traceback
+from importlib import import_module
 
+INSTALL = "pip install"
 WHOLE = ("Plain", "Verbose")  # modes of IPython's %tb and %xmode
 
 
@@ -92,3 +94,29 @@ class SessionClosed(TempkitError):
 
 class ProtocolError(TempkitError):
     """The other side said something that the v3 protocol does not allow."""
+
+
+def require(module: str, extra: str, what: str = "this") -> None:
+    """Import a module of an extra, for the ordinary import statement that follows.
+
+    Raises ConfigurationError that says how to install it, or why it cannot be loaded.
+    """
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        name = error.name or module
+        if "." in name:  # a package without all of its parts
+            raise _broken(module, what, error) from error
+        raise missing(name, extra, what) from None
+    except (ImportError, OSError) as error:  # a shared library that is missing or too old
+        raise _broken(module, what, error) from error
+
+
+def missing(module: str, extra: str, what: str = "this") -> ConfigurationError:
+    """The error for a module that is not installed; ``what`` is the part that needs it."""
+    return ConfigurationError(f"{what} needs {module}; install it: {INSTALL} 'tempkit[{extra}]'")
+
+
+def _broken(module: str, what: str, error: Exception) -> ConfigurationError:
+    reason = " ".join(str(error.__cause__ or error).split())
+    return ConfigurationError(f"{what} needs {module}, which cannot be loaded: {reason}")

@@ -3,6 +3,7 @@
 import atexit
 import errno
 import logging
+import os
 import socket
 import threading
 from abc import ABC, abstractmethod
@@ -27,6 +28,9 @@ class Engine(Protocol):
     def shutdown(self) -> None:
         """Stop serving, close the port and every connection."""
 
+    def forget(self) -> None:
+        """Close a forked child's copies of the sockets, without a word to the other side."""
+
 
 class Report(NamedTuple):
     """What a service has to say of itself: a line, and what was asked lately, newest first."""
@@ -41,7 +45,8 @@ class Service(ABC):
 
     ``start()`` stops an earlier service of the same kind and port in this process first, so a
     notebook cell can run twice. Use it as a context manager, or call ``stop()``; the end of the
-    process stops it too.
+    process stops it too. It belongs to the process that started it: in a forked child it is
+    stopped, and goes on in the parent.
     """
 
     kind: ClassVar[str]
@@ -119,6 +124,13 @@ class Service(ABC):
             self._thread.join(STOP_SECONDS)
         _running.remove(self)
         self._port = 0
+
+    def _forget(self) -> None:
+        """Be stopped in a forked child, which has none of the threads; the parent's goes on."""
+        engine, self._engine = self._engine, None
+        self._thread, self._port = None, 0
+        if engine is not None:
+            engine.forget()
 
     def wait(self) -> None:
         """Wait until the service is stopped; a key press of Ctrl-C gets through.
@@ -211,3 +223,15 @@ def _same_place(service: Service) -> list[Service]:
 def _stop_all() -> None:
     for service in list(_running):
         service.stop()
+
+
+def _forget_all() -> None:
+    """In a forked child: the services are the parent's, and a thread of it may hold the lock."""
+    global _starting
+    _starting = threading.Lock()
+    while _running:
+        _running.pop()._forget()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_all)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tempkit import ConfigurationError, Sandbox, Settings, default_settings
+from tempkit.config import key_origin
 from tests.conftest import KEY
 
 
@@ -42,6 +43,271 @@ def test_an_unreadable_dotenv_file_is_a_configuration_error(folder: Path):
     (folder / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match=r"\.env cannot be read"):
         Settings.from_env()
+
+
+RIGHT = f"ASSEMBLYAI_API_KEY={KEY}".encode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(RIGHT, id="no line end"),
+        pytest.param(RIGHT + b"\r\n", id="Windows line end"),
+        pytest.param(b"# mine\r" + RIGHT + b"\r", id="old Mac line end"),
+        pytest.param(b"\xef\xbb\xbf" + RIGHT + b"\r\n", id="mark of Notepad"),
+        pytest.param(RIGHT.decode().encode("utf-16"), id="UTF-16 of PowerShell"),
+        pytest.param(b"\xfe\xff" + RIGHT.decode().encode("utf-16-be"), id="UTF-16 big end first"),
+        pytest.param(b"export " + RIGHT, id="export"),
+        pytest.param(b"  " + RIGHT.replace(b"=", b" = "), id="spaces"),
+        pytest.param(RIGHT.replace(b"=", b"='") + b"'", id="single quotes"),
+        pytest.param(RIGHT.replace(b"=", b'="') + b'" # mine', id="double quotes and a comment"),
+        pytest.param(f"PART={KEY}\nASSEMBLYAI_API_KEY=${{PART}}".encode(), id="another variable"),
+        pytest.param(b"ASSEMBLY_AI_API_KEY=other\n" + RIGHT, id="a look-alike beside it"),
+        pytest.param(b"A line of prose.\n" + RIGHT, id="a line that is none beside it"),
+    ],
+)
+def test_a_key_is_read_as_editors_and_shells_write_it(
+    folder: Path, written: bytes, caplog: pytest.LogCaptureFixture
+):
+    (folder / ".env").write_bytes(written)
+    assert Settings.from_env().api_key == KEY
+    assert not caplog.records
+
+
+MEANT = {
+    "another name": "ASSEMBLY_AI_API_KEY={}",
+    "a shorter name": "ASSEMBLYAI_KEY={}",
+    "lower case": "assemblyai_api_key={}",
+    "hyphens": "ASSEMBLYAI-API-KEY={}",
+    "words": "AssemblyAI API key: {}",
+    "a letter too few": "ASEMBLYAI_API_KEY={}",
+    "a letter too many": "ASSEMBLYAI_API_KEYS={}",
+    "a wrong letter": "ASSEMBLYAI_APY_KEY={}",
+    "swapped letters": "ASSEMLBYAI_API_KEY={}",
+    "an invisible letter": "\u200bASSEMBLYAI_API_KEY={}",
+    "a colon": "ASSEMBLYAI_API_KEY: {}",
+    "a wide sign": "ASSEMBLYAI_API_KEY\uff1d{}",
+    "no sign": "ASSEMBLYAI_API_KEY {}",
+    "set": "set ASSEMBLYAI_API_KEY={}",
+    "set with quotes": 'SET "ASSEMBLYAI_API_KEY={}"',
+    "setx": "setx ASSEMBLYAI_API_KEY {}",
+    "PowerShell": '$env:ASSEMBLYAI_API_KEY="{}"',
+    "PowerShell with spaces": "$Env:ASSEMBLYAI_API_KEY = '{}'",
+    "fish": "set -gx ASSEMBLYAI_API_KEY {}",
+    "Dockerfile": "ENV ASSEMBLYAI_API_KEY={}",
+    "compose": "- ASSEMBLYAI_API_KEY={}",
+    "JSON": '"ASSEMBLYAI_API_KEY": "{}",',
+    "Python": 'os.environ["ASSEMBLYAI_API_KEY"] = "{}"',
+    "an open quote": 'ASSEMBLYAI_API_KEY="{}',
+    "a variable that is not set": "ASSEMBLYAI_API_KEY=${{NO_SUCH_VARIABLE}}",
+    "two kinds of quotes": "ASSEMBLYAI_API_KEY='{}\"",
+}
+
+
+@pytest.mark.parametrize("line", MEANT.values(), ids=MEANT)
+def test_a_line_that_was_meant_to_be_the_key_is_named_and_not_repeated(
+    folder: Path, line: str, caplog: pytest.LogCaptureFixture
+):
+    (folder / ".env").write_bytes(f"# mine\r\nOTHER=1\r\n{line.format(KEY)}\r\n".encode())
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env()
+    assert str(caught.value) == (
+        f"line 3 of {folder / '.env'} looks like ASSEMBLYAI_API_KEY but cannot be read as that; "
+        "write ASSEMBLYAI_API_KEY=... there, and close every quote"
+    )
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        pytest.param(KEY, "line 1 of", id="nothing but a key"),
+        pytest.param(f'OTHER="1\nASSEMBLYAI_API_KEY="{KEY}"\n', "line 2 of", id="a quote above"),
+        pytest.param(f'A="1\nASSEMBLYAI_API_KEY={KEY}\nB="\n', "line 2 of", id="inside of quotes"),
+        pytest.param(
+            f"ASSEMBLYAI_API_KEY=\nASSEMBLY_AI_API_KEY={KEY}\n", "line 2 of", id="an empty one too"
+        ),
+        pytest.param(
+            f"{RIGHT.decode()}\nassemblyai_base_url=https://streaming.eu.assemblyai.com",
+            "line 2 of .* looks like ASSEMBLYAI_BASE_URL but .*write ASSEMBLYAI_BASE_URL=",
+            id="the address",
+        ),
+    ],
+)
+def test_a_value_that_is_there_but_not_read_is_named_by_its_line(
+    folder: Path, written: str, said: str
+):
+    (folder / ".env").write_text(written)
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        Settings.from_env()
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "OTHER_API_KEY: abc",
+        "ASSEMBLY_API_KEY=abc",
+        "VITE_ASSEMBLYAI_API_KEY=abc",
+        "OLD_ASSEMBLYAI_API_KEY=abc",
+        "ASSEMBLYAI_API_KEY_2=abc",
+        "ASSEMBLYAI_WEBHOOK_SECRET=abc",
+        "ASSEMBLYAI_API_URL=https://api.assemblyai.com",
+        "KEY=$ASSEMBLYAI_API_KEY",
+        "HOOK=https://example.com/?assemblyai_api_key=abc",
+        "NOTE: the ASSEMBLYAI_API_KEY is elsewhere",
+        'OTHER="no end',
+        "# ASSEMBLYAI_API_KEY: abc",
+        "; ASSEMBLYAI_API_KEY=abc",
+        "// ASSEMBLYAI_API_KEY=abc",
+        "REM set ASSEMBLYAI_API_KEY=abc",
+        "ASSEMBLYAI_API_KEY",
+        "ASSEMBLYAI_API_KEY=",
+        'ASSEMBLYAI_API_KEY=""',
+        "ASSEMBLYAI_API_KEY= # later",
+        "ASSEMBLYAI_API_KEY: # later",
+        "ASSEMBLY_AI_API_KEY=",
+        "ASSEMBLYAI_API_KEY=abc\nASSEMBLYAI_API_KEY=",
+        "",
+    ],
+)
+def test_what_was_not_meant_to_be_the_key_is_left_alone(
+    folder: Path, written: str, caplog: pytest.LogCaptureFixture
+):
+    (folder / ".env").write_text(f"{written}\n")
+    assert Settings.from_env() == Settings()
+    assert not caplog.records
+
+
+UNREADABLE = {
+    "UTF-16 without a mark": (
+        RIGHT.decode().encode("utf-16-le"),
+        "it looks like UTF-16 without a byte order mark; save it as UTF-8",
+    ),
+    "another alphabet": (
+        b"A=1\n# Schl\xfcssel\n" + RIGHT,
+        "line 2 is not UTF-8 text; save the file as UTF-8",
+    ),
+    "half of a UTF-16 letter": (
+        b"\xff\xfeA\x00\x0a",
+        "line 1 is not UTF-16 text; save the file as UTF-8",
+    ),
+}
+
+
+@pytest.mark.parametrize(("written", "said"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_cannot_be_decoded_is_said_in_one_line(folder: Path, written: bytes, said: str):
+    (folder / ".env").write_bytes(written)
+    with pytest.raises(ConfigurationError) as caught:
+        default_settings()
+    assert str(caught.value) == f"{folder / '.env'} cannot be read: {said}"
+
+
+@pytest.mark.parametrize("key", [KEY, ""])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(line.format("abc").encode() for line in MEANT.values()),
+        *(u[0] for u in UNREADABLE.values()),
+    ],
+)
+def test_a_broken_file_prevents_nothing_when_the_environment_decides_on_the_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, key: str, written: bytes
+):
+    (folder / ".env").write_bytes(written)
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", key)
+    assert Settings.from_env().api_key == (key or None)
+
+
+def test_a_file_that_cannot_be_read_but_names_an_address_is_never_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = "ASSEMBLYAI_BASE_URL=https://streaming.eu.assemblyai.com"
+    (folder / ".env").write_bytes(text.encode("utf-16-le"))
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", KEY)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        default_settings()
+    given = "https://streaming.assemblyai.com"
+    assert Settings.from_env(base_url=given).base_url == given
+
+
+@pytest.mark.parametrize("name", ["ASSEMBLY_AI_API_KEY", "ASSEMBLYAI_KEY", "ASSEMBLYAI_APIKEY"])
+def test_a_look_alike_in_the_environment_is_named_unless_a_key_is_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setenv(name, KEY)
+    with pytest.raises(ConfigurationError) as caught:
+        default_settings()
+    assert str(caught.value) == (
+        f"the environment has {name}, which is not read; name it ASSEMBLYAI_API_KEY"
+    )
+    assert Settings.from_env(api_key="given").api_key == "given"
+    for key in ("set", ""):
+        monkeypatch.setenv("ASSEMBLYAI_API_KEY", key)
+        assert Settings.from_env().api_key == (key or None)
+
+
+def test_a_key_says_where_it_comes_from_and_which_other_it_hides(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert key_origin() == "nowhere"
+    (folder / ".env").write_text(f"ASSEMBLYAI_API_KEY={KEY}")
+    assert key_origin() == f"from {folder / '.env'}"
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", KEY)
+    assert key_origin() == "from the environment"
+    hides = f"hides the one in {folder / '.env'}"
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "another")
+    assert key_origin() == f"the environment's key {hides}"
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "")
+    assert key_origin() == f"the environment's empty ASSEMBLYAI_API_KEY {hides}"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "said"),
+    [
+        ('"{}"', "a quotation mark"),
+        ("{}'", "a quotation mark"),
+        ("`{}`", "a quotation mark"),
+        ("\u201c{}\u201d", "a quotation mark"),
+        ("\u201e{}\u201c", "a quotation mark"),
+        ("\u2019{}", "a quotation mark"),
+        ("\u00ab{}\u00bb", "a quotation mark"),
+        ("{},", "a comma or semicolon"),
+        ("{};", "a comma or semicolon"),
+        ("{}#mine", "a # sign"),
+        ("<{}>", "a bracket"),
+        ("[{}]", "a bracket"),
+        ("{})", "a bracket"),
+        ("Bearer {}", "a header's name or scheme"),
+        ("Authorization: {}", "a header's name or scheme"),
+        ("authorization:{}", "a header's name or scheme"),
+        ("ASSEMBLYAI_API_KEY={}", "a colon or equals sign"),
+        ("https://example.com/{}", "a colon or equals sign"),
+        ("$KEY{}", "a $, % or backslash"),
+        ("%KEY%{}", "a $, % or backslash"),
+        ("{}\\n", "a $, % or backslash"),
+        ("0123****{}", "the stars or dots of a hidden key"),
+        ("0123...{}", "the stars or dots of a hidden key"),
+        ("{}\n", "spaces or line breaks"),
+        ("{} ", "spaces or line breaks"),
+        ("{}\u200b", "characters no key has"),
+        ("\ufeff{}", "characters no key has"),
+        ("{}\x7f", "characters no key has"),
+    ],
+    ids=ascii,
+)
+def test_what_was_pasted_with_a_key_is_named_before_the_network_and_the_key_is_not(
+    pasted: str, said: str
+):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(api_key=pasted.format(KEY)).require_key()
+    assert str(caught.value).startswith(f"the AssemblyAI API key holds {said}; copy it again")
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [KEY, "any", "a.b_c-d~e", "c2VjcmV0LWtleQ=="])
+def test_what_can_be_a_key_is_taken(key: str):
+    assert Settings(api_key=key).require_key() == key
 
 
 def test_the_copied_example_counts_as_no_key(folder: Path):

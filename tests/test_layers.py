@@ -19,6 +19,7 @@ ALLOWED = {
     "audio": {*WORDS, "markup"},
     "config": {"errors"},
     "connections": {"config", "errors"},
+    "terminal": set(),
     "tokens": {*WORDS, "config", "connections"},
     "serving": {"errors"},
     "defaults": {"config", "errors"},

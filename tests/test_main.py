@@ -186,6 +186,35 @@ def test_check_says_what_is_missing_with_the_fix(free_port: int):
     assert "the next free one" in lines[3]
 
 
+def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
+    file = tmp_path / ".env"
+
+    def first_line(**variables: str) -> str:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSEMBLYAI")}
+        done = subprocess.run(
+            [*COMMAND, "check"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+            env=clean | {"ASSEMBLYAI_BASE_URL": sandbox.url} | variables,
+        )
+        return done.stdout.splitlines()[0]
+
+    file.write_text(f"ASSEMBLYAI_API_KEY={KEY}")
+    assert first_line() == f"ok    key: configured (from {file})"
+    hides = f"(the environment's key hides the one in {file})"
+    assert first_line(ASSEMBLYAI_API_KEY="other") == f"ok    key: configured {hides}"
+    hides = f"(the environment's empty ASSEMBLYAI_API_KEY hides the one in {file})"
+    assert first_line(ASSEMBLYAI_API_KEY="").startswith(f"ok    key: none {hides}, so the sandbox")
+    file.write_text(f'ASSEMBLYAI_API_KEY={KEY}"')
+    refused = first_line()
+    assert refused.startswith("fix   the AssemblyAI API key holds a quotation mark; ")
+    assert refused.endswith(f"(now: from {file})")
+    file.write_text(f"ASSEMBLY_AI_API_KEY={KEY}")
+    assert first_line().startswith(f"fix   line 1 of {file} looks like ASSEMBLYAI_API_KEY but ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

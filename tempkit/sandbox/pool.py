@@ -15,7 +15,12 @@ class Pool:
     """Lets so many recognitions run at a time, finals first."""
 
     def __init__(self, width: int) -> None:
-        self._free = width
+        self._width = width
+        self.clear()
+
+    def clear(self) -> None:
+        """Take every place for free: in a forked child the threads that had one are missing."""
+        self._free = self._width
         self._finals = 0  # waiting
         self._changed = threading.Condition()
 
@@ -43,6 +48,8 @@ class Pool:
 
 
 CORES = Pool(os.cpu_count() or 1)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=CORES.clear)
 
 
 class Sharing:

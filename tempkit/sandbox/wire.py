@@ -122,6 +122,10 @@ class WireEngine:
         for cut in cuts:
             cut.cancel()
 
+    def forget(self) -> None:
+        """Close a forked child's copies of the sockets, without a word to the other side."""
+        self._listener.forget()
+
     def _cut_silent(self) -> None:
         with self._server.lock:
             opened = {connection.socket for connection in self._server.all_connections}

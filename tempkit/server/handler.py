@@ -269,6 +269,12 @@ class Servers:
             server.server_close()
         self._room.close()
 
+    def forget(self) -> None:
+        """Close a forked child's copies of the sockets, without a word to the other side."""
+        for each in (*(server.socket for server in self._servers), *self._room.sockets()):
+            with suppress(OSError):
+                each.close()
+
 
 def turn_away(sock: socket.socket) -> None:
     """Say that there are too many; what was sent is read first, lest a reset takes that back."""

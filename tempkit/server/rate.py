@@ -6,7 +6,7 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from tempkit.errors import ConfigurationError
+from tempkit.errors import ConfigurationError, require
 from tempkit.server.guard import Rate, RateUnavailableError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ TIDY_EVERY = 1000  # tokens
 class TokenCounter:
     """Counts tokens in moving windows: a client's burst, its minute, and everybody's minute.
 
-    Raises ConfigurationError for a storage that cannot be one.
+    Raises ConfigurationError for a storage that cannot be one, and when Redis' client is missing.
     """
 
     def __init__(self, rate: Rate) -> None:
@@ -36,12 +36,13 @@ class TokenCounter:
         # One client speaks to both; the library would ask for a second one.
         address = re.sub("^valkey", "redis", rate.storage)
         options = _network_options(address)
+        if address.startswith("redis"):
+            require("redis", "wsgi", "the rate limit's storage")
         try:
             storage = storage_from_string(address, wrap_exceptions=True, **options)
         except (UnknownStorage, ValueError, ImportError, TypeError) as error:
             raise ConfigurationError(
-                "the rate limit's storage is memory://, redis:// or valkey://host:port, and needs: "
-                "pip install 'tempkit[wsgi]'"
+                "the rate limit's storage is memory://, redis:// or valkey://host:port"
             ) from error
         self._memory = storage if isinstance(storage, MemoryStorage) else None
         self._lock: AbstractContextManager[object] = (

@@ -1,6 +1,7 @@
 """Room: the threads of a server, the connections in them, and who has to go when all are taken."""
 
 import queue
+import socket
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ class Connection(Protocol):
     ``silent_since`` is when the browser last said or took something, None while it waits for us.
     """
 
+    request: socket.socket
     silent_since: float | None
     deadline: float
     was_answered: bool
@@ -77,6 +79,10 @@ class Room:
         for connection in list(self._open):
             if connection.deadline < now:
                 connection.cut()
+
+    def sockets(self) -> list[socket.socket]:
+        """The sockets of every connection."""
+        return [connection.request for connection in list(self._open)]
 
     def close(self) -> None:
         """Cut every connection, and let every thread end."""

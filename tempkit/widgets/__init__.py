@@ -1,14 +1,12 @@
 """Views for notebooks. They need the ``notebooks`` extra, and say so when it is missing."""
 
-from tempkit.errors import ConfigurationError
+from tempkit.errors import require
 
-try:
-    from tempkit.widgets.microphone import Microphone
-    from tempkit.widgets.token_view import TokenView
-    from tempkit.widgets.transcript_view import TranscriptView
-except ModuleNotFoundError as error:
-    raise ConfigurationError(
-        f"the notebook widgets need {error.name}; install them: pip install 'tempkit[notebooks]'"
-    ) from None
+for _module in ("ipywidgets", "anywidget"):
+    require(_module, "notebooks", "a view in a notebook")
+
+from tempkit.widgets.microphone import Microphone  # noqa: E402
+from tempkit.widgets.token_view import TokenView  # noqa: E402
+from tempkit.widgets.transcript_view import TranscriptView  # noqa: E402
 
 __all__ = ["Microphone", "TokenView", "TranscriptView"]
