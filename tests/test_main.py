@@ -1,6 +1,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -104,6 +105,49 @@ def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_envi
     finally:
         code, _, error = end(process, signal.SIGINT)
     assert (code, error) == (0, "")
+
+
+def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox, tmp_path: Path):
+    authorities = []
+    for _ in range(2):
+        process = running(
+            *("serve", "--host", "0.0.0.0", "--port", "0", "--tls", "--max-session", "600"),
+            ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url, HOME=str(tmp_path),
+        )  # fmt: skip
+        try:
+            address = urlsplit(line_with(process, "Server is running at ").split()[-1])
+            assert address.scheme == "https"
+            authority = Path(
+                line_with(process, "authority is installed there: ").split(": ")[1].strip()
+            )
+            authorities.append(authority.read_bytes())
+            trust = ssl.create_default_context(cafile=authority)
+            url = f"https://localhost:{address.port}/token?{address.query}"
+            answer = httpx.get(url, verify=trust, trust_env=False).json()
+            assert answer["websocket_url"] == "v3/ws"
+        finally:
+            code, _, error = end(process, signal.SIGINT)
+        assert (code, error) == (0, "")
+    assert authorities[0] == authorities[1]
+    assert (authority.parent / "tempkit-ca-key.pem").stat().st_mode & 0o077 == 0
+    asked = [e.detail for e in sandbox.journal if e.name == "GET /v3/token"]
+    assert [each["max_session_duration_seconds"] for each in asked] == ["600", "600"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "text"),
+    [
+        (["--max-session", "59"], {}, "60 to 10800"),
+        ([], {"TEMPKIT_MAX_SESSION": "10801"}, "60 to 10800"),
+        ([], {"TEMPKIT_MAX_SESSION": "ten"}, "TEMPKIT_MAX_SESSION is no whole number"),
+        (["--tls", "--certfile", "a.pem"], {}, "choose"),
+    ],
+)
+def test_a_cap_or_certificate_that_cannot_be_is_one_line(arguments, variables, text):
+    done = run("serve", "--port", "0", *arguments, **variables)
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_stream_prints_partials_and_ends_with_the_sentences():

@@ -113,6 +113,16 @@ def alike(headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], obje
     return found | {"content-security-policy": policy}, body
 
 
+def test_the_cap_on_sessions_is_asked_for_with_every_token(
+    service: AnsweringService, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEMPKIT_MAX_SESSION", "600")
+    ask(Application(service.settings, guard=Guard()))
+    ask(Application(service.settings, guard=Guard(), max_session_duration_seconds=60))
+    caps = [path.rpartition("=")[2] for path, _ in service.requests]
+    assert caps == ["600", "60"]
+
+
 def test_a_large_file_comes_in_pieces(service: AnsweringService, tmp_path: Path):
     (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 20_000)
     application = Application(service.settings, guard=Guard(), directory=tmp_path)
