@@ -22,7 +22,6 @@ from tempkit.guard import Guard
 from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.serving import Service
-from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
     from tempkit.messages import Turn
@@ -153,6 +152,8 @@ def _wait_for_ctrl_c(service: Service) -> None:
 
 
 def _token(options: argparse.Namespace) -> int:
+    from tempkit.tokens import generate_temp_token
+
     with redirect_stdout(sys.stderr):  # the token alone goes to standard output
         settings = default_settings()
         if settings.is_local and not Settings.from_env().api_key:
@@ -260,10 +261,17 @@ def _check_recognizer() -> str:
 
 
 def _check_service() -> str:
+    from tempkit.client import connect
+    from tempkit.network import route_to
+
     with redirect_stdout(sys.stderr):
         settings = default_settings()
-    generate_temp_token(settings=settings)
-    return f"service: {settings.base_url} gives tokens"
+    with connect(settings, reconnect=False) as session:
+        session.terminate()
+    routes = (route_to(settings, is_websocket=is_websocket) for is_websocket in (False, True))
+    variables = " and ".join(dict.fromkeys(route.variable for route in routes if route.proxy))
+    through = f" through the proxy of {variables}" if variables else ""
+    return f"service: {settings.base_url} gives tokens and opens sessions{through}"
 
 
 def _check_port(port: int) -> str:

@@ -11,6 +11,7 @@ TempkitError
 An out-of-range argument is a ValueError that names the range.
 """
 
+import importlib
 import sys
 import traceback
 
@@ -92,3 +93,12 @@ class SessionClosed(TempkitError):
 
 class ProtocolError(TempkitError):
     """The other side said something that the v3 protocol does not allow."""
+
+
+def require(module: str, extra: str) -> None:
+    """Import a module that an extra installs. Raises ConfigurationError when it is not there."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        text = f"this needs {module}; install it: pip install 'tempkit[{extra}]'"
+        raise ConfigurationError(text) from None

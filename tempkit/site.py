@@ -14,7 +14,6 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import URL_VARIABLE, Settings
-from tempkit.connections import prepare
 from tempkit.errors import (
     ConfigurationError,
     ProtocolError,
@@ -34,7 +33,6 @@ from tempkit.guard import (
 )
 from tempkit.places import HOST, context_path, socket_path
 from tempkit.rate import TokenCounter
-from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +93,8 @@ class Site:
 
     def warm_up(self) -> None:
         """Make ready what the first token would have to wait for."""
+        from tempkit.tokens import prepare  # httpx takes long to import
+
         self._ready_to_count()
         prepare(self.settings)
 
@@ -162,6 +162,8 @@ class Site:
     def _token(self, request: Request) -> Answer:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
             return _json(HTTPStatus.OK, {})
+        from tempkit.tokens import generate_temp_token
+
         try:
             token = generate_temp_token(TOKEN_SECONDS, settings=self.settings)
         except TempkitError as error:

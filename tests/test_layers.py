@@ -18,8 +18,8 @@ ALLOWED = {
     "parameters": set(),
     "audio": {*WORDS, "markup"},
     "config": {"errors"},
-    "connections": {"config", "errors"},
-    "tokens": {*WORDS, "config", "connections"},
+    "network": {"config", "errors"},
+    "tokens": {*WORDS, "config", "network"},
     "serving": {"errors"},
     "defaults": {"config", "errors"},
     "guard": {"errors"},
@@ -72,7 +72,7 @@ ALLOWED = {
     },
     "places": set(),
     "colab": {"places"},
-    "site": {"config", "connections", "errors", "files", "guard", "places", "rate", "tokens"},
+    "site": {"config", "errors", "files", "guard", "places", "rate"},
     "connection": {"http1"},
     "workers": set(),
     "listening": {"errors"},
@@ -84,7 +84,7 @@ ALLOWED = {
     },
     "jupyter_proxy": {"guard", "places", "server"},
     "wsgi": {"config", "guard", "server", "site"},
-    "link": {*WORDS, "config"},
+    "link": {*WORDS, "config", "network"},
     "conversation": {*WORDS, "link", "retry", "session", "watch"},
     "streams": {*WORDS, "audio", "conversation", "session"},
     "client": {
@@ -115,6 +115,8 @@ ALLOWED = {
 LAZY = {
     "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
+    # A server listens at once; what its first token needs is imported while nobody waits yet.
+    "site": {"tokens"},
     # Only a notebook asks a service how it looks, and then a view of the top floor answers.
     "serving": {"widgets.service_view"},
     # The session that a stream belongs to, for its type alone.
@@ -135,6 +137,7 @@ IO = {
     "socket",
     "time",
     "httpcore",
+    "httpx",
     "limits",
     "websockets",
     "http.client",
@@ -143,7 +146,10 @@ IO = {
     "asyncio",
 }
 ONE_PLACE = {
-    "httpcore": {"connections"},
+    "httpx": {"tokens"},
+    "httpcore": set(),  # httpx's own affair
+    "truststore": {"network"},
+    "certifi": {"network"},
     "limits": {"rate"},
     "websockets": {"link", "sandbox.conversation", "sandbox.wire"},
     "onnxruntime": {"sandbox.moonshine"},
