@@ -99,7 +99,8 @@ def _checked(variable: str, address: str) -> str:
     try:
         scheme, login, host, port = ADDRESS.fullmatch(address).groups("")  # type: ignore[union-attr]
         scheme = (scheme or "http").lower()
-        number = int(port or PORTS[scheme])
+        usual = PORTS[scheme]
+        number = int(port or usual)
         if host.startswith("["):
             ip_address(host[1:-1])
         user, _, password = (unquote(part, errors="strict") for part in login.partition(":"))
@@ -263,7 +264,7 @@ def _explained(error: BaseException | None, advice: str) -> tuple[str, str]:
             is_own = isinstance(error, (socket.gaierror, ssl.SSLError))  # numbers of their own
             found = found or (str(error.strerror) if is_own else os.strerror(error.errno))
         error = error.__cause__ or error.__context__  # httpcore hides the first "from None"
-    return found or "the connection ended without an answer", advice
+    return found or "the connection ended without a whole answer", advice
 
 
 def _certificate_advice() -> str:

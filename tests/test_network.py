@@ -1,138 +1,373 @@
-"""Connections to the service: kept, bounded in time, through the proxy of the environment."""
+"""One way out: the token request and the WebSocket take the same proxy and trust the same CAs."""
 
-import base64
-import socket
-import threading
-import time
+import logging
+import os
+import ssl
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import certifi
 import pytest
+import trustme
 
-from tempkit import ConfigurationError, ServiceUnreachable, Settings, connections
-from tempkit.connections import get
-from tests.conftest import KEY
-from tests.doubles import AnsweringService
-
-OUTSIDE = Settings(KEY, "http://service.example", timeout=5)
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of a program that treats its connections one after another with ``serve``."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def run() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, suppress(OSError):
-                        serve(connection)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
-
-
-@pytest.mark.parametrize(
-    "start", [b"HTTP/1.1 200 OK\r\nA: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"]
+from tempkit import (
+    ConfigurationError,
+    Sandbox,
+    ServiceUnreachable,
+    Settings,
+    connect,
+    generate_temp_token,
+    network,
+    tokens,
 )
-def test_an_answer_that_drips_in_is_bounded_by_the_timeout(start: bytes):
-    def drip(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(start)
-        connection.settimeout(0.02)
-        while True:
-            with suppress(TimeoutError):
-                if not connection.recv(1):
-                    return
-            connection.sendall(b"a")
+from tempkit.network import route_to
+from tempkit.sandbox.recognizer import Scripted
+from tests.conftest import KEY, SCRIPT
+from tests.proxies import REFUSED, Proxy
+from tests.test_main import run
+from tests.words import SAMPLE
 
-    with listening(drip) as port:
-        began = time.monotonic()
-        with pytest.raises(ServiceUnreachable, match=r"no answer within 0\.3 s"):
-            get(Settings(KEY, f"http://127.0.0.1:{port}", timeout=0.3), "/v3/token", {})
-        assert time.monotonic() - began < 3
+NAME = "service.invalid"  # which nobody but the proxy can find
+OUTSIDE = Settings(KEY, f"https://{NAME}", timeout=5)
+HERE = "http://{proxy}"  # stands for the proxy's host and port
+LOGIN = "http://ann:hush@{proxy}"
 
 
-def test_a_line_that_nobody_used_for_long_is_closed_and_not_used_again(
-    service: AnsweringService, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, authority: Path) -> Iterator[None]:
+    """No proxy in the environment, whatever the developer has; the sandbox's CA is trusted."""
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    """Close what is kept: it would go on by the way that it was opened."""
+    network.trusted.cache_clear()
+    for kept in tokens._idle.values():
+        while kept:
+            kept.pop().close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("authority") / "ca.pem"
+
+
+@pytest.fixture(scope="module")
+def sandbox_by_tls(authority: Path) -> Iterator[Sandbox]:
+    issuer = trustme.CA()
+    issuer.cert_pem.write_to_path(str(authority))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    issuer.issue_cert(NAME, "127.0.0.1", "0.0.0.0").configure_cert(context)
+    with Sandbox(Scripted(SCRIPT), ssl=context, realtime=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def proxy(sandbox_by_tls: Sandbox) -> Iterator[Proxy]:
+    with Proxy(sandbox_by_tls.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def open_session(sandbox_by_tls: Sandbox) -> Callable[[Settings], None]:
+    """Opens a session, and asks nobody but this machine for its token."""
+
+    def open_session(settings: Settings) -> None:
+        token = generate_temp_token(settings=sandbox_by_tls.settings)
+        with connect(settings, token=token, reconnect=False) as session:
+            session.terminate()
+
+    return open_session
+
+
+def ask_token(settings: Settings) -> None:
+    generate_temp_token(settings=settings)
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxy: Proxy) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.replace("{proxy}", f"127.0.0.1:{proxy.port}"))
+
+
+# The variables, which of them names the proxy, and the login that it gets.
+THROUGH = {
+    "with a scheme": ({"HTTPS_PROXY": HERE}, "HTTPS_PROXY", ""),
+    "without a scheme": ({"HTTPS_PROXY": "{proxy}"}, "HTTPS_PROXY", ""),
+    "with a slash and spaces": ({"HTTPS_PROXY": f" {HERE}/ "}, "HTTPS_PROXY", ""),
+    "in capitals": ({"HTTPS_PROXY": "HTTP://{proxy}"}, "HTTPS_PROXY", ""),
+    "in lower case": ({"https_proxy": HERE}, "https_proxy", ""),
+    "twice": ({"https_proxy": HERE, "HTTPS_PROXY": "http://127.0.0.1:9"}, "https_proxy", ""),
+    "for everything": ({"ALL_PROXY": HERE}, "ALL_PROXY", ""),
+    "for https first": ({"ALL_PROXY": "ftp://no", "HTTPS_PROXY": HERE}, "HTTPS_PROXY", ""),
+    "with a login": ({"HTTPS_PROXY": LOGIN}, "HTTPS_PROXY", "ann:hush"),
+    "with a login and no scheme": ({"HTTPS_PROXY": "ann:hush@{proxy}"}, "HTTPS_PROXY", "ann:hush"),
+    "with a user alone": ({"HTTPS_PROXY": "http://hush@{proxy}"}, "HTTPS_PROXY", "hush:"),
+    "with an encoded login": (
+        {"HTTPS_PROXY": "http://a%40b:hush%2F%23%3A%C3%BC@{proxy}"}, "HTTPS_PROXY", "a@b:hush/#:ü"
+    ),
+    "SOCKS": ({"ALL_PROXY": "socks5://{proxy}"}, "ALL_PROXY", ""),
+    "SOCKS with a login": ({"ALL_PROXY": "socks5h://ann:hush@{proxy}"}, "ALL_PROXY", "ann:hush"),
+    "not for a like name": ({"HTTPS_PROXY": HERE, "NO_PROXY": "vice.invalid"}, "HTTPS_PROXY", ""),
+    "not for its other port": ({"HTTPS_PROXY": HERE, "NO_PROXY": f"{NAME}:1"}, "HTTPS_PROXY", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", THROUGH)
+def test_both_go_through_the_proxy(
+    case: str,
+    proxy: Proxy,
+    open_session: Callable[[Settings], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
-    get(service.settings, "/", {})
-    monkeypatch.setattr(connections, "KEEPALIVE_SECONDS", 0.0)
-    get(service.settings, "/", {})
-    assert service.connections == 2
-    assert len(connections._idle[service.settings.base_url]) == 1
+    variables, named, login = THROUGH[case]
+    set_all(monkeypatch, variables, proxy)
+    with caplog.at_level(logging.DEBUG):
+        ask_token(OUTSIDE)
+        open_session(OUTSIDE)
+    assert proxy.asked == [(f"{NAME}:443", login)] * 2
+    for is_websocket in (False, True):
+        route = route_to(OUTSIDE, is_websocket=is_websocket)
+        assert route.variable == named
+        assert "hush" not in repr(route)
+    assert "hush" not in caplog.text
 
 
-def test_a_service_that_closes_after_each_answer_leaves_no_line(service: AnsweringService):
-    def once(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+DIRECT = {
+    "nothing set": {},
+    "http alone": {"HTTP_PROXY": HERE},
+    "an empty variable": {"HTTPS_PROXY": ""},
+    "an empty one in lower case": {"HTTPS_PROXY": HERE, "https_proxy": ""},
+    "not for the name": {"HTTPS_PROXY": HERE, "NO_PROXY": NAME},
+    "not for it among others": {"ALL_PROXY": HERE, "NO_PROXY": f"a.example , {NAME.upper()}"},
+    "not for its domain": {"HTTPS_PROXY": HERE, "NO_PROXY": "invalid"},
+    "not for its suffix": {"HTTPS_PROXY": HERE, "no_proxy": ".invalid"},
+    "not for a pattern": {"HTTPS_PROXY": HERE, "NO_PROXY": "*.invalid"},
+    "not for its port": {"HTTPS_PROXY": HERE, "NO_PROXY": f"{NAME}:443"},
+    "for nothing": {"HTTPS_PROXY": HERE, "NO_PROXY": "localhost,*"},
+}
 
-    with listening(once) as port:
-        settings = Settings(KEY, f"http://127.0.0.1:{port}", timeout=5)
-        for _ in range(3):
-            assert get(settings, "/", {}).body == b"ok"
-    assert not connections._idle[settings.base_url]
 
-
-def test_a_service_outside_is_asked_through_the_proxy_of_the_environment(
+@pytest.mark.parametrize("case", DIRECT)
+def test_both_go_directly(
+    case: str,
+    proxy: Proxy,
+    open_session: Callable[[Settings], None],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    requests: list[bytes] = []
-
-    def forward(connection: socket.socket) -> None:
-        while request := connection.recv(65536):
-            requests.append(request)
-            connection.sendall(ANSWER)
-
-    with listening(forward) as port:
-        monkeypatch.setenv("http_proxy", f"http://ann:p%40ss@127.0.0.1:{port}")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        for _ in range(2):
-            assert get(OUTSIDE, "/v3/token?a=1", {"Authorization": KEY}).body == b"ok"
-        connections._idle.pop(OUTSIDE.base_url).pop().close()
-    assert requests[0].startswith(b"GET http://service.example/v3/token?a=1 HTTP/1.1\r\n")
-    assert b"Basic " + base64.b64encode(b"ann:p@ss") in requests[0]
-    assert len(requests) == 2
+    set_all(monkeypatch, DIRECT[case], proxy)
+    for attempt in (ask_token, open_session):
+        with pytest.raises(ServiceUnreachable, match="cannot be reached: ") as caught:
+            attempt(OUTSIDE)  # a name that is nowhere
+        assert "proxy" not in str(caught.value)
+    assert proxy.asked == []
 
 
-def test_a_service_outside_by_tls_is_asked_through_a_tunnel(monkeypatch: pytest.MonkeyPatch):
-    requests: list[bytes] = []
-
-    def refuse(connection: socket.socket) -> None:
-        requests.append(connection.recv(65536))
-        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-
-    with listening(refuse) as port:
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
-        settings = Settings(KEY, "https://service.example", timeout=5)
-        with pytest.raises(ServiceUnreachable, match="403"):
-            get(settings, "/v3/token", {"Authorization": KEY})
-    assert requests[0].startswith(b"CONNECT service.example:443 HTTP/1.1\r\n")
-    assert KEY.encode() not in requests[0]
-
-
-def test_a_service_on_this_machine_and_one_in_no_proxy_are_asked_directly(
-    service: AnsweringService, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "service.example")
-    assert get(service.settings, "/", {}).status == 200
-    assert connections._proxy_for(OUTSIDE.base_url) is None
-
-
-def test_a_proxy_of_another_kind_is_an_error_that_says_what_to_change(
+@pytest.mark.parametrize("exception", ["0.0.0.0", "0.0.0.0/8", "0.0.0.0:{port}", "10.0.0.0/8"])
+def test_an_address_may_be_in_a_network_that_needs_no_proxy(
+    exception: str,
+    proxy: Proxy,
+    sandbox_by_tls: Sandbox,
+    open_session: Callable[[Settings], None],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("http_proxy", "socks5://:hush@127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(ConfigurationError, match="NO_PROXY") as caught:
-        get(OUTSIDE, "/", {})
-    assert "hush" not in str(caught.value)
+    # This machine, too, but by an address that is not loopback.
+    settings = Settings(KEY, f"https://0.0.0.0:{sandbox_by_tls.port}", timeout=5)
+    no_proxy = exception.replace("{port}", str(sandbox_by_tls.port))
+    set_all(monkeypatch, {"ALL_PROXY": HERE, "NO_PROXY": f"::1/128,{no_proxy}"}, proxy)
+    ask_token(settings)
+    open_session(settings)
+    assert len(proxy.asked) == (2 if exception.startswith("10.") else 0)
+
+
+def test_a_websocket_may_have_a_proxy_of_its_own(
+    proxy: Proxy, open_session: Callable[[Settings], None], monkeypatch: pytest.MonkeyPatch
+):
+    set_all(monkeypatch, {"WSS_PROXY": HERE, "HTTPS_PROXY": "http://127.0.0.1:9"}, proxy)
+    open_session(OUTSIDE)
+    assert len(proxy.asked) == 1
+    with pytest.raises(ServiceUnreachable, match="through the proxy of HTTPS_PROXY"):
+        ask_token(OUTSIDE)
+
+
+def test_a_service_on_this_machine_is_asked_directly(
+    proxy: Proxy,
+    sandbox_by_tls: Sandbox,
+    open_session: Callable[[Settings], None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    set_all(monkeypatch, {"ALL_PROXY": HERE, "WSS_PROXY": HERE}, proxy)
+    open_session(sandbox_by_tls.settings)
+    assert proxy.asked == []
+
+
+UNREADABLE = {
+    "a bad port": "http://ann:hush@127.0.0.1:eighty",
+    "a port too high": "127.0.0.1:65536",
+    "port 0": "127.0.0.1:0",
+    "half a bracket": "http://ann:hush@[::1:80",
+    "no IPv6 address": "http://ann:hush@[::1::]:80",
+    "a raw @": "http://ann:hu@hush@{proxy}",
+    "a raw /": "http://ann:hu/hush@{proxy}",
+    "a raw #": "http://ann:hush#1@{proxy}",
+    "a raw ?": "http://ann:hush?@{proxy}",
+    "a raw %": "http://ann:hush%zz@{proxy}",
+    "half a character": "http://ann:hush%C3@{proxy}",
+    "more than ASCII": "http://ann:hüsh-hush@{proxy}",
+    "a space": "http://ann:hush hush@{proxy}",
+    "no host": "http://ann:hush@:8080",
+    "a scheme alone": "http://",
+    "an unknown scheme": "ftp://ann:hush@{proxy}",
+    "SOCKS 4": "socks4://ann:hush@{proxy}",
+    "more than ASCII for SOCKS": "socks5://ann:hush%C3%BC@{proxy}",
+    "a path": "http://ann:hush@{proxy}/hush",
+    "an empty label": "http://ann:hush@a..b:80",
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_an_address_that_is_none_is_named_by_its_variable(
+    case: str,
+    proxy: Proxy,
+    open_session: Callable[[Settings], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    set_all(monkeypatch, {"HTTPS_PROXY": UNREADABLE[case]}, proxy)
+    for attempt in (ask_token, open_session):
+        with caplog.at_level(logging.DEBUG), pytest.raises(ConfigurationError) as caught:
+            attempt(OUTSIDE)
+        assert "HTTPS_PROXY" in str(caught.value)
+        assert "http://[user:password@]host:port" in str(caught.value)
+        assert "hush" not in str(caught.value) + repr(caught.value) + caplog.text
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("helper", ["socksio", "python_socks"])
+def test_without_its_helper_a_socks_proxy_is_an_error_that_says_what_to_install(
+    helper: str,
+    proxy: Proxy,
+    open_session: Callable[[Settings], None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    set_all(monkeypatch, {"ALL_PROXY": "socks5://ann:hush@{proxy}"}, proxy)
+    monkeypatch.setitem(sys.modules, helper, None)  # as if it were not installed
+    for attempt in (ask_token, open_session):
+        with pytest.raises(ConfigurationError, match=rf"ALL_PROXY .* {helper}; .*tempkit\[socks\]"):
+            attempt(OUTSIDE)
+
+
+# What the proxy says, the scheme of its address, and what the error says about it.
+REFUSING = {
+    "an unknown login": (REFUSED % b"407 hush", "http", "answered 407; check the login in HTTPS"),
+    "not there": (REFUSED % b"403 hush", "http", "answered 403; check HTTPS_PROXY"),
+    "a gateway in trouble": (REFUSED % b"502 hush", "http", "answered 502; check HTTPS_PROXY"),
+    "no HTTP": (b"hush ann:hush\r\n\r\n", "http", "HTTPS_PROXY: the connection ended"),
+    "nothing": (b"", "http", r"HTTPS_PROXY: no answer within 0\.3 s"),
+    "nothing in SOCKS": (b"", "socks5", r"HTTPS_PROXY: no answer within 0\.3 s"),
+    "no to SOCKS": (b"\5\2\0\1" + bytes(6), "socks5", "refused; check the login in HTTPS_PROXY"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSING)
+def test_a_proxy_that_refuses_is_named(
+    case: str,
+    sandbox_by_tls: Sandbox,
+    open_session: Callable[[Settings], None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    refusal, scheme, said = REFUSING[case]
+    settings = Settings(KEY, OUTSIDE.base_url, timeout=0.3 if refusal == b"" else 5)
+    with Proxy(sandbox_by_tls.port, refusal) as proxy:
+        set_all(monkeypatch, {"HTTPS_PROXY": f"{scheme}://ann:hush@{{proxy}}"}, proxy)
+        for attempt in (ask_token, open_session):
+            with pytest.raises(ServiceUnreachable, match=said) as caught:
+                attempt(settings)
+            assert "through the proxy of HTTPS_PROXY" in str(caught.value)
+            assert "hush" not in str(caught.value)
+            assert str(proxy.port) not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_is_not_there_is_named(
+    scheme: str, open_session: Callable[[Settings], None], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://ann:hush@127.0.0.1:9")
+    for attempt in (ask_token, open_session):
+        with pytest.raises(ServiceUnreachable, match="proxy of ALL_PROXY: Connection") as caught:
+            attempt(OUTSIDE)
+        assert "127.0.0.1" not in str(caught.value)
+
+
+# What SSL_CERT_FILE names, what certifi brings, and what is said where neither vouches.
+VOUCHING = {
+    "SSL_CERT_FILE": ("authority", "another", ""),
+    "certifi, where the system has none": ("missing", "authority", ""),
+    "neither": ("another", "authority", "set SSL_CERT_FILE to a file that holds it"),
+    "nobody": ("missing", "another", "SSL_CERT_FILE names no file"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system's store is asked")
+@pytest.mark.parametrize("case", VOUCHING)
+def test_both_trust_the_same_people(
+    case: str,
+    authority: Path,
+    tmp_path: Path,
+    sandbox_by_tls: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    named, brought, said = VOUCHING[case]
+    files = {"authority": authority, "another": tmp_path / "ca.pem", "missing": tmp_path / "no"}
+    trustme.CA().cert_pem.write_to_path(str(files["another"]))
+    token = generate_temp_token(settings=sandbox_by_tls.settings)
+    forget()
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[named]))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))  # no names as OpenSSL gives them
+    monkeypatch.setattr(certifi, "where", lambda: str(files[brought]))
+
+    def open_session(settings: Settings) -> None:
+        with connect(settings, token=token, reconnect=False) as session:
+            session.terminate()
+
+    for attempt in (ask_token, open_session):
+        if not said:
+            attempt(sandbox_by_tls.settings)
+            continue
+        with pytest.raises(ServiceUnreachable, match="certificate is not trusted") as caught:
+            attempt(sandbox_by_tls.settings)
+        assert said in str(caught.value)
+
+
+def test_check_opens_a_session_and_names_the_proxy_in_use(proxy: Proxy):
+    done = run(
+        "check",
+        ASSEMBLYAI_API_KEY=KEY,
+        ASSEMBLYAI_BASE_URL=OUTSIDE.base_url,
+        HTTPS_PROXY=f"http://ann:hush@127.0.0.1:{proxy.port}",
+    )
+    assert "gives tokens and opens sessions through the proxy of HTTPS_PROXY\n" in done.stdout
+    assert [name for name, _ in proxy.asked] == [f"{NAME}:443"] * 2
+    assert "hush" not in done.stdout + done.stderr
+
+
+def test_a_stream_behind_a_failing_proxy_ends_in_one_line():
+    done = run(
+        "stream",
+        str(SAMPLE),
+        ASSEMBLYAI_API_KEY=KEY,
+        ASSEMBLYAI_BASE_URL=OUTSIDE.base_url,
+        HTTPS_PROXY="http://ann:hush@127.0.0.1:9",
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("tempkit: the streaming service at https://service.invalid cannot be")
+    assert "the proxy of HTTPS_PROXY: Connection refused" in line
