@@ -192,8 +192,10 @@ class Deadline:
         with self._change:
             self._running.add(self)
             if self._wakes_at is None:
-                threading.Thread(target=self._watch, name="tempkit deadlines", daemon=True).start()
-                Deadline._wakes_at = self._at
+                watch = threading.Thread(target=self._watch, name="tempkit deadlines", daemon=True)
+                with suppress(RuntimeError):  # at the end of a program: each wait is bounded still
+                    watch.start()
+                    Deadline._wakes_at = self._at
             elif self._at < self._wakes_at:
                 Deadline._wakes_at = self._at
                 self._change.notify()

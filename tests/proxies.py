@@ -2,6 +2,7 @@
 
 import base64
 import socket
+import ssl
 import threading
 from contextlib import closing, suppress
 from types import TracebackType
@@ -12,13 +13,17 @@ REFUSED = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
 class Proxy:
     """Leads to ``port`` of this machine, or answers ``refusal``; b"" says nothing at all.
 
-    ``asked`` has a pair for each connection: what for, and with which login.
+    ``asked`` has a pair for each connection: what for, and with which login. ``context`` makes it
+    an https:// proxy.
     """
 
-    def __init__(self, port: int, refusal: bytes | None = None) -> None:
+    def __init__(
+        self, port: int, refusal: bytes | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
         self.asked: list[tuple[str, str]] = []
         self._target = port
         self._refusal = refusal
+        self._context = context
         self._is_over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -52,6 +57,8 @@ class Proxy:
         thread.start()
 
     def _serve(self, client: socket.socket) -> None:
+        if self._context:
+            client = self._context.wrap_socket(client, server_side=True)
         with closing(client), suppress(OSError):
             if self._refusal == b"":
                 client.recv(65536)

@@ -60,12 +60,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sandbox_by_tls(authority: Path) -> Iterator[Sandbox]:
+def context(authority: Path) -> ssl.SSLContext:
     issuer = trustme.CA()
     issuer.cert_pem.write_to_path(str(authority))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
     issuer.issue_cert(NAME, "127.0.0.1", "0.0.0.0").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def sandbox_by_tls(context: ssl.SSLContext) -> Iterator[Sandbox]:
     with Sandbox(Scripted(SCRIPT), ssl=context, realtime=False) as sandbox:
         yield sandbox
 
@@ -139,6 +144,19 @@ def test_both_go_through_the_proxy(
         assert route.variable == named
         assert "hush" not in repr(route)
     assert "hush" not in caplog.text
+
+
+def test_a_proxy_may_want_tls_of_its_own(
+    context: ssl.SSLContext,
+    sandbox_by_tls: Sandbox,
+    open_session: Callable[[Settings], None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    with Proxy(sandbox_by_tls.port, context=context) as proxy:
+        set_all(monkeypatch, {"HTTPS_PROXY": "https://ann:hush@{proxy}"}, proxy)
+        ask_token(OUTSIDE)
+        open_session(OUTSIDE)
+    assert proxy.asked == [(f"{NAME}:443", "ann:hush")] * 2
 
 
 DIRECT = {
@@ -271,6 +289,7 @@ REFUSING = {
     "not there": (REFUSED % b"403 hush", "http", "answered 403; check HTTPS_PROXY"),
     "a gateway in trouble": (REFUSED % b"502 hush", "http", "answered 502; check HTTPS_PROXY"),
     "no HTTP": (b"hush ann:hush\r\n\r\n", "http", "HTTPS_PROXY: the connection ended"),
+    "a tunnel to nowhere": (b"HTTP/1.1 200 OK\r\n\r\n", "http", "proxy of HTTPS_PROXY: "),
     "nothing": (b"", "http", r"HTTPS_PROXY: no answer within 0\.3 s"),
     "nothing in SOCKS": (b"", "socks5", r"HTTPS_PROXY: no answer within 0\.3 s"),
     "no to SOCKS": (b"\5\2\0\1" + bytes(6), "socks5", "refused; check the login in HTTPS_PROXY"),
