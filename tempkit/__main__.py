@@ -24,7 +24,6 @@ from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
 from tempkit.serving import Service
 from tempkit.terminal import replace_what_is_missing, show_live
-from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -171,6 +170,8 @@ def _wait_for_ctrl_c(service: Service) -> None:
 
 
 def _token(options: argparse.Namespace) -> int:
+    from tempkit.tokens import generate_temp_token
+
     with redirect_stdout(sys.stderr):  # the token alone goes to standard output
         settings = default_settings()
         if settings.is_local and not Settings.from_env().api_key:
@@ -271,10 +272,17 @@ def _check_recognizer() -> str:
 
 
 def _check_service() -> str:
+    from tempkit.client import connect
+    from tempkit.network import route_to
+
     with redirect_stdout(sys.stderr):
         settings = default_settings()
-    generate_temp_token(settings=settings)
-    return f"service: {settings.base_url} gives tokens"
+    with connect(settings, reconnect=False) as session:
+        session.terminate()
+    routes = (route_to(settings, is_websocket=is_websocket) for is_websocket in (False, True))
+    variables = " and ".join(dict.fromkeys(route.variable for route in routes if route.proxy))
+    through = f" through the proxy of {variables}" if variables else ""
+    return f"service: {settings.base_url} gives tokens and opens sessions{through}"
 
 
 def _check_port(port: int) -> str:

@@ -1,9 +1,9 @@
 """Everything tempkit raises on purpose.
 
 TempkitError
-├── ConfigurationError   no key, placeholder key, unreadable .env, unsafe bind (before any network)
+├── ConfigurationError   no key, unreadable .env, unsafe bind, no proxy address (before any network)
 ├── AudioError           not 16-bit PCM that the service takes
-├── ServiceUnreachable   no answer: name, refused, timeout (__cause__ is the library's)
+├── ServiceUnreachable   no answer: name, refused, timeout, proxy, certificate (see __cause__)
 ├── TokenRefused         .status .detail
 ├── SessionClosed        .code .reason .advice   closed with anything but 1000
 └── ProtocolError        the other side said something v3 does not allow

@@ -6,14 +6,18 @@ from urllib.parse import urlencode
 
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
     InvalidStatus,
+    ProxyError,
+    WebSocketException,
 )
 from websockets.sync.client import ClientConnection, connect
 
 from tempkit.config import URL_VARIABLE, Settings
 from tempkit.errors import ProtocolError, ServiceUnreachable
 from tempkit.messages import CloseCode
+from tempkit.network import Route, route_to, unreachable
 from tempkit.parameters import SessionParameters
 
 # The library's own lines at DEBUG show addresses and headers, and with them tokens.
@@ -45,9 +49,10 @@ class Link:
     ) -> Self:
         """Connect; the service checks token and parameters afterwards, in its first message.
 
-        A pong that is ``pong_seconds`` late closes the link. Raises ServiceUnreachable,
-        ProtocolError, and LinkClosed when the connection breaks on the way.
+        A pong that is ``pong_seconds`` late closes the link. Raises ConfigurationError,
+        ServiceUnreachable, ProtocolError, and LinkClosed when the connection breaks on the way.
         """
+        route = route_to(settings, is_websocket=True)
         try:
             # Entered by hand: the link leaves it in close(), which may be called from any thread.
             connection = connect(
@@ -56,7 +61,9 @@ class Link:
                 additional_headers={"Authorization": token, "User-Agent": "tempkit"},
                 user_agent_header=None,
                 compression=None,
-                proxy=None if settings.is_local else True,
+                ssl=route.tls,
+                proxy=route.proxy,
+                proxy_ssl=route.proxy_tls,
                 open_timeout=settings.timeout,
                 close_timeout=CLOSE_SECONDS,
                 max_size=LARGEST_MESSAGE,
@@ -65,8 +72,8 @@ class Link:
                 ping_timeout=pong_seconds,
                 logger=quiet_log,
             ).__enter__()
-        except (InvalidHandshake, OSError, ValueError) as error:
-            _raise_as_ours(error, settings)
+        except (WebSocketException, OSError, ValueError) as error:
+            _raise_as_ours(error, settings, route)
         return cls(connection)
 
     def send(self, data: str | bytes) -> None:
@@ -93,22 +100,27 @@ def _as_ours(closed: ConnectionClosed) -> LinkClosed:
     return LinkClosed(frame.code, frame.reason) if frame else LinkClosed(CloseCode.ABNORMAL, "")
 
 
-def _raise_as_ours(error: Exception, settings: Settings) -> NoReturn:
-    where = settings.websocket_url
+def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoReturn:
+    if isinstance(error, (OSError, ProxyError)):
+        is_late = isinstance(error, TimeoutError)
+        raise unreachable(settings, route, error, is_late, _refusal(error)) from error
     if isinstance(error.__cause__, EOFError):
         raise LinkClosed(CloseCode.ABNORMAL, "the connection broke while it was opened") from error
+    where = settings.websocket_url
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         if status >= 500:
             text = f"{where} answered HTTP {status}; the service or a proxy is in trouble"
             raise ServiceUnreachable(f"{text}, try again in a minute") from error
         text = f"{where} answered HTTP {status} instead of opening a WebSocket"
-    elif isinstance(error, TimeoutError):
-        text = f"{where} did not open within {settings.timeout:g} s; check the network"
-        raise ServiceUnreachable(text) from error
-    elif isinstance(error, OSError):
-        text = f"{where} cannot be reached: {error.strerror or error}"
-        raise ServiceUnreachable(f"{text}; check the network and {URL_VARIABLE}") from error
     else:
         text = f"{where} speaks no WebSocket: {type(error).__name__}"
     raise ProtocolError(f"{text}; check {URL_VARIABLE}") from None
+
+
+def _refusal(error: Exception) -> str | None:
+    """What a proxy answered, if it did."""
+    if isinstance(error, InvalidProxyStatus):
+        return str(error.response.status_code)
+    is_answer = isinstance(error, ProxyError) and not isinstance(error, InvalidProxyMessage)
+    return "no" if is_answer else None

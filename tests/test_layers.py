@@ -18,9 +18,9 @@ ALLOWED = {
     "parameters": set(),
     "audio": {*WORDS, "markup"},
     "config": {"errors"},
-    "connections": {"config", "errors"},
+    "network": {"config", "errors"},
     "terminal": set(),
-    "tokens": {*WORDS, "config", "connections"},
+    "tokens": {*WORDS, "config", "network"},
     "serving": {"errors"},
     "defaults": {"config", "errors"},
     "certificates": {"errors"},
@@ -73,7 +73,7 @@ ALLOWED = {
     "server.answers": {"server.files"},
     "server.addresses": {"server.files", "server.guard"},
     "server.site": {
-        *("config", "connections", "errors", "parameters", "tokens"),
+        *("config", "errors", "parameters", "tokens"),
         *("server.addresses", "server.answers", "server.files", "server.guard", "server.rate"),
     },
     "server.head": set(),
@@ -88,7 +88,7 @@ ALLOWED = {
         *("server.addresses", "server.files", "server.guard", "server.handler", "server.site"),
     },
     "wsgi": {"config", "server.files", "server.guard", "server.site"},
-    "link": {*WORDS, "config"},
+    "link": {*WORDS, "config", "network"},
     "conversation": {*WORDS, "link", "retry", "session", "watch"},
     "streams": {*WORDS, "audio", "conversation", "session"},
     "client": {
@@ -119,6 +119,8 @@ ALLOWED = {
 LAZY = {
     "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
+    # A server listens at once; what its first token needs is imported while nobody waits yet.
+    "site": {"tokens"},
     # Only a notebook asks a service how it looks, and then a view of the top floor answers.
     "serving": {"widgets.service_view"},
     # The session that a stream belongs to, for its type alone.
@@ -139,6 +141,7 @@ IO = {
     "socket",
     "time",
     "httpcore",
+    "httpx",
     "limits",
     "websockets",
     "http.client",
@@ -147,7 +150,10 @@ IO = {
     "asyncio",
 }
 ONE_PLACE = {
-    "httpcore": {"connections"},
+    "httpx": {"tokens"},
+    "httpcore": set(),  # httpx's own affair
+    "truststore": {"network"},
+    "certifi": {"network"},
     "http.server": {"server.handler"},
     "limits": {"server.rate"},
     "websockets": {"link", "sandbox.conversation", "sandbox.wire"},

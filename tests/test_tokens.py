@@ -1,8 +1,16 @@
+import base64
 import copy
 import json
 import logging
 import pickle
+import signal
 import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -15,9 +23,32 @@ from tempkit import (
     TemporaryToken,
     TokenRefused,
     generate_temp_token,
+    tokens,
 )
 from tests.conftest import KEY
 from tests.doubles import AnsweringService
+
+BODY = b'{"token": "granted"}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[Settings]:
+    """The way to a program that treats its connections one after another with ``serve``."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        serve(connection)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield Settings(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=5)
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
 
 
 def test_the_token_is_the_string_of_the_service(service: AnsweringService):
@@ -57,6 +88,146 @@ def test_a_fresh_connection_that_dies_is_not_tried_again(service: AnsweringServi
     with pytest.raises(ServiceUnreachable):
         generate_temp_token(settings=service.settings)
     assert service.connections == 1
+
+
+def test_a_connection_that_breaks_in_an_answer_is_not_replaced():
+    starts: list[bytes] = [ANSWER, ANSWER[:-5], ANSWER]
+
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            answer = starts.pop(0)
+            connection.sendall(answer)
+            if answer != ANSWER:
+                return
+
+    with listening(serve) as settings:
+        assert generate_temp_token(settings=settings) == "granted"
+        with pytest.raises(ServiceUnreachable, match="ended without a whole answer"):
+            generate_temp_token(settings=settings)
+    assert starts == [ANSWER]
+
+
+def test_a_connection_that_nobody_used_for_long_is_closed_and_not_used_again(
+    service: AnsweringService,
+):
+    generate_temp_token(settings=service.settings)
+    kept = tokens._idle[service.settings.base_url]
+    kept[0].used_at -= tokens.KEEPALIVE_SECONDS
+    generate_temp_token(settings=service.settings)
+    assert service.connections == 2
+    assert len(kept) == 1
+
+
+def test_a_service_that_closes_after_each_answer_leaves_no_connection():
+    def once(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    with listening(once) as settings:
+        for _ in range(3):
+            assert generate_temp_token(settings=settings) == "granted"
+    assert not tokens._idle[settings.base_url]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 OK\r\nA: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ],
+    ids=["head", "body", "body without a length"],
+)
+def test_an_answer_that_drips_in_is_bounded_by_the_timeout(start: bytes, service: AnsweringService):
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(start)
+        connection.settimeout(0.02)
+        while True:
+            with suppress(TimeoutError):
+                if not connection.recv(1):
+                    return
+            connection.sendall(b"a")
+
+    generate_temp_token(settings=service.settings)  # a later deadline is watched already
+    with listening(drip) as settings:
+        began = time.monotonic()
+        with pytest.raises(ServiceUnreachable, match=r"no answer within 0\.3 s"):
+            generate_temp_token(settings=replace(settings, timeout=0.3))
+        assert time.monotonic() - began < 3
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("tempkit deadlines") <= 1
+
+
+def test_an_interrupt_leaves_no_connection_behind():
+    ended = threading.Event()
+
+    def interrupt(connection: socket.socket) -> None:
+        connection.recv(65536)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
+        if connection.recv(1) == b"":
+            ended.set()
+
+    with listening(interrupt) as settings:
+        with pytest.raises(KeyboardInterrupt):
+            generate_temp_token(settings=settings)
+        assert ended.wait(5)
+
+
+FORK = """
+import os, sys
+from tempkit import Settings, generate_temp_token
+settings = Settings({key!r}, {url!r}, timeout=5)
+generate_temp_token(settings=settings)
+child = os.fork()
+generate_temp_token(settings=settings)
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_opens_connections_of_its_own(service: AnsweringService):
+    code = FORK.format(key=KEY, url=service.settings.base_url)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert service.connections == 2
+    assert len(service.requests) == 3
+
+
+def through_proxy(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, requests: list[bytes], times: int
+) -> list[str]:
+    """The tokens of a service without TLS, by a proxy that is asked for all of the address."""
+
+    def forward(connection: socket.socket) -> None:
+        while request := connection.recv(65536):
+            requests.append(request)
+            connection.sendall(answer)
+
+    outside = Settings(KEY, "http://service.invalid", timeout=5)
+    with listening(forward) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url.replace("//", "//ann:p%40ss@"))
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        try:
+            return [generate_temp_token(settings=outside) for _ in range(times)]
+        finally:
+            for line in tokens._idle.pop(outside.base_url):
+                line.close()
+
+
+def test_without_tls_a_proxy_passes_the_request_on(monkeypatch: pytest.MonkeyPatch):
+    requests: list[bytes] = []
+    assert through_proxy(monkeypatch, ANSWER, requests, 2) == ["granted"] * 2
+    assert requests[0].startswith(b"GET http://service.invalid/v3/token?expires_in_seconds=60 HT")
+    assert b"Basic " + base64.b64encode(b"ann:p@ss") in requests[0]
+    assert len(requests) == 2
+
+
+def test_without_tls_a_proxy_may_want_a_login(monkeypatch: pytest.MonkeyPatch):
+    refusal = b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n"
+    with pytest.raises(ServiceUnreachable, match="check the login in http_proxy"):
+        through_proxy(monkeypatch, refusal, [], 1)
 
 
 def test_the_expiry_travels_with_the_token(service: AnsweringService):

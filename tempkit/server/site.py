@@ -14,7 +14,6 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import URL_VARIABLE, Settings
-from tempkit.connections import prepare
 from tempkit.errors import (
     ConfigurationError,
     ProtocolError,
@@ -36,7 +35,6 @@ from tempkit.server.guard import (
     Request,
 )
 from tempkit.server.rate import TokenCounter
-from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +106,8 @@ class Site:
 
     def warm_up(self) -> None:
         """Make ready what the first token would have to wait for."""
+        from tempkit.tokens import prepare  # httpx takes long to import
+
         self._ready_to_count()
         prepare(self.settings)
 
@@ -170,6 +170,8 @@ class Site:
     def _token(self, request: Request) -> Answer:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
             return json_answer(HTTPStatus.OK, {})
+        from tempkit.tokens import generate_temp_token
+
         try:
             token = generate_temp_token(
                 TOKEN_SECONDS,
