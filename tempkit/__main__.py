@@ -24,6 +24,7 @@ from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
 from tempkit.serving import Service
 from tempkit.terminal import replace_what_is_missing, show_live
+from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -170,7 +171,6 @@ def _wait_for_ctrl_c(service: Service) -> None:
 
 
 def _token(options: argparse.Namespace) -> int:
-    from tempkit.tokens import generate_temp_token
 
     with redirect_stdout(sys.stderr):  # the token alone goes to standard output
         settings = default_settings()

@@ -20,7 +20,9 @@ ALLOWED = {
     "config": {"errors"},
     "network": {"config", "errors"},
     "terminal": set(),
-    "tokens": {*WORDS, "config", "network"},
+    "deadline": set(),
+    "http_client": {"config", "deadline", "errors", "network"},
+    "tokens": {*WORDS, "config"},
     "serving": {"errors"},
     "defaults": {"config", "errors"},
     "certificates": {"errors"},
@@ -70,7 +72,7 @@ ALLOWED = {
     "server.guard": {"errors"},
     "server.rate": {"errors", "server.guard"},
     "server.files": set(),
-    "server.answers": {"server.files"},
+    "server.answers": {"config", "errors", "server.files"},
     "server.addresses": {"server.files", "server.guard"},
     "server.site": {
         *("config", "errors", "parameters", "tokens"),
@@ -78,7 +80,7 @@ ALLOWED = {
     },
     "server.head": set(),
     "server.room": set(),
-    "server.relay": {"config"},
+    "server.relay": {"config", "network"},
     "server.handler": {
         *("serving", "server.answers", "server.guard", "server.head", "server.relay"),
         *("server.room", "server.site"),
@@ -117,10 +119,11 @@ ALLOWED = {
     "__init__": None,
 }
 LAZY = {
+    # A server listens at once; what its first token needs is imported while nobody waits yet.
+    "tokens": {"http_client"},
     "pytest_plugin": {"sandbox", "sandbox.recognizer"},
     "defaults": {"sandbox"},
-    # A server listens at once; what its first token needs is imported while nobody waits yet.
-    "site": {"tokens"},
+    "server.site": {"http_client"},
     # Only a notebook asks a service how it looks, and then a view of the top floor answers.
     "serving": {"widgets.service_view"},
     # The session that a stream belongs to, for its type alone.
@@ -150,7 +153,7 @@ IO = {
     "asyncio",
 }
 ONE_PLACE = {
-    "httpx": {"tokens"},
+    "httpx": {"http_client"},
     "httpcore": set(),  # httpx's own affair
     "truststore": {"network"},
     "certifi": {"network"},

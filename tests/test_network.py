@@ -18,8 +18,8 @@ from tempkit import (
     Settings,
     connect,
     generate_temp_token,
+    http_client,
     network,
-    tokens,
 )
 from tempkit.network import route_to
 from tempkit.sandbox.recognizer import Scripted
@@ -49,7 +49,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, authority: Path) -> Iterator[No
 def forget() -> None:
     """Close what is kept: it would go on by the way that it was opened."""
     network.trusted.cache_clear()
-    for kept in tokens._idle.values():
+    for kept in http_client._idle.values():
         while kept:
             kept.pop().close()
 

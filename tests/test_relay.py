@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 import tempkit
 from tempkit import Clip, Sandbox, Settings, TokenServer
 from tempkit.certificates import make_certificate
+from tempkit.network import trusted
 from tempkit.server import PUBLIC, Guard
 from tests.conftest import KEY, SCRIPT
 from tests.raw import TERMINATE, read, rest
@@ -181,6 +182,7 @@ def test_by_tls_the_socket_goes_through_the_same_port(
     context, authority = make_certificate(tmp_path)
     trust = ssl.create_default_context(cafile=authority)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    trusted.cache_clear()
     service = Sandbox(sandbox._recognizer, ssl=context) if is_sandbox_secure else sandbox
     with service, TokenServer(service.settings, port=0, ssl=context) as server:
         answer = httpx.get(f"{server.page_url}/token", verify=trust, trust_env=False).json()

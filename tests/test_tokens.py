@@ -23,7 +23,7 @@ from tempkit import (
     TemporaryToken,
     TokenRefused,
     generate_temp_token,
-    tokens,
+    http_client,
 )
 from tests.conftest import KEY
 from tests.doubles import AnsweringService
@@ -111,8 +111,8 @@ def test_a_connection_that_nobody_used_for_long_is_closed_and_not_used_again(
     service: AnsweringService,
 ):
     generate_temp_token(settings=service.settings)
-    kept = tokens._idle[service.settings.base_url]
-    kept[0].used_at -= tokens.KEEPALIVE_SECONDS
+    kept = http_client._idle[service.settings.base_url]
+    kept[0].used_at -= http_client.KEEPALIVE_SECONDS
     generate_temp_token(settings=service.settings)
     assert service.connections == 2
     assert len(kept) == 1
@@ -126,7 +126,7 @@ def test_a_service_that_closes_after_each_answer_leaves_no_connection():
     with listening(once) as settings:
         for _ in range(3):
             assert generate_temp_token(settings=settings) == "granted"
-    assert not tokens._idle[settings.base_url]
+    assert not http_client._idle[settings.base_url]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def through_proxy(
         try:
             return [generate_temp_token(settings=outside) for _ in range(times)]
         finally:
-            for line in tokens._idle.pop(outside.base_url):
+            for line in http_client._idle.pop(outside.base_url):
                 line.close()
 
 

@@ -1,11 +1,29 @@
 """Answer: what a site says to a request, whoever carries it."""
 
 import json
+import re
 from typing import NamedTuple
 
+from tempkit.config import URL_VARIABLE
+from tempkit.errors import (
+    ConfigurationError,
+    ProtocolError,
+    ServiceUnreachable,
+    TempkitError,
+    TokenRefused,
+)
 from tempkit.server.files import Content
 
 Headers = tuple[tuple[str, str], ...]
+CODES: dict[type[TempkitError], str] = {
+    ConfigurationError: "not_configured",
+    TokenRefused: "refused_by_service",
+    ServiceUnreachable: "service_unreachable",
+    ProtocolError: "unexpected_answer",
+}
+UNREACHABLE = f"the streaming service cannot be reached; check the network and {URL_VARIABLE}"
+# What another program wrote may hold anything: no address, nothing that could be a key or a token.
+UNFIT = re.compile(r"\w[\w+.-]*://\S*|(?=\S*\d)[\w+/=.-]{20,}|[^ -~]+", re.ASCII)
 UNSTORED = ("Cache-Control", "no-store")
 
 
@@ -31,3 +49,24 @@ def text_answer(status: int, text: str) -> Answer:
     """An answer for people: a line."""
     headers = (("Content-Type", "text/plain; charset=utf-8"), UNSTORED)
     return Answer(status, headers, f"{int(status)} {text}\n".encode())
+
+
+def failed_token(error: TempkitError) -> Answer:
+    """The published answer when no token could be had, with a code for programs and a hint."""
+    body: dict[str, str | int] = {
+        "error": "Failed to generate token",
+        "code": CODES.get(type(error), "error"),
+        "hint": _hint(error),
+    }
+    if isinstance(error, TokenRefused):  # whether asking again may help is in its status
+        body["status"] = error.status
+    return json_answer(500, body)
+
+
+def _hint(error: TempkitError) -> str:
+    """What people are told about a failed token: without addresses, secrets and odd signs."""
+    if isinstance(error, ServiceUnreachable):
+        return UNREACHABLE
+    if isinstance(error, TokenRefused):
+        return str(error).replace(error.detail, UNFIT.sub("***", error.detail))
+    return str(error)

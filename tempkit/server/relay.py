@@ -7,6 +7,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from tempkit.config import Settings
+from tempkit.network import trusted
 
 WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 PIECE = 64 * 1024
@@ -22,7 +23,7 @@ def dial(settings: Settings) -> socket.socket:
     service = socket.create_connection(address, settings.timeout)
     if parts.scheme == "ws":
         return service
-    return ssl.create_default_context().wrap_socket(service, server_hostname=address[0])
+    return trusted().wrap_socket(service, server_hostname=address[0])
 
 
 def relay(

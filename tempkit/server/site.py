@@ -1,7 +1,6 @@
 """Site: a request in, an answer out; the same for the token server and for WSGI."""
 
 import logging
-import re
 import threading
 import time
 import traceback
@@ -13,17 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from tempkit.config import URL_VARIABLE, Settings
+from tempkit.config import Settings
 from tempkit.errors import (
     ConfigurationError,
-    ProtocolError,
-    ServiceUnreachable,
     TempkitError,
-    TokenRefused,
 )
 from tempkit.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import HOST, context_path
-from tempkit.server.answers import Answer, Headers, json_answer, text_answer
+from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
 from tempkit.server.files import Folder, is_unchanged
 from tempkit.server.guard import (
     IN_MEMORY,
@@ -35,6 +31,7 @@ from tempkit.server.guard import (
     Request,
 )
 from tempkit.server.rate import TokenCounter
+from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +43,6 @@ SWITCHING = 101  # the status of an answer that hands the connection on to the s
 COOKIE_SECONDS = 30 * 24 * 3600
 KEPT_VISITS = 50
 SHOWN = 60  # characters of a path
-
-CODES: dict[type[TempkitError], str] = {
-    ConfigurationError: "not_configured",
-    TokenRefused: "refused_by_service",
-    ServiceUnreachable: "service_unreachable",
-    ProtocolError: "unexpected_answer",
-}
-UNREACHABLE = f"the streaming service cannot be reached; check the network and {URL_VARIABLE}"
-# What another program wrote may hold anything: no address, nothing that could be a key or a token.
-UNFIT = re.compile(r"\w[\w+.-]*://\S*|(?=\S*\d)[\w+/=.-]{20,}|[^ -~]+", re.ASCII)
 
 
 class Visit(NamedTuple):
@@ -106,7 +93,7 @@ class Site:
 
     def warm_up(self) -> None:
         """Make ready what the first token would have to wait for."""
-        from tempkit.tokens import prepare  # httpx takes long to import
+        from tempkit.http_client import prepare  # httpx takes long to import
 
         self._ready_to_count()
         prepare(self.settings)
@@ -170,8 +157,6 @@ class Site:
     def _token(self, request: Request) -> Answer:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
             return json_answer(HTTPStatus.OK, {})
-        from tempkit.tokens import generate_temp_token
-
         try:
             token = generate_temp_token(
                 TOKEN_SECONDS,
@@ -179,14 +164,7 @@ class Site:
                 settings=self.settings,
             )
         except TempkitError as error:
-            body: dict[str, str | int] = {
-                "error": "Failed to generate token",
-                "code": CODES.get(type(error), "error"),
-                "hint": _hint(error),
-            }
-            if isinstance(error, TokenRefused):  # whether asking again may help is in its status
-                body["status"] = error.status
-            return json_answer(500, body)
+            return failed_token(error)
         answer = {
             "token": str(token),
             "expires_in_seconds": token.expires_in_seconds,
@@ -290,12 +268,3 @@ def session_cap(variables: Mapping[str, str]) -> int | None:
     if value and not value.isdecimal():
         raise ConfigurationError(f"{CAP_VARIABLE} is no whole number of seconds")
     return int(value) if value else None
-
-
-def _hint(error: TempkitError) -> str:
-    """What people are told about a failed token: without addresses, secrets and odd signs."""
-    if isinstance(error, ServiceUnreachable):
-        return UNREACHABLE
-    if isinstance(error, TokenRefused):
-        return str(error).replace(error.detail, UNFIT.sub("***", error.detail))
-    return str(error)
