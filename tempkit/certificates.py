@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Collection
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from tempkit.errors import ConfigurationError, require
@@ -35,6 +34,8 @@ def make_certificate(
     the ``tls`` extra, and when the directory cannot be used.
     """
     require("trustme", "tls", "TLS")
+    from datetime import datetime, timedelta  # the two are for this alone
+
     import trustme
 
     file, key = directory / "tempkit-ca.pem", directory / "tempkit-ca-key.pem"

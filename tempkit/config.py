@@ -35,6 +35,7 @@ PLACEHOLDER = re.compile(
     r"(assemblyai[-_])?api[-_]?key([-_]?here)?|placeholder|none|null",
     re.IGNORECASE,
 )
+PLAIN = re.compile(r"[\w-]+", re.ASCII)  # nothing strange about it: looked at for every token
 # What is copied along with a key, or instead of it, and what to call that.
 STRANGE = (
     (r"^(authorization|x-api-key|bearer|basic|token)[\s:=]", "a header's name or scheme"),
@@ -132,7 +133,7 @@ class Settings:
             )
         if PLACEHOLDER.fullmatch(key.strip()):
             raise ConfigurationError(f"the AssemblyAI API key is still a placeholder; {WHERE}")
-        for pattern, what in STRANGE:
+        for pattern, what in STRANGE if not PLAIN.fullmatch(key) else ():
             if re.search(pattern, key, re.IGNORECASE):
                 raise ConfigurationError(
                     f"the AssemblyAI API key holds {what}; copy it again, then {WHERE}"

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, cast
 
 import httpx
@@ -26,7 +26,6 @@ KEEPALIVE_SECONDS = 55.0  # a quiet page should not pay a TLS handshake for each
 LARGEST_ANSWER = 64 * 1024  # bytes; a token is about 2,600
 DEATHS = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 FIXED_HEADERS = {"User-Agent": "tempkit", "Accept": "application/json"}
-URL = lru_cache(64)(httpx.URL)  # to read one takes a tenth of a request
 NO_BODY = httpx.ByteStream(b"")
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # that httpx makes none: it trusts nobody
 
@@ -92,6 +91,8 @@ class _Line:
             limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
             proxy=httpx.Proxy(route.proxy, ssl_context=route.proxy_tls) if route.proxy else None,
         )
+        self._asked = ("", "")
+        self._request: httpx.Request
         self._socket: socket.socket | None = None
         self.used_at = 0.0
         self.is_open = False
@@ -99,9 +100,12 @@ class _Line:
 
     def ask(self, address: str, key: str, deadline: Deadline) -> tuple[int, bytes]:
         """The whole answer, by the deadline however slowly it drips in."""
-        url = URL(address)
-        headers = FIXED_HEADERS | {"Host": url.netloc.decode(), "Authorization": key}
-        request = httpx.Request("GET", url, headers=headers, stream=NO_BODY)
+        if self._asked != (address, key):  # to make one takes a tenth of a request
+            url = httpx.URL(address)
+            headers = FIXED_HEADERS | {"Host": url.netloc.decode(), "Authorization": key}
+            self._request = httpx.Request("GET", url, headers=headers, stream=NO_BODY)
+            self._asked = address, key
+        request = self._request
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), deadline.seconds_left)
         request.extensions = {"timeout": timeouts}
         request.extensions["trace"] = partial(self._follow, deadline, request.extensions)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tempkit.server.files import PIECE, Content, Folder, is_unchanged
+from tempkit.server.files import MOST_KEPT, PIECE, Content, Folder, is_unchanged
 
 
 @pytest.fixture
@@ -15,13 +15,16 @@ def folder(tmp_path: Path) -> Folder:
 
 def body(folder: Folder, path: str) -> bytes | None:
     file = folder.find(path)
-    return b"".join(file.body.pieces()) if file else None
+    if file is None:
+        return None
+    return file.body if isinstance(file.body, bytes) else b"".join(file.body.pieces())
 
 
 def large(folder: Folder, content: bytes) -> Content:
     (folder.directory / "large.bin").write_bytes(content)
     file = folder.find("/large.bin")
     assert file is not None
+    assert isinstance(file.body, Content)
     return file.body
 
 
@@ -68,6 +71,14 @@ def test_a_path_that_is_no_file_name_here_is_none_anywhere(folder: Folder, path:
 def test_a_device_is_no_file(folder: Folder):
     os.mkfifo(folder.directory / "pipe")
     assert folder.find("/pipe") is None
+
+
+def test_memory_holds_so_many_small_files_and_no_more(folder: Folder):
+    for number in range(MOST_KEPT + 5):
+        (folder.directory / f"{number}.txt").write_text(str(number))
+        assert body(folder, f"/{number}.txt") == str(number).encode()
+    assert len(folder._kept) == 5
+    assert body(folder, "/0.txt") == b"0"
 
 
 def test_a_large_file_is_read_while_it_is_sent(folder: Folder):

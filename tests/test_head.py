@@ -3,7 +3,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tempkit.server.head import BadHead, read_head
+from tempkit.server.head import BadHead, Head, read_head
 
 BROWSER = """\
 GET /token?a=1 HTTP/1.1
@@ -32,7 +32,7 @@ HONEST = [
 ]
 
 
-def read(data: bytes) -> list[bytes]:
+def read(data: bytes) -> Head | None:
     return read_head(io.BufferedReader(io.BytesIO(data)))  # type: ignore[arg-type]
 
 
@@ -56,11 +56,14 @@ class Library(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("text", HONEST)
-def test_an_honest_request_is_read_whole_and_the_library_reads_it_too(text: str):
-    lines, library = read(to_bytes(text)), Library(to_bytes(text))
-    assert b"".join(lines) + b"\r\n" == to_bytes(text)
-    assert library.is_good
-    assert len(library.headers) == len(lines) - 1
+def test_an_honest_request_is_read_as_the_standard_library_reads_it(text: str):
+    ours, theirs = read(to_bytes(text)), Library(to_bytes(text))
+    assert ours
+    assert theirs.is_good
+    assert b"".join(ours.lines) + b"\r\n" == to_bytes(text)
+    assert (ours.method, ours.target) == (theirs.command, theirs.path)
+    assert ours.headers == {k.lower(): v.strip() for k, v in theirs.headers.items()}
+    assert ours.keeps_alive == (not theirs.close_connection and not ours.has_body)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,17 @@ def test_too_much_and_too_new_have_a_status_of_their_own(text: str, status: int)
 def test_a_head_ends_at_the_first_empty_line_and_a_half_one_is_none():
     first = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     stream = io.BufferedReader(io.BytesIO(first + b"GET /second"))  # type: ignore[arg-type]
-    assert read_head(stream) == [b"GET / HTTP/1.1\r\n", b"Host: a\r\n"]
-    assert read_head(stream) == []
-    assert read_head(stream) == []
+    head = read_head(stream)
+    assert head
+    assert head.lines == [b"GET / HTTP/1.1\r\n", b"Host: a\r\n"]
+    assert read_head(stream) is None
+    assert read_head(stream) is None
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Length: 5", f"Content-Length: {'9' * 500}", "Transfer-Encoding: chunked"]
+)
+def test_a_body_ends_the_connection(header: str):
+    head = read(to_bytes(f"GET / HTTP/1.1\n{header}"))
+    assert head
+    assert (head.has_body, head.keeps_alive) == (True, False)

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 PUBLIC = next(
     (p for p in (PACKAGE / "public", PACKAGE.parent / "public") if p.is_dir()), PACKAGE / "public"
 )
-PIECE = 60 * 1024  # bytes that are read at once: with a head they fit into one write
+PIECE = 64 * 1024  # bytes that are read at once
+MOST_KEPT = 256  # files of one piece that stay in memory: to read them takes longer than to send
 
 # The system's own table may say anything: on Windows it is in the registry.
 TYPES = {
@@ -52,10 +53,11 @@ class Content:
 class File(NamedTuple):
     """A file's content, and what an answer says about it."""
 
-    body: Content
+    body: bytes | Content
     headers: tuple[tuple[str, str], ...]
     etag: str
     modified: float
+    version: tuple[int, ...]
 
 
 class Folder:
@@ -64,6 +66,7 @@ class Folder:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         self._inside = os.path.join(self.directory, "")
+        self._kept: dict[str, File] = {}
 
     def find(self, path: str) -> File | None:
         """The file for a decoded path of a URL, "/" standing for index.html; else None."""
@@ -71,21 +74,34 @@ class Folder:
         if name is None:
             return None
         try:
-            name = os.path.realpath(name, strict=True)
             status = os.stat(name)
+            kept = self._kept.get(name)
+            if kept is not None and kept.version == _version(status):
+                return kept
+            file = self._file(os.path.realpath(name, strict=True), status)
         except (OSError, ValueError):
             return None
+        if file is not None and isinstance(file.body, bytes):
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[name] = file
+        return file
+
+    def _file(self, name: str, status: os.stat_result) -> File | None:
         if not name.startswith(self._inside) or not S_ISREG(status.st_mode):
             return None
         kind = TYPES.get(os.path.splitext(name)[1].lower()) or mimetypes.guess_type(name)[0]
-        etag = '"{:x}-{:x}-{:x}-{:x}"'.format(*_version(status))
+        version = _version(status)
+        etag = '"{:x}-{:x}-{:x}-{:x}"'.format(*version)
         headers = (
             ("Content-Type", kind or "application/octet-stream"),
             ("Cache-Control", "no-cache"),  # kept, but asked about each time
             ("ETag", etag),
             ("Last-Modified", formatdate(status.st_mtime, usegmt=True)),
         )
-        return File(Content(name, status), headers, etag, status.st_mtime)
+        content = Content(name, status)
+        body = content if len(content) > PIECE else b"".join(content.pieces())
+        return File(body, headers, etag, status.st_mtime, version)
 
     def _name(self, path: str) -> str | None:
         if path == "/":

@@ -13,14 +13,16 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from functools import partial
+from email.utils import formatdate
+from functools import lru_cache, partial
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
-from tempkit.server.head import BadHead, read_head
+from tempkit.server.head import BadHead, Head, read_head
 from tempkit.server.relay import dial, relay
 from tempkit.server.room import Room
 from tempkit.server.site import SWITCHING, Site
@@ -45,7 +47,6 @@ class Handler(BaseHTTPRequestHandler):
     server: "Server"
     protocol_version = request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = 64 * 1024  # so that head and body go out in one write
 
     def setup(self) -> None:
         """Begin to wait for the first request."""
@@ -54,8 +55,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.request, server_side=True, do_handshake_on_connect=False
             )
         super().setup()
-        self.was_answered = False
-        self.is_sending = False
+        self.was_answered = self.is_sending = self.may_say_more = False
         self.silent_since: float | None  # None while the browser waits for us
         self._await(HEAD_SECONDS)
         self.server.room.enter(self)
@@ -88,31 +88,26 @@ class Handler(BaseHTTPRequestHandler):
         connection = cast("io.BufferedReader", self.rfile)
         if connection.peek(1) and self.was_answered:  # its time begins with its first byte
             self._await(HEAD_SECONDS)
-        lines: list[bytes] = []
-        status = 0
+        head, status = None, 0
         try:
-            lines = read_head(connection)
+            head = read_head(connection)
         except BadHead as bad:
             status = bad.status
-        if not (lines or status) or not self.server.room.begin(self):
+        if not (head or status) or not self.server.room.begin(self):
             return
         self.deadline = time.monotonic() + ANSWER_SECONDS
-        if status:
+        if head:
+            self._answer(head)
+        else:
             self.send_error(status)
-        elif self._parse(lines):
-            self._answer(lines)
         if not self.close_connection:
             self._await(IDLE_SECONDS)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no request; nothing after it is read."""
-        self.close_connection = True
+        self.close_connection = self.may_say_more = True
         self.command = ""
         self._send(self.server.site.unreadable(code, self.client_address[0]))
-
-    def handle_expect_100(self) -> Literal[True]:
-        """Ask for no body: nothing here reads one."""
-        return True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
         """Nothing: the site has a line for each request, without its query."""
@@ -121,33 +116,16 @@ class Handler(BaseHTTPRequestHandler):
         now = time.monotonic()
         self.silent_since, self.deadline = now, now + seconds
 
-    def _parse(self, lines: list[bytes]) -> bool:
-        """Let the library read a head, again, now that it has one meaning."""
-        self.raw_requestline = lines[0]
-        connection, self.rfile = self.rfile, io.BytesIO(b"".join(lines[1:]) + b"\r\n")
-        try:
-            is_read = self.parse_request()
-        finally:
-            self.rfile = connection
-        return is_read
-
-    def _answer(self, lines: list[bytes]) -> None:
-        headers: dict[str, str] = {}
-        for name, value in self.headers.items():
-            key = name.lower()
-            separator = "; " if key == "cookie" else ", "
-            headers[key] = f"{headers[key]}{separator}{value}" if key in headers else value
-        options = headers.get("connection", "").lower().replace(" ", "").split(",")
-        has_body = "transfer-encoding" in headers or headers.get("content-length", "").strip("0")
-        if "close" in options or has_body:  # nothing here reads a body, so it ends the connection
-            self.close_connection = True
-        path, _, query = self.path.partition("?")
+    def _answer(self, head: Head) -> None:
+        self.command, self.may_say_more = head.method, head.has_body
+        self.close_connection = not head.keeps_alive
+        path, _, query = head.target.partition("?")
         is_secure = self.server.tls is not None
         client = self.client_address[0]
-        request = Request(self.command, unquote(path), query, headers, client, is_secure)
+        request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
         answer = self.server.site.answer(request)
         if answer.status == SWITCHING:
-            self._relay(lines)
+            self._relay(head.lines)
         else:
             self._send(answer)
 
@@ -168,22 +146,22 @@ class Handler(BaseHTTPRequestHandler):
             relay(self.request, lines, early, service, settings.websocket_url)
 
     def _send(self, answer: Answer) -> None:
-        self.send_response_only(answer.status)
-        for name, value in answer.headers:
-            self.send_header(name, value)
-        self.send_header("Date", self.date_time_string())
-        if answer.status not in (204, 304):
-            self.send_header("Content-Length", str(len(answer.body)))
+        status, headers, body = answer
+        lines = [f"HTTP/1.1 {status:d} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
+        lines.append(f"Date: {_date(int(time.time()))}")
+        if status not in (204, 304):
+            lines.append(f"Content-Length: {len(body)}")
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
-        self.send_header("Connection", "close" if self.close_connection else "keep-alive")
-        self.end_headers()
+        lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
+        unsent = "\r\n".join(lines).encode("latin-1")
         self.is_sending = True
         if self.command != "HEAD":
-            body = answer.body
             for piece in (body,) if isinstance(body, bytes) else body.pieces():
                 self.silent_since = time.monotonic()
-                self.wfile.write(piece)
-        self.wfile.flush()
+                self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
+                unsent = b""
+        if unsent:
+            self.wfile.write(unsent)
         self.is_sending = False
         self.was_answered = True
 
@@ -192,15 +170,15 @@ class Handler(BaseHTTPRequestHandler):
         self.is_sending = False
         self._await(DRAIN_SECONDS)
         with suppress(OSError, ValueError):
-            self.wfile.flush()
             if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
                 self.request.setblocking(False)
                 with suppress(OSError):
                     self.request.unwrap()
                 self.request.setblocking(True)
-            socket.socket.shutdown(self.request, socket.SHUT_WR)
-            while self.was_answered and socket.socket.recv(self.request, 65536):
-                pass
+            if self.may_say_more:
+                socket.socket.shutdown(self.request, socket.SHUT_WR)
+                while socket.socket.recv(self.request, 65536):
+                    pass
 
 
 class Server(ThreadingHTTPServer):
@@ -229,6 +207,10 @@ class Server(ThreadingHTTPServer):
         """Have a connection served in a thread, or turn it away."""
         if not self.room.take(partial(self.process_request_thread, request, client_address)):
             turn_away(request)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+        """Close a connection; its handler has said goodbye."""
+        self.close_request(request)
 
     def service_actions(self) -> None:
         """Cut the connections whose time is over; the library calls this between two accepts."""
@@ -274,6 +256,11 @@ class Servers:
         for each in (*(server.socket for server in self._servers), *self._room.sockets()):
             with suppress(OSError):
                 each.close()
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def turn_away(sock: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import NamedTuple
 
 LONGEST_LINE = 8 * 1024  # the request line
 LONGEST_HEAD = 32 * 1024
@@ -9,10 +10,10 @@ MOST_HEADERS = 100
 
 # RFC 9110, 5.6.2: a token. A target is a path of visible ASCII: one that names a host is for
 # proxies, and its host would go before Host. A value is visible ASCII, spaces, tabs and obs-text.
-LINE = re.compile(rb"[!#$%&'*+.^_`|~\w-]+ /[!\"$-~]* HTTP/(\d)\.\d\r\n", re.ASCII)
-HEADER = re.compile(rb"([!#$%&'*+.^_`|~\w-]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*\r\n", re.ASCII)
+LINE = re.compile(r"([!#$%&'*+.^_`|~\w-]+) (/[!\"$-~]*) HTTP/(\d)\.(\d)\r\n", re.ASCII)
+HEADER = re.compile(r"([!#$%&'*+.^_`|~\w-]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*\r\n", re.ASCII)
 # Twice the same is as odd as twice another: proxies and servers disagree about which one counts.
-ONCE = (b"host", b"content-length", b"transfer-encoding")
+ONCE = ("host", "content-length", "transfer-encoding")
 
 
 class BadHead(Exception):  # noqa: N818 - the status's own name
@@ -23,8 +24,31 @@ class BadHead(Exception):  # noqa: N818 - the status's own name
         self.status = status
 
 
-def read_head(stream: io.BufferedReader) -> list[bytes]:
-    """The lines of the next head, none when it does not come whole. Raises BadHead."""
+class Head(NamedTuple):
+    """A request's head: ``lines`` as they came, and what they say; names are in lower case."""
+
+    lines: list[bytes]
+    method: str
+    target: str
+    is_old: bool  # HTTP/1.0
+    headers: dict[str, str]
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether more requests may follow. Nothing here reads a body, so that ends it."""
+        options = self.headers.get("connection", "").lower().replace(" ", "").split(",")
+        wants = "keep-alive" in options if self.is_old else "close" not in options
+        return wants and not self.has_body
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows."""
+        length = self.headers.get("content-length", "").strip("0")
+        return bool(length) or "transfer-encoding" in self.headers
+
+
+def read_head(stream: io.BufferedReader) -> Head | None:
+    """The next head, None when it does not come whole. Raises BadHead."""
     first = stream.peek(1)[:1]
     if first and not b" " < first < b"\x7f":  # such as TLS, which would wait for an answer
         raise BadHead(400)
@@ -35,40 +59,40 @@ def read_head(stream: io.BufferedReader) -> list[bytes]:
         line = stream.readline(limit)
         if not line.endswith(b"\n"):
             if len(line) < limit:  # the browser is gone
-                return []
+                return None
             raise BadHead(431 if lines else 414)
         if not line.endswith(b"\r\n"):
             raise BadHead(400)
         if line == b"\r\n":
-            break
+            return _meaning(lines)
         lines.append(line)
         left -= len(line)
         if len(lines) > 1 + MOST_HEADERS:
             raise BadHead(431)
-    check(lines)
-    return lines
 
 
-def check(lines: list[bytes]) -> None:
-    """Raises BadHead unless a head has one meaning."""
-    match = LINE.fullmatch(lines[0])
+def _meaning(lines: list[bytes]) -> Head:
+    """What a head says. Raises BadHead unless it has one meaning."""
+    match = LINE.fullmatch(lines[0].decode("latin-1")) if lines else None
     if match is None:
         raise BadHead(400)
-    if match[1] != b"1":
+    method, target, major, minor = match.groups()
+    if major != "1":
         raise BadHead(505)
-    once: dict[bytes, bytes] = {}
+    headers: dict[str, str] = {}
     for line in lines[1:]:
-        field = HEADER.fullmatch(line)
+        field = HEADER.fullmatch(line.decode("latin-1"))
         if field is None:
             raise BadHead(400)
-        name = field[1].lower()
-        if name in ONCE:
-            if name in once:
+        name, value = field[1].lower(), field[2]
+        if name in headers:
+            if name in ONCE:
                 raise BadHead(400)
-            once[name] = field[2]
-    length, coding = once.get(b"content-length"), once.get(b"transfer-encoding")
-    if length is not None and (coding is not None or not length.isdigit()):
+            value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
+        headers[name] = value
+    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    if length is not None and (coding is not None or not (length.isascii() and length.isdigit())):
         raise BadHead(400)
-    is_old = lines[0].endswith(b"HTTP/1.0\r\n")
-    if coding is not None and (is_old or coding.lower() != b"chunked"):
+    if coding is not None and (minor == "0" or coding.lower() != "chunked"):
         raise BadHead(400)
+    return Head(lines, method, target, minor == "0", headers)
