@@ -49,17 +49,26 @@ def prepare(work: Path, peers: list[str], before: Path | None) -> Tools:
         f"-addext subjectAltName=DNS:localhost -out {certificate[0]} -keyout {certificate[1]}"
     )
     quietly(*openssl.split())
-    servers = {"tempkit": ours(ROOT)}
+    python = environment_with(work / "ours", str(ROOT))  # what a user has: no extra, no tool
+    servers = {"tempkit": ours(python, ROOT)}
     if before is not None:
-        servers["tempkit before"] = ours(before.resolve())
+        servers["tempkit before"] = ours(python, before.resolve())
     for peer in peers:
         servers[peer] = Server(peer_command(work, peer))
     return Tools(served, certificate, servers)
 
 
-def ours(root: Path) -> Server:
+def ours(python: str, root: Path) -> Server:
     script = str(root / "tests" / "benchmarks" / "ours.py")
-    return Server([sys.executable, script, "{port}", "{folder}"], root)
+    return Server([python, script, "{port}", "{folder}"], root)
+
+
+def environment_with(folder: Path, *packages: str) -> str:
+    """The interpreter of a new virtual environment that holds these packages."""
+    python = str(folder / "bin" / "python")
+    quietly(sys.executable, "-m", "venv", str(folder))
+    quietly(python, "-m", "pip", "install", "-q", *packages)
+    return python
 
 
 def peer_command(work: Path, peer: str) -> list[str]:
@@ -71,9 +80,7 @@ def peer_command(work: Path, peer: str) -> list[str]:
         quietly("npm", "install", "--prefix", str(work), "express@4", "axios")
         (work / "peer.js").write_text((HERE / "express_peer.js").read_text())
         return ["node", str(work / "peer.js"), "{port}", "{folder}"]
-    python = str(work / peer / "bin" / "python")
-    quietly(sys.executable, "-m", "venv", str(work / peer))
-    quietly(python, "-m", "pip", "install", "-q", *PEERS[peer])
+    python = environment_with(work / peer, *PEERS[peer])
     return [python, str(HERE / f"{peer}_peer.py"), "{port}", "{folder}"]
 
 
