@@ -4,10 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tempkit.audio import Clip
-    from tempkit.client import StreamingSession, connect, transcribe
-    from tempkit.config import Settings
-    from tempkit.defaults import default_settings
+    from tempkit.config import Settings, default_settings
     from tempkit.errors import (
         AudioError,
         ConfigurationError,
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
         TempkitError,
         TokenRefused,
     )
-    from tempkit.messages import (
+    from tempkit.protocol.messages import (
         Begin,
         CloseCode,
         SpeechStarted,
@@ -26,13 +23,15 @@ if TYPE_CHECKING:
         Unknown,
         Word,
     )
-    from tempkit.parameters import SessionParameters
-    from tempkit.retry import Reconnect
+    from tempkit.protocol.parameters import SessionParameters
     from tempkit.sandbox import Sandbox
     from tempkit.server import TokenServer
-    from tempkit.session import Reconnected, Reconnecting
+    from tempkit.streaming.audio import Clip
+    from tempkit.streaming.client import StreamingSession, connect, transcribe
+    from tempkit.streaming.retry import Reconnect
+    from tempkit.streaming.session import Reconnected, Reconnecting
+    from tempkit.streaming.transcript import Transcript
     from tempkit.tokens import TemporaryToken, generate_temp_token
-    from tempkit.transcript import Transcript
 
 __all__ = [
     "AudioError",
@@ -69,22 +68,23 @@ __all__ = [
 # A name is imported when it is first asked for: a start of the token server, which somebody waits
 # for, should not wait for the client and the sandbox too.
 _HOMES = {
-    "audio": ("Clip",),
-    "client": ("StreamingSession", "connect", "transcribe"),
-    "config": ("Settings",),
-    "defaults": ("default_settings",),
+    "config": ("Settings", "default_settings"),
     "errors": (
         *("AudioError", "ConfigurationError", "ProtocolError", "ServiceUnreachable"),
         *("SessionClosed", "TempkitError", "TokenRefused"),
     ),
-    "messages": ("Begin", "CloseCode", "SpeechStarted", "Termination", "Turn", "Unknown", "Word"),
-    "parameters": ("SessionParameters",),
-    "retry": ("Reconnect",),
+    "protocol.messages": (
+        *("Begin", "CloseCode", "SpeechStarted", "Termination", "Turn", "Unknown", "Word"),
+    ),
+    "protocol.parameters": ("SessionParameters",),
     "sandbox": ("Sandbox",),
     "server": ("TokenServer",),
-    "session": ("Reconnected", "Reconnecting"),
+    "streaming.audio": ("Clip",),
+    "streaming.client": ("StreamingSession", "connect", "transcribe"),
+    "streaming.retry": ("Reconnect",),
+    "streaming.session": ("Reconnected", "Reconnecting"),
+    "streaming.transcript": ("Transcript",),
     "tokens": ("TemporaryToken", "generate_temp_token"),
-    "transcript": ("Transcript",),
 }
 
 

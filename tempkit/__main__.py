@@ -14,10 +14,10 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tempkit.config import KEY_VARIABLE, URL_VARIABLE, Settings, key_origin
-from tempkit.defaults import default_settings
+from tempkit.config import Settings, default_settings, key_origin
+from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError
-from tempkit.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
+from tempkit.protocol.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
@@ -184,10 +184,10 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _stream(options: argparse.Namespace) -> int:
-    from tempkit.audio import Clip
-    from tempkit.client import connect
-    from tempkit.messages import Turn
-    from tempkit.session import Reconnecting
+    from tempkit.protocol.messages import Turn
+    from tempkit.streaming.audio import Clip
+    from tempkit.streaming.client import connect
+    from tempkit.streaming.session import Reconnecting
 
     clip = Clip.read(options.file)
     parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
@@ -272,8 +272,8 @@ def _check_recognizer() -> str:
 
 
 def _check_service() -> str:
-    from tempkit.client import connect
     from tempkit.network import route_to
+    from tempkit.streaming.client import connect
 
     with redirect_stdout(sys.stderr):
         settings = default_settings()

@@ -1,29 +1,20 @@
 """Settings: which streaming service to talk to, and with which key."""
 
-import codecs
-import io
 import os
 import re
-from collections.abc import Mapping
+import threading
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values, find_dotenv
-from dotenv.parser import parse_stream
-
+from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE, look_alike, read_env_file
 from tempkit.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from tempkit.sandbox import Sandbox
+
 BASE_URL = "https://streaming.assemblyai.com"
-KEY_VARIABLE = "ASSEMBLYAI_API_KEY"
-URL_VARIABLE = "ASSEMBLYAI_BASE_URL"
-VARIABLES = (KEY_VARIABLE, URL_VARIABLE)
-OTHER_NAMES = ("ASSEMBLYAIKEY", "ASSEMBLYAIAPITOKEN")  # of the key, without separators
-COMMENT = re.compile(r"\s*(#|;|//|--\s|rem\s)", re.IGNORECASE)
-NEWLINE = re.compile(r"\r\n|\n|\r")
-SIGN = re.compile("[=:\uff1a\uff1d]")  # the last two as East Asian keyboards write them
 WHERE = (
     f"put it into the environment or a .env file as {KEY_VARIABLE}=..., "
     "from https://www.assemblyai.com/dashboard/api-keys"
@@ -95,7 +86,7 @@ class Settings:
         Raises ConfigurationError for a value that was meant to be there but cannot be read: the
         file, a line of it, or the name of a variable is not as it should be.
         """
-        file = _read_dotenv(dotenv)
+        file = read_env_file(dotenv)
         variables = file.values | dict(os.environ)
         found: dict[str, object] = {
             "api_key": variables.get(KEY_VARIABLE) or None,
@@ -105,7 +96,7 @@ class Settings:
         for name, variable in (("api_key", KEY_VARIABLE), ("base_url", URL_VARIABLE)):
             # An empty variable in the environment is a choice: no key, no other address.
             if name not in given and variable not in os.environ:
-                slip = file.slips.get(variable) or _look_alike(variable, os.environ)
+                slip = file.slips.get(variable) or look_alike(variable, os.environ)
                 if slip:
                     raise ConfigurationError(slip)
         return replace(cls(), **given)  # type: ignore[arg-type]
@@ -118,11 +109,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether the service runs on this machine, as a sandbox does."""
-        host = urlsplit(self.base_url).hostname or ""
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     def require_key(self) -> str:
         """The key. Raises ConfigurationError when there is none or it cannot be one."""
@@ -141,6 +128,16 @@ class Settings:
         return key
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
 def _is_host(name: str) -> bool:
     """Whether a name can be looked up at all, or is an address."""
     if ":" in name or re.fullmatch(r"[\d.]+", name):
@@ -153,7 +150,7 @@ def _is_host(name: str) -> bool:
 
 def key_origin(dotenv: str = ".env") -> str:
     """Where ``Settings.from_env`` finds the key, and which other one that hides."""
-    file = _read_dotenv(dotenv)
+    file = read_env_file(dotenv)
     in_file, outside = file.values.get(KEY_VARIABLE), os.environ.get(KEY_VARIABLE)
     if outside is None:
         return f"from {file.path}" if in_file else "nowhere"
@@ -163,112 +160,46 @@ def key_origin(dotenv: str = ".env") -> str:
     return f"the environment's {what} hides the one in {file.path}"
 
 
-class _EnvFile(NamedTuple):
-    """A .env file: where it is, its variables, and what to say of ours that cannot be read."""
-
-    path: str
-    values: dict[str, str]
-    slips: dict[str, str]
+_lock = threading.Lock()
+_sandbox: "Sandbox | None" = None
 
 
-def _read_dotenv(name: str) -> _EnvFile:
-    """The file of that name in the working directory or above it; without one there is nothing."""
-    path = find_dotenv(name, usecwd=True)
-    if not path:
-        return _EnvFile("", {}, {})
-    data = b""
-    try:
-        data = Path(path).read_bytes()
-        text = _decoded(data)
-    except (OSError, ValueError) as error:
-        what = getattr(error, "strerror", None) or error
-        said = f"{path} cannot be read: {what}"
-        # Nobody can tell what is in there, but a service may be named that data must not leave.
-        names_url = URL_VARIABLE.encode() in data.replace(b"\0", b"")
-        return _EnvFile(path, {}, dict.fromkeys(VARIABLES if names_url else VARIABLES[:1], said))
-    values = _values(text)
-    return _EnvFile(path, values, _slips(path, text, values))
+def default_settings() -> Settings:
+    """The settings of the real service when a key is configured, else those of a sandbox.
 
-
-def _look_alike(variable: str, variables: Mapping[str, str]) -> str | None:
-    """What to say of a variable with nearly the right name, which nobody would read."""
-    for name, value in variables.items():
-        if value.strip() and _nearly(name) == variable:
-            return f"the environment has {name}, which is not read; name it {variable}"
-    return None
-
-
-def _decoded(data: bytes) -> str:
-    """The text of a file as editors and shells save it. Raises ValueError that says what to do."""
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    name = "UTF-16" if is_utf16 else "UTF-8"
-    if b"\0" in data and not is_utf16:
-        raise ValueError("it looks like UTF-16 without a byte order mark; save it as UTF-8")
-    try:
-        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"line {line} is not {name} text; save the file as UTF-8") from None
-
-
-def _values(text: str) -> dict[str, str]:
-    """The variables; lines that are none are left out here, as the library would log each."""
-    bindings = parse_stream(io.StringIO(text))
-    sound = "".join(binding.original.string for binding in bindings if not binding.error)
-    values = dotenv_values(stream=io.StringIO(sound))
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _slips(path: str, text: str, values: Mapping[str, str]) -> dict[str, str]:
-    """What to say of each variable that has no value, where a line looks like it."""
-    slips: dict[str, str] = {}
-    lines = NEWLINE.split(text)
-    if re.fullmatch(r"[0-9a-f]{32}", text.strip()):
-        lines = [f"{KEY_VARIABLE} {text}"]  # nothing but a key is in there
-    for number, line in enumerate(lines, 1):
-        variable = _meant(line)
-        if variable is None or values.get(variable) or variable in slips:
-            continue
-        if variable in values and re.match(rf"\s*(export\s+)?{variable}\s*=[^$]*$", line):
-            continue  # it was read, and a later line takes it back
-        slips[variable] = (
-            f"line {number} of {path} looks like {variable} but cannot be read as that; "
-            f"write {variable}=... there, and close every quote"
+    The sandbox runs in this process, the same one for every call, and is announced in one line.
+    Raises ConfigurationError for a key or address that cannot be right, and when the sandbox cannot
+    run.
+    """
+    settings = Settings.from_env()
+    if settings.api_key:
+        settings.require_key()
+        return settings
+    if settings.base_url != BASE_URL:
+        raise ConfigurationError(
+            f"{URL_VARIABLE} is set but {KEY_VARIABLE} is not; set both, or neither to use a "
+            "sandbox in this process (a sandbox elsewhere takes any key)"
         )
-    return slips
+    return _shared_sandbox().settings
 
 
-def _meant(line: str) -> str | None:
-    """The variable of ours that a line sets, as a .env file does or in any other notation."""
-    if COMMENT.match(line):
-        return None
-    line = re.sub(r"^\W*env:", "", line, flags=re.IGNORECASE)  # PowerShell
-    for left, *value in (SIGN.split(line, 1), line.rsplit(maxsplit=1) or [""]):
-        if SIGN.search(left) or not re.search(r"\w", re.sub(r"(^|\s)#.*", "", "".join(value))):
-            continue
-        words = re.findall(r"\w+", left)
-        for name in ("".join(words), *words[-1:]):
-            if variable := _nearly(name):
-                return variable
-    return None
+def _shared_sandbox() -> "Sandbox":
+    # The one look upward in the house, and a late one: the kit works without the sandbox extra.
+    from tempkit.sandbox import Sandbox
+
+    global _sandbox
+    with _lock:
+        if _sandbox is None or not _sandbox.is_running:
+            _sandbox = Sandbox(realtime=False).start()
+            print(f"No {KEY_VARIABLE} found: using the sandbox at {_sandbox.url}", flush=True)
+        return _sandbox
 
 
-def _nearly(name: str) -> str | None:
-    """The variable of ours that a name is, but for case, separators and one slip of a finger."""
-    letters = re.sub(r"[\W_]", "", name).upper()
-    if letters in OTHER_NAMES:
-        return KEY_VARIABLE
-    return next((v for v in VARIABLES if _is_slip(letters, v.replace("_", ""))), None)
+def _forget_sandbox() -> None:
+    """In a forked child: the sandbox is the parent's, and a thread of it may hold the lock."""
+    global _lock, _sandbox
+    _lock, _sandbox = threading.Lock(), None
 
 
-def _is_slip(letters: str, right: str) -> bool:
-    """Whether one letter is wrong, missing, too many or swapped with its neighbour, or none is."""
-    at = 0
-    while letters[at : at + 1] == right[at : at + 1] != "":
-        at += 1
-    rest, wanted = letters[at:], right[at:]
-    swapped = rest[1::-1] + rest[2:]
-    # A number at the end makes another variable of it, and so does another beginning.
-    return bool(at and letters.isalpha()) and (
-        rest[1:] in (wanted, wanted[1:]) or rest == wanted[1:] or swapped == wanted
-    )
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_sandbox)

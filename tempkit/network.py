@@ -4,6 +4,7 @@ Which proxy, whose certificates, how long, and what a failure is called. It know
 """
 
 import functools
+import logging
 import os
 import re
 import socket
@@ -14,8 +15,13 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 
-from tempkit.config import URL_VARIABLE, Settings
+from tempkit.config import Settings
+from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ConfigurationError, ServiceUnreachable, require
+
+# For websockets, whose own lines at DEBUG show addresses and headers, and with them tokens.
+quiet_log = logging.getLogger("tempkit.websocket")
+quiet_log.setLevel(logging.WARNING)
 
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 # Printable ASCII; in a login these characters are percent-encoded: / # ? @ [ ] % \

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tempkit.config import KEY_VARIABLE, URL_VARIABLE
+from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -32,7 +32,7 @@ def tempkit_sandbox(
     marker ``tempkit_hears``. What is sent at once is heard at once.
     """
     from tempkit.sandbox import Sandbox
-    from tempkit.sandbox.recognizer import Scripted
+    from tempkit.sandbox.hearing.recognizer import Scripted
 
     marker = request.node.get_closest_marker(MARKER)
     recognizer = Scripted(marker.args) if marker else None

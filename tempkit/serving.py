@@ -148,6 +148,11 @@ class Service(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _repr_html_(self) -> str:
+        from tempkit import pictures
+
+        return pictures.service(self.kind.capitalize(), self.link if self.is_running else None)
+
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         """What a notebook shows: a view with a link, a Stop button and the latest requests."""
         try:

@@ -11,9 +11,10 @@ from http.client import responses
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
-from tempkit.config import URL_VARIABLE, Settings
+from tempkit.config import Settings
+from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, TempkitError, TokenRefused
-from tempkit.parameters import (
+from tempkit.protocol.parameters import (
     EXPIRES_IN_SECONDS,
     MAX_SESSION_DURATION_SECONDS,
     check_whole_number,

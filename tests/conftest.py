@@ -8,7 +8,7 @@ from nbmake.nb_result import NotebookResult
 from nbmake.nb_run import NotebookRun
 
 from tempkit import Sandbox, Settings
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 from tests.doubles import AnsweringService
 from tests.secret_shapes import check_outputs
 

@@ -7,12 +7,12 @@ from itertools import groupby
 import numpy as np
 
 from tempkit import Reconnect, SessionParameters
-from tempkit.messages import Begin
-from tempkit.sandbox.ledger import Ledger
-from tempkit.sandbox.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
-from tempkit.sandbox.session import Closing, Opening, ServerSession
-from tempkit.session import ClientSession
-from tempkit.watch import Watch
+from tempkit.protocol.messages import Begin
+from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
+from tempkit.sandbox.rules.ledger import Ledger
+from tempkit.sandbox.rules.session import Closing, Opening, ServerSession
+from tempkit.streaming.session import ClientSession
+from tempkit.streaming.watch import Watch
 
 PIECE_SECONDS = 0.1
 WORD_MS, PAUSE_MS = 200, 700

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tempkit import AudioError, Clip
-from tempkit.audio import AudioFormat, paced
 from tempkit.server import PUBLIC
+from tempkit.streaming.audio import AudioFormat, paced
 from tests.doubles import tone
 
 

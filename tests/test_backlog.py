@@ -1,7 +1,7 @@
 import pytest
 
-from tempkit.audio import AudioFormat
-from tempkit.backlog import Backlog
+from tempkit.streaming.audio import AudioFormat
+from tempkit.streaming.backlog import Backlog
 from tests.doubles import tone
 
 AUDIO = AudioFormat(16000)

@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from tempkit import Sandbox, Settings, TokenServer
-from tempkit.sandbox import Faults
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Faults, Scripted
 from tempkit.server.guard import Guard
 from tests.conftest import require
 

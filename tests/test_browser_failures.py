@@ -6,9 +6,8 @@ import re
 import pytest
 
 from tempkit import Sandbox, TokenServer
-from tempkit.messages import Begin, dump
-from tempkit.sandbox import Faults
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.protocol.messages import Begin, dump
+from tempkit.sandbox import Faults, Scripted
 from tests import test_browser
 from tests.test_browser import (
     SECONDS,

@@ -2,7 +2,7 @@
 
 import json
 
-from tempkit.messages import Begin, Turn, Word, dump
+from tempkit.protocol.messages import Begin, Turn, Word, dump
 from tests import test_browser, test_browser_files
 from tests.test_browser import (
     SECONDS,

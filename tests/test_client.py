@@ -25,8 +25,7 @@ from tempkit import (
     generate_temp_token,
     transcribe,
 )
-from tempkit.sandbox import Faults
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Faults, Scripted
 from tests.conftest import KEY
 from tests.doubles import chunked, silence, spoken, tone
 
@@ -283,7 +282,7 @@ def test_a_close_before_begin_settles():
 
 
 def test_no_termination_is_reported_within_its_bound(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tempkit.watch.TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr("tempkit.streaming.watch.TERMINATE_SECONDS", 0.3)
 
     def mute(connection: ServerConnection) -> None:
         connection.send(BEGIN)

@@ -378,7 +378,7 @@ def test_an_address_without_a_key_is_pointed_out(folder: Path, monkeypatch: pyte
 def test_without_a_key_one_sandbox_serves_all_calls_and_is_said_once(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("tempkit.defaults._sandbox", None)
+    monkeypatch.setattr("tempkit.config._sandbox", None)
     first, second = default_settings(), default_settings()
     assert first == second
     assert first.is_local
@@ -391,6 +391,8 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    monkeypatch.delitem(__import__("sys").modules, "tempkit.sandbox.moonshine", raising=False)
+    monkeypatch.delitem(
+        __import__("sys").modules, "tempkit.sandbox.hearing.moonshine", raising=False
+    )
     with pytest.raises(ConfigurationError, match=r"pip install 'tempkit\[sandbox\]'"):
         Sandbox().start()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tempkit.messages import KNOWN, CloseCode
-from tempkit.parameters import ENCODINGS, RULES, SPEECH_MODELS, US_MODELS
+from tempkit.protocol.messages import KNOWN, CloseCode
+from tempkit.protocol.parameters import ENCODINGS, RULES, SPEECH_MODELS, US_MODELS
 from tests.test_sandbox_session import TERMINATE, US, said, started
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

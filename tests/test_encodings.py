@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tempkit import Sandbox
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 from tests.doubles import spoken
 from tests.test_audio import write_wav
 from tests.test_main import COMMAND, environment

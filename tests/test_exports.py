@@ -1,15 +1,64 @@
 import ast
 import inspect
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import tempkit
 from tempkit import TempkitError
-from tempkit.messages import CloseCode
+from tempkit.__main__ import main
+from tempkit.protocol.messages import CloseCode
+
+SURFACE = {
+    "tempkit": (
+        "AudioError Begin Clip CloseCode ConfigurationError ProtocolError Reconnect Reconnected "
+        "Reconnecting Sandbox ServiceUnreachable SessionClosed SessionParameters Settings "
+        "SpeechStarted StreamingSession TempkitError TemporaryToken Termination TokenRefused "
+        "TokenServer Transcript Turn Unknown Word connect default_settings generate_temp_token "
+        "transcribe"
+    ),
+    "tempkit.sandbox": "Faults Sandbox Scripted load_recognizer",
+    "tempkit.server": "PUBLIC Guard TokenServer",
+    "tempkit.widgets": "Microphone TokenView TranscriptView",
+    "tempkit.wsgi": "Application app",
+}
+COMMANDS = {
+    "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
+    "token": "--expires-in --help --max-session",
+    "stream": "--fast --help --model",
+    "sandbox": "--fast --help --port --tls",
+    "check": "--help --port",
+}
+VARIABLES = (
+    "ASSEMBLYAI_API_KEY ASSEMBLYAI_BASE_URL TEMPKIT_ACCESS_SECRET TEMPKIT_ALLOWED_HOSTS "
+    "TEMPKIT_ALLOWED_ORIGINS TEMPKIT_DIRECTORY TEMPKIT_LOG_LEVEL TEMPKIT_MAX_SESSION "
+    "TEMPKIT_RATE_CLIENT TEMPKIT_RATE_STORAGE TEMPKIT_RATE_WHEN_DOWN"
+)
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_every_public_name_is_where_it_always_was(module: str):
+    for name in SURFACE[module].split():
+        assert getattr(import_module(module), name), name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_the_command_line_is_there(command: str, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(COMMANDS[command].split()) == said
+
+
+def test_every_variable_is_in_the_readme():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert [name for name in VARIABLES.split() if name not in readme] == []
 
 
 def test_the_public_surface_is_what_it_is():
+    assert " ".join(tempkit.__all__) == SURFACE["tempkit"]
     assert tempkit.__all__ == sorted(tempkit.__all__, key=lambda n: (n[0].islower(), n))
     assert len(tempkit.__all__) <= 29
     for name in tempkit.__all__:

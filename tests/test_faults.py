@@ -8,9 +8,8 @@ import pytest
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from tempkit import Sandbox, TokenRefused, generate_temp_token
-from tempkit.sandbox import Faults
+from tempkit.sandbox import Faults, Scripted
 from tempkit.sandbox.faults import SpeedyClock
-from tempkit.sandbox.recognizer import Scripted
 from tests.doubles import chunked, silence, tone
 from tests.raw import REASON, TERMINATE, opened, read, rest, types
 

@@ -18,7 +18,7 @@ import httpx
 from tempkit import Clip, Sandbox, Settings, TokenServer, connect, default_settings
 from tempkit import generate_temp_token, transcribe
 from tempkit.certificates import make_certificate
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 from tests.doubles import AnsweringService, spoken
 
 CLIP = Clip(spoken(1), 16000)
@@ -155,7 +155,7 @@ def test_a_child_that_needs_a_sandbox_starts_its_own_while_the_parents_cores_are
     code = """
 from contextlib import ExitStack
 import tempkit.sandbox
-from tempkit.sandbox.pool import CORES
+from tempkit.sandbox.hearing.pool import CORES
 os.chdir(sys.argv[1])
 tempkit.sandbox.load_recognizer = lambda: Scripted(["Yes."])
 parents = default_settings()

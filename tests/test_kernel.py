@@ -11,7 +11,7 @@ from jupyter_client.manager import KernelManager
 START = """
 from tempkit import TokenServer, connect
 from tempkit.sandbox import Sandbox
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 from tests.doubles import chunked, spoken
 sandbox = Sandbox(Scripted(["Yes."]), port={sandbox_port}).start()
 server = TokenServer(sandbox.settings, port={server_port}).start()

@@ -50,7 +50,7 @@ FINISH = """async ([name, milliseconds]) => {
 }"""
 LIVE = [
     "from tempkit import Sandbox, connect\n"
-    "from tempkit.sandbox.recognizer import Scripted\n"
+    "from tempkit.sandbox import Scripted\n"
     "from tempkit.widgets import TranscriptView\n"
     "from tests.doubles import chunked, spoken\n"
     "sandbox = Sandbox(Scripted(['Hello there.', 'How are you?'])).start()",

@@ -3,175 +3,96 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "tempkit"
 
-# What each module may import from the package. "lazy" edges stand inside a function.
-WORDS = {"errors", "messages", "parameters"}
-ALLOWED = {
-    "errors": set(),
-    "markup": set(),
-    "messages": {"errors"},
-    "parameters": set(),
-    "audio": {*WORDS, "markup"},
-    "config": {"errors"},
-    "network": {"config", "errors"},
-    "terminal": set(),
-    "deadline": set(),
-    "http_client": {"config", "deadline", "errors", "network"},
-    "tokens": {*WORDS, "config"},
-    "serving": {"errors"},
-    "defaults": {"config", "errors"},
-    "certificates": {"errors"},
-    "transcript": {*WORDS, "markup"},
-    "retry": WORDS,
-    "watch": {*WORDS, "retry"},
-    "backlog": {*WORDS, "audio"},
-    "session": {*WORDS, "audio", "backlog", "retry", "transcript"},
-    "sandbox.ledger": WORDS,
-    "sandbox.recognizer": set(),
-    "sandbox.moonshine": {"errors", "sandbox.recognizer"},
-    "sandbox.pcm": {"parameters", "sandbox.recognizer"},
-    "sandbox.pool": {"sandbox.recognizer"},
-    "sandbox.heard": {"sandbox.recognizer"},
-    "sandbox.turns": {"sandbox.heard", "sandbox.recognizer"},
-    "sandbox.turn_messages": {*WORDS, "sandbox.heard"},
-    "sandbox.opening": {*WORDS, "sandbox.heard"},
-    "sandbox.session": {
-        *WORDS,
-        *("sandbox.ledger", "sandbox.opening", "sandbox.pcm", "sandbox.recognizer"),
-        *("sandbox.turn_messages", "sandbox.turns"),
-    },
-    "sandbox.faults": {"parameters"},
-    "sandbox.journal": WORDS,
-    "sandbox.inbox": set(),
-    "pytest_plugin": {"config"},
-    "sandbox.state": {"sandbox.faults", "sandbox.journal", "sandbox.ledger"},
-    "sandbox.page": set(),
-    "sandbox.routes": {
-        *WORDS,
-        *("sandbox.faults", "sandbox.opening", "sandbox.page", "sandbox.state"),
-    },
-    "sandbox.listener": set(),
-    "sandbox.conversation": {
-        *WORDS,
-        *("sandbox", "sandbox.faults", "sandbox.inbox", "sandbox.journal", "sandbox.opening"),
-        *("sandbox.pool", "sandbox.recognizer", "sandbox.session", "sandbox.state"),
-    },
-    "sandbox.wire": {
-        *WORDS,
-        *("sandbox", "sandbox.conversation", "sandbox.journal", "sandbox.listener", "serving"),
-    },
-    "sandbox": {
-        *WORDS,
-        *("config", "markup", "serving", "sandbox.faults", "sandbox.journal", "sandbox.state"),
-    },
-    "server.guard": {"errors"},
-    "server.rate": {"errors", "server.guard"},
-    "server.files": set(),
-    "server.answers": {"config", "errors", "server.files"},
-    "server.addresses": {"server.files", "server.guard"},
-    "server.site": {
-        *("config", "errors", "parameters", "tokens"),
-        *("server.addresses", "server.answers", "server.files", "server.guard", "server.rate"),
-    },
-    "server.head": set(),
-    "server.room": set(),
-    "server.relay": {"config", "network"},
-    "server.handler": {
-        *("serving", "server.answers", "server.guard", "server.head", "server.relay"),
-        *("server.room", "server.site"),
-    },
-    "server": {
-        *("certificates", "config", "defaults", "errors", "markup", "parameters", "serving"),
-        *("server.addresses", "server.files", "server.guard", "server.handler", "server.site"),
-    },
-    "wsgi": {"config", "server.files", "server.guard", "server.site"},
-    "link": {*WORDS, "config", "network"},
-    "conversation": {*WORDS, "link", "retry", "session", "watch"},
-    "streams": {*WORDS, "audio", "conversation", "session"},
-    "client": {
-        *WORDS,
-        *("audio", "config", "conversation", "defaults", "link", "retry", "session", "streams"),
-        *("tokens", "transcript"),
-    },
-    "widgets": {
-        *("errors", "widgets.microphone", "widgets.token_view", "widgets.transcript_view"),
-    },
-    "widgets.cells": set(),
-    "widgets.service_view": {"errors", "markup", "serving", "widgets.cells"},
-    "widgets.token_view": {"markup", "tokens", "widgets.cells"},
-    "widgets.transcript_view": {
-        *WORDS,
-        *("markup", "session", "streams", "transcript", "widgets.cells"),
-    },
-    "widgets.modules": {"server"},
-    "widgets.tunnel": {*WORDS, "audio", "config", "link", "retry", "tokens"},
-    "widgets.microphone": {
-        *WORDS,
-        *("config", "defaults", "tokens", "transcript", "widgets.cells", "widgets.modules"),
-        "widgets.tunnel",
-    },
-    "__main__": None,  # the top floor sees everything
-    "__init__": None,
+# What each room may import, from the ground up. A room is a folder, or a module of its own.
+GROUND = {"errors"}
+WORDS = {*GROUND, "env_file", "config", "protocol"}
+ROOMS = {
+    **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "terminal")},
+    **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),
+    "config": {*GROUND, "env_file"},
+    "network": WORDS,
+    "http_client": {*WORDS, "deadline", "network"},
+    "tokens": WORDS,
+    "sandbox": {*WORDS, "network", "serving"},
+    "server": {*WORDS, "certificates", "serving", "tokens"},
+    "streaming": {*WORDS, "network", "tokens"},
+    "widgets": {*WORDS, "pictures", "server", "serving", "streaming", "tokens"},
+    "pytest_plugin": WORDS,
+    "wsgi": {"config", "server"},
+    "__init__": None,  # the two front doors see everything
+    "__main__": None,
 }
-LAZY = {
-    # A server listens at once; what its first token needs is imported while nobody waits yet.
+# Late imports, in a function. Two look up: who has no key gets a sandbox, and a notebook asks a
+# service how it looks. The others look down, at what a start should not wait for.
+LATE = {
+    "config": {"sandbox"},
+    "serving": {"pictures", "widgets"},
+    "streaming": {"pictures"},
     "tokens": {"http_client"},
-    "pytest_plugin": {"sandbox", "sandbox.recognizer"},
-    "defaults": {"sandbox"},
-    "server.site": {"http_client"},
-    # Only a notebook asks a service how it looks, and then a view of the top floor answers.
-    "serving": {"widgets.service_view"},
-    # The session that a stream belongs to, for its type alone.
-    "streams": {"client"},
-    "sandbox": {
-        *("sandbox.conversation", "sandbox.moonshine", "sandbox.opening"),
-        *("sandbox.recognizer", "sandbox.wire"),
-    },
+    "server": {"http_client", "network"},
+    "pytest_plugin": {"sandbox"},
 }
+
+# Inside the two large rooms, likewise from the ground up.
+STREAMING = {
+    "transcript": set(),
+    "audio": set(),
+    "retry": set(),
+    "watch": {"retry"},
+    "link": set(),
+    "backlog": {"audio"},
+    "session": {"audio", "backlog", "retry", "transcript"},
+    "conversation": {"link", "retry", "session", "watch"},
+    "stream": {"audio", "conversation", "session", "transcript"},
+    "client": {"audio", "conversation", "link", "retry", "session", "stream", "transcript"},
+}
+SANDBOX = {
+    **{key: set() for key in ("faults", "journal", "hearing")},
+    "rules": {"hearing"},
+    "state": {"faults", "journal", "rules"},
+    "wire": {"faults", "hearing", "journal", "rules", "state"},
+    "": {"faults", "journal", "state"},
+}
+SANDBOX_LATE = {"": {"hearing", "rules", "wire"}}
+
+# The rules of a session: a clock is an argument, and nobody waits.
 WITHOUT_IO = (
-    *("backlog", "markup", "retry", "server.head", "transcript", "watch"),
-    *("server.guard", "session", "messages", "parameters", "sandbox.session", "sandbox.ledger"),
-    *("sandbox.turns", "sandbox.turn_messages", "sandbox.pcm", "sandbox.recognizer"),
-    *("sandbox.heard", "sandbox.opening", "sandbox.inbox", "sandbox.pool", "sandbox.faults"),
-    *("sandbox.journal", "sandbox.state", "sandbox.routes", "sandbox.page"),
+    *("pictures", "protocol", "sandbox.rules", "sandbox.faults", "sandbox.journal"),
+    *("sandbox.state", "sandbox.wire.routes", "sandbox.wire.page", "sandbox.wire.inbox"),
+    *("sandbox.hearing.heard", "sandbox.hearing.pcm", "sandbox.hearing.pool"),
+    *("sandbox.hearing.recognizer", "sandbox.hearing.turns", "server.guard", "server.head"),
+    *("streaming.backlog", "streaming.retry", "streaming.session", "streaming.transcript"),
+    "streaming.watch",
 )
 IO = {
-    "socket",
-    "time",
-    "httpcore",
-    "httpx",
-    "limits",
-    "websockets",
-    "http.client",
-    "http.server",
-    "urllib.request",
-    "asyncio",
+    *("asyncio", "http.client", "http.server", "httpx", "limits", "socket", "time"),
+    *("urllib.request", "websockets"),
 }
 ONE_PLACE = {
-    "httpx": {"http_client"},
-    "httpcore": set(),  # httpx's own affair
-    "truststore": {"network"},
+    "anywidget": {"widgets.microphone"},
     "certifi": {"network"},
+    "dotenv": {"env_file"},
     "http.server": {"server.handler"},
-    "limits": {"server.rate"},
-    "websockets": {"link", "sandbox.conversation", "sandbox.wire"},
-    "onnxruntime": {"sandbox.moonshine"},
-    "dotenv": {"config"},
+    "httpcore": set(),  # httpx's own affair
+    "httpx": {"http_client"},
     "ipywidgets": {
-        "widgets.cells",
-        "widgets.service_view",
-        "widgets.token_view",
+        *("widgets.cells", "widgets.service_view", "widgets.token_view"),
         "widgets.transcript_view",
     },
-    "soxr": {"sandbox.pcm"},
-    "trustme": {"certificates"},
-    "anywidget": {"widgets.microphone"},
+    "limits": {"server.rate"},
+    "onnxruntime": {"sandbox.hearing.moonshine"},
     "pytest": {"pytest_plugin"},
+    "soxr": {"sandbox.hearing.pcm"},
+    "truststore": {"network"},
+    "trustme": {"certificates"},
+    "websockets": {"streaming.link", "sandbox.wire.conversation", "sandbox.wire.engine"},
 }
 
 
@@ -196,7 +117,10 @@ def imports(name: str) -> tuple[set[str], set[str]]:
     found: tuple[set[str], set[str]] = (set(), set())
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            found[node in late].add(node.module or "")
+            module = node.module or ""
+            inner = {f"{module}.{alias.name}" for alias in node.names}
+            modules = {m for m in inner if m.removeprefix("tempkit.") in MODULES}
+            found[node in late].update(modules or {module})
         elif isinstance(node, ast.Import):
             found[node in late].update(alias.name for alias in node.names)
     return found
@@ -206,31 +130,53 @@ def ours(modules: set[str]) -> set[str]:
     return {m.removeprefix("tempkit.") for m in modules if m.split(".")[0] == "tempkit"}
 
 
+def rooms(modules: set[str], own: str, depth: int = 0) -> set[str]:
+    found = {([*name.split("."), ""])[depth] for name in modules}
+    return found - {own, "tempkit"}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_down(name: str):
-    allowed = ALLOWED[name]
-    at_once, late = imports(name)
+    room = name.split(".")[0]
+    allowed = ROOMS[room]
+    at_once, late = map(ours, imports(name))
     if allowed is not None:
-        assert ours(at_once) <= allowed
-        assert ours(late) <= allowed | LAZY.get(name, set())
+        assert rooms(at_once, room) <= allowed
+        assert rooms(late, room) <= allowed | LATE.get(room, set())
 
 
-def test_client_and_sandbox_do_not_know_each_other():
+@pytest.mark.parametrize(
+    ("room", "table", "table_late"),
+    [("streaming", STREAMING, {}), ("sandbox", SANDBOX, SANDBOX_LATE)],
+    ids=["streaming", "sandbox"],
+)
+def test_inside_the_large_rooms_imports_point_down_too(room, table, table_late):
+    for name in [name for name in MODULES if name.split(".")[0] == room]:
+        part = ([*name.split("."), ""])[1]
+        if (room, part) == ("streaming", ""):
+            continue
+        for found, more in zip(imports(name), (set(), table_late.get(part, set())), strict=True):
+            inside = {each for each in ours(found) if each.startswith(f"{room}.")}
+            assert rooms(inside, part, depth=1) <= table[part] | more, name
+
+
+def test_no_two_modules_import_each_other():
+    graph = {}
     for name in MODULES:
+        at_once = ours(imports(name)[0]) & set(MODULES)
+        graph[name] = {each for each in at_once if each != name and each != "__init__"}
+    tuple(TopologicalSorter(graph).static_order())  # raises for a circle
+
+
+@pytest.mark.parametrize("place", WITHOUT_IO)
+def test_rules_import_nothing_that_does_io_or_knows_the_time(place: str):
+    names = [name for name in MODULES if name == place or name.startswith(f"{place}.")]
+    assert names
+    for name in names:
         at_once, late = imports(name)
-        known = ours(at_once | late)
-        if name.startswith("sandbox"):
-            assert not known & {"client", "conversation", "link", "session", "server", "tokens"}
-        if name in ("client", "conversation", "link", "session"):
-            assert not any(other.startswith("sandbox") for other in known)
-
-
-@pytest.mark.parametrize("name", WITHOUT_IO)
-def test_rules_import_nothing_that_does_io_or_knows_the_time(name: str):
-    at_once, late = imports(name)
-    for module in at_once | late:
-        assert module not in IO
-        assert module.split(".")[0] not in IO
+        for module in at_once | late:
+            assert module not in IO
+            assert module.split(".")[0] not in IO
 
 
 @pytest.mark.parametrize("library", ONE_PLACE)
@@ -264,7 +210,7 @@ def test_importing_tempkit_needs_neither_jupyter_nor_the_sandbox_extra():
 
 
 def test_a_start_of_the_server_waits_for_nothing_that_a_token_does_not_need():
-    needless = "{'limits', 'websockets', 'httpx', 'wave', 'asyncio', 'tempkit.client'}"
+    needless = "{'limits', 'websockets', 'httpx', 'wave', 'asyncio', 'tempkit.streaming'}"
     code = (
         "import sys, tempkit.__main__; from tempkit import TokenServer; "
         f"print({needless} & set(sys.modules))"

@@ -1,6 +1,6 @@
 import pytest
 
-from tempkit.sandbox.ledger import EXPIRED, INVALID, MISSING, SPENT, Ledger, Refused
+from tempkit.sandbox.rules.ledger import EXPIRED, INVALID, MISSING, SPENT, Ledger, Refused
 
 
 def refusal(ledger: Ledger, now: float, token: str | None, authorization: str | None) -> str:

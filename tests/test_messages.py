@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tempkit.errors import ProtocolError
-from tempkit.messages import (
+from tempkit.protocol.messages import (
     Begin,
     CloseCode,
     Error,

@@ -17,8 +17,7 @@ from tempkit import (
     connect,
     generate_temp_token,
 )
-from tempkit.sandbox import Faults
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Faults, Scripted
 from tempkit.widgets import Microphone
 from tempkit.widgets.microphone import MOST_AT_ONCE
 from tempkit.widgets.modules import as_one

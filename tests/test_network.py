@@ -22,7 +22,7 @@ from tempkit import (
     network,
 )
 from tempkit.network import route_to
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 from tests.conftest import KEY, SCRIPT
 from tests.proxies import REFUSED, Proxy
 from tests.test_main import run

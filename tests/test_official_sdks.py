@@ -22,8 +22,7 @@ from assemblyai.streaming.v3 import (
 
 from tempkit import Clip, Sandbox
 from tempkit.certificates import make_certificate
-from tempkit.sandbox import Faults
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Faults, Scripted
 from tests.conftest import require
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tempkit import SessionParameters
-from tempkit.parameters import RULES
+from tempkit.protocol.parameters import RULES
 
 
 def test_model_rate_encoding_and_formatting_are_always_sent():

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from tempkit.sandbox.pool import SKIPPED, Pool, Sharing
-from tempkit.sandbox.recognizer import Hypothesis, Samples, Scripted, ScriptedListener, SpokenWord
+from tempkit.sandbox.hearing.pool import SKIPPED, Pool, Sharing
+from tempkit.sandbox.hearing.recognizer import (
+    Hypothesis,
+    Samples,
+    Scripted,
+    ScriptedListener,
+    SpokenWord,
+)
 from tests.doubles import tone
 
 

@@ -37,7 +37,7 @@ def resampled(clip: Clip, rate: int) -> Clip:
 
 def as_mulaw(clip: Clip) -> bytes:
     """G.711 mu-law by its definition: the nearest of the values that the 256 codes stand for."""
-    from tempkit.sandbox.pcm import MULAW
+    from tempkit.sandbox.hearing.pcm import MULAW
 
     order = np.argsort(MULAW)
     samples = np.frombuffer(clip.pcm, "<i2") / 32768
@@ -123,7 +123,7 @@ def test_sessions_at_the_same_time_do_not_disturb_each_other(sandbox: Sandbox, c
 def test_a_model_file_that_is_not_the_expected_one_is_said_in_a_sentence(
     tmp_path, monkeypatch: pytest.MonkeyPatch
 ):
-    from tempkit.sandbox import moonshine
+    from tempkit.sandbox.hearing import moonshine
 
     package = tmp_path / "moonshine_voice"
     (package / "assets" / "tiny-en").mkdir(parents=True)

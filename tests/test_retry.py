@@ -1,9 +1,9 @@
 import pytest
 
 from tempkit import ConfigurationError, Reconnect, ServiceUnreachable, SessionClosed, TokenRefused
-from tempkit.messages import CloseCode
-from tempkit.retry import pause_before
-from tempkit.watch import Watch, is_loud
+from tempkit.protocol.messages import CloseCode
+from tempkit.streaming.retry import pause_before
+from tempkit.streaming.watch import Watch, is_loud
 from tests.doubles import silence, tone
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tempkit import Sandbox
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
 from tests.raw import TERMINATE, opened, rest, say, types

@@ -6,11 +6,10 @@ import httpx
 import pytest
 
 from tempkit import Sandbox, generate_temp_token
-from tempkit.sandbox import Faults
+from tempkit.sandbox import Faults, Scripted
 from tempkit.sandbox.journal import LENGTH, SIZE, Journal
-from tempkit.sandbox.recognizer import Scripted
-from tempkit.sandbox.routes import Answer, Request, answer, is_from_here
 from tempkit.sandbox.state import Admission, State
+from tempkit.sandbox.wire.routes import Answer, Request, answer, is_from_here
 from tests.conftest import KEY
 from tests.doubles import chunked, spoken
 from tests.raw import TERMINATE, opened, rest

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from tempkit.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
-from tempkit.sandbox.inbox import PACE, PATIENCE_SECONDS, Inbox
-from tempkit.sandbox.ledger import Ledger, Refused
-from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Opening, Switches, read_query
-from tempkit.sandbox.recognizer import Samples, Scripted, ScriptedListener
-from tempkit.sandbox.session import ServerSession
+from tempkit.protocol.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
+from tempkit.sandbox.hearing.recognizer import Samples, Scripted, ScriptedListener
+from tempkit.sandbox.rules.ledger import Ledger, Refused
+from tempkit.sandbox.rules.opening import MOST_BUFFERED_SECONDS, Opening, Switches, read_query
+from tempkit.sandbox.rules.session import ServerSession
+from tempkit.sandbox.wire.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tests.doubles import chunked, silence, spoken, tone
 from tests.test_sandbox_session import U3, US, Clock, read, refused, said, started
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tempkit.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
-from tempkit.sandbox.ledger import Ledger
-from tempkit.sandbox.opening import Opening, Switches
-from tempkit.sandbox.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
-from tempkit.sandbox.session import Closing, ServerSession
+from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
+from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
+from tempkit.sandbox.rules.ledger import Ledger
+from tempkit.sandbox.rules.opening import Opening, Switches
+from tempkit.sandbox.rules.session import Closing, ServerSession
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
 
@@ -401,7 +401,7 @@ def test_every_rate_has_the_same_times(rate: int):
 
 
 def test_mulaw_is_heard_as_what_it_encodes():
-    from tempkit.sandbox.pcm import MULAW
+    from tempkit.sandbox.hearing.pcm import MULAW
 
     assert MULAW[0xFF] == MULAW[0x7F] == 0
     assert MULAW[0x80] == pytest.approx(32124 / 32768)

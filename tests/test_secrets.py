@@ -15,8 +15,8 @@ from tempkit import (
     generate_temp_token,
     transcribe,
 )
-from tempkit.audio import Clip
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
+from tempkit.streaming.audio import Clip
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, spoken
 from tests.secret_shapes import SECRET, check_outputs

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tempkit import ConfigurationError, Sandbox, Settings, TokenServer
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ from pathlib import Path
 import httpx
 from tempkit import Sandbox
 from tempkit.certificates import make_certificate
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 context, authority = make_certificate(Path(sys.argv[2]))
 trusting = ssl.create_default_context(cafile=authority)
 with Sandbox(Scripted(["Yes."]), ssl=context if sys.argv[1] == "https" else None) as sandbox:
@@ -134,7 +134,7 @@ def test_a_program_that_forgets_to_stop_ends_all_the_same_and_frees_its_ports():
     code = """
 import sys
 from tempkit import Sandbox, TokenServer, connect
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 sandbox = Sandbox(Scripted(["Yes."])).start()
 server = TokenServer(sandbox.settings, port=0).start()
 session = connect(sandbox.settings)

@@ -1,6 +1,6 @@
 from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
-from tempkit.messages import Error, Termination, dump
-from tempkit.session import ClientSession
+from tempkit.protocol.messages import Error, Termination, dump
+from tempkit.streaming.session import ClientSession
 
 
 def turn(order: int, text: str, *, end: bool = True, formatted: bool = False) -> Turn:

@@ -20,12 +20,12 @@ from tempkit import (
     TokenServer,
     generate_temp_token,
 )
-from tempkit.audio import AudioFormat
-from tempkit.backlog import Backlog
-from tempkit.messages import Begin, CloseCode, Termination, Turn, Word, dump
-from tempkit.retry import pause_before
-from tempkit.session import TERMINATE, ClientSession
-from tempkit.watch import Watch
+from tempkit.protocol.messages import Begin, CloseCode, Termination, Turn, Word, dump
+from tempkit.streaming.audio import AudioFormat
+from tempkit.streaming.backlog import Backlog
+from tempkit.streaming.retry import pause_before
+from tempkit.streaming.session import TERMINATE, ClientSession
+from tempkit.streaming.watch import Watch
 from tests.conftest import require
 from tests.halves import Line, tones
 

@@ -30,8 +30,7 @@ from tempkit import (
     connect,
     generate_temp_token,
 )
-from tempkit.sandbox import Faults
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Faults, Scripted
 from tempkit.server.addresses import PREFIX_VARIABLE
 from tempkit.widgets import TokenView, TranscriptView
 from tempkit.widgets.service_view import ServiceView
@@ -305,7 +304,7 @@ def test_without_ipywidgets_a_service_is_plain_and_a_view_says_what_to_install()
 import sys
 sys.modules["ipywidgets"] = None
 from tempkit import Sandbox
-from tempkit.sandbox.recognizer import Scripted
+from tempkit.sandbox import Scripted
 print(Sandbox(Scripted(["Hello."]))._repr_mimebundle_())
 import tempkit.widgets
 """

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-import tempkit.markup as markup
 from tempkit.config import Settings
 from tempkit.errors import require
-from tempkit.messages import Json
+from tempkit.protocol.messages import Json
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.journal import Entry, Journal
 from tempkit.sandbox.state import Admission, State
@@ -20,9 +19,9 @@ from tempkit.serving import Engine, Report, Service
 if TYPE_CHECKING:
     import ssl
 
-    from tempkit.sandbox.recognizer import Recognizer
+    from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
 
-__all__ = ["Faults", "Sandbox", "load_recognizer"]
+__all__ = ["Faults", "Sandbox", "Scripted", "load_recognizer"]
 
 KEY = "sandbox"  # what this process's own settings use as a key; any other is as good
 LONGEST = 200  # characters of a line in a report
@@ -127,16 +126,13 @@ class Sandbox(Service):
         """Where it listens."""
         return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
 
-    def _repr_html_(self) -> str:
-        return f"Sandbox at {markup.link(self.link)}" if self.is_running else "Sandbox, stopped"
-
     def _bind(self, port: int) -> tuple[Engine, int]:
         _require(*MODULES)
         if self._recognizer is None:
             self._recognizer = load_recognizer()
-        from tempkit.sandbox.conversation import House
-        from tempkit.sandbox.opening import MOST_BUFFERED_SECONDS, Switches
-        from tempkit.sandbox.wire import WireEngine
+        from tempkit.sandbox.rules.opening import MOST_BUFFERED_SECONDS, Switches
+        from tempkit.sandbox.wire.conversation import House
+        from tempkit.sandbox.wire.engine import WireEngine
 
         most_buffered = MOST_BUFFERED_SECONDS if self._state.realtime else math.inf
         switches = Switches(*self._switches, self._most_ahead, most_buffered)
@@ -169,7 +165,7 @@ def _facts(detail: Mapping[str, Json]) -> str:
 def load_recognizer() -> "Recognizer":
     """The real recogniser. Raises ConfigurationError that says what to install."""
     _require(*MODULES, "onnxruntime")
-    from tempkit.sandbox.moonshine import Moonshine
+    from tempkit.sandbox.hearing.moonshine import Moonshine
 
     return Moonshine.load()
 
@@ -177,3 +173,13 @@ def load_recognizer() -> "Recognizer":
 def _require(*modules: str) -> None:
     for module in modules:
         require(module, "sandbox", "the sandbox")
+
+
+def __getattr__(name: str) -> object:
+    """``Scripted``, which needs numpy."""
+    if name != "Scripted":
+        raise AttributeError(f"module 'tempkit.sandbox' has no attribute {name!r}")
+    _require("numpy")
+    from tempkit.sandbox.hearing.recognizer import Scripted
+
+    return Scripted

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from tempkit.parameters import Rule
+from tempkit.protocol.parameters import Rule
 
 DAY = 86_400
 

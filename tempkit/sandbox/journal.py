@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import overload
 
-from tempkit.messages import Json
-from tempkit.parameters import ALIASES, RULES
+from tempkit.protocol.messages import Json
+from tempkit.protocol.parameters import ALIASES, RULES
 
 LENGTH, SIZE = 5_000, 2_000_000  # entries, characters in all; the oldest go first
 MOST = 100_000  # characters in an entry

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tempkit.sandbox.faults import Armed, Faults, SpeedyClock
 from tempkit.sandbox.journal import Journal
-from tempkit.sandbox.ledger import Ledger
+from tempkit.sandbox.rules.ledger import Ledger
 
 
 @dataclass(frozen=True)

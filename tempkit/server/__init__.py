@@ -8,14 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import tempkit.markup as markup
 from tempkit.certificates import read_certificate
-from tempkit.config import Settings
-from tempkit.defaults import default_settings
+from tempkit.config import Settings, default_settings, is_loopback
 from tempkit.errors import ConfigurationError
 from tempkit.server.addresses import Addresses, Place, colab_place, hub_place, page_address
 from tempkit.server.files import PUBLIC
-from tempkit.server.guard import Guard, is_loopback
+from tempkit.server.guard import Guard
 from tempkit.server.handler import Servers
 from tempkit.server.site import Site
 from tempkit.serving import Engine, Report, Service
@@ -174,11 +172,6 @@ class TokenServer(Service):
 
     def __repr__(self) -> str:
         return f"<TokenServer {self.url}>" if self.is_running else "<TokenServer, stopped>"
-
-    def _repr_html_(self) -> str:
-        if not self.is_running:
-            return "Token server, stopped"
-        return f"Token server at {markup.link(self.link)}"
 
 
 def _time(at: float) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 from typing import NamedTuple
 
-from tempkit.config import URL_VARIABLE
+from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import (
     ConfigurationError,
     ProtocolError,

@@ -10,10 +10,10 @@ import hmac
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from tempkit.config import is_loopback
 from tempkit.errors import ConfigurationError
 
 METHODS = ("GET", "HEAD")
@@ -242,16 +242,6 @@ class Guard:
         seconds = max(1, math.ceil(free_at - now))
         hint = f"too many tokens in a short time; try again in {seconds} s"
         return Refusal(429, "rate_limited", hint, seconds)
-
-
-def is_loopback(name: str) -> bool:
-    """Whether a host name or address means this machine."""
-    try:
-        address = ip_address(name)
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
 def _names(text: str) -> frozenset[str]:

@@ -17,7 +17,7 @@ from tempkit.errors import (
     ConfigurationError,
     TempkitError,
 )
-from tempkit.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
+from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import HOST, context_path
 from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
 from tempkit.server.files import Folder, is_unchanged

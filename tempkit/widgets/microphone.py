@@ -9,19 +9,18 @@ from typing import Any
 import anywidget
 import traitlets
 
-from tempkit.config import Settings
-from tempkit.defaults import default_settings
+from tempkit.config import Settings, default_settings
 from tempkit.errors import ProtocolError, TempkitError
-from tempkit.messages import Turn, load_object
-from tempkit.parameters import (
+from tempkit.protocol.messages import Turn, load_object
+from tempkit.protocol.parameters import (
     MAX_SESSION_DURATION_SECONDS,
     SAMPLE_RATE,
     US_MODELS,
     SessionParameters,
     check_whole_number,
 )
+from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
-from tempkit.transcript import Transcript
 from tempkit.widgets.cells import end_with_cell
 from tempkit.widgets.modules import STATIC, as_one
 from tempkit.widgets.tunnel import Tunnel, refusal

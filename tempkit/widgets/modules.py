@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tempkit.server import PUBLIC
 
-STATIC = Path(__file__).resolve().parent.parent / "static"
+STATIC = Path(__file__).resolve().parent / "static"
 IMPORT = re.compile(r"from '\./([\w-]+\.js)'")
 
 

@@ -4,7 +4,7 @@ import threading
 
 from ipywidgets import HTML, Button, HBox, VBox
 
-import tempkit.markup as markup
+import tempkit.pictures as pictures
 from tempkit.errors import ConfigurationError
 from tempkit.serving import Service
 from tempkit.widgets.cells import Ticker, is_notebook, shown
@@ -50,12 +50,12 @@ class ServiceView:
         service = self._service
         report, is_on = service.report(), service.is_running
         try:
-            address = markup.link(service.link)
+            address = pictures.link(service.link)
         except ConfigurationError:  # it stopped meanwhile
             address, is_on = "", False
         name = service.kind.capitalize()
-        self._head.value = markup.heading(name, is_on, address, markup.muted(report.line))
-        self._rows.value = markup.table(report.columns, report.rows) if report.rows else ""
+        self._head.value = pictures.heading(name, is_on, address, pictures.muted(report.line))
+        self._rows.value = pictures.table(report.columns, report.rows) if report.rows else ""
         if not is_on:
             self._button.disabled = True
             self._button.description = "Stopped"

@@ -5,7 +5,7 @@ import time
 
 from ipywidgets import HTML
 
-import tempkit.markup as markup
+import tempkit.pictures as pictures
 from tempkit.tokens import TemporaryToken
 from tempkit.widgets.cells import Ticker, end_with_cell, shown
 
@@ -40,16 +40,18 @@ class TokenView:
         whole = token.expires_in_seconds
         left = math.ceil(token.seconds_left(time.time()))  # it is sent once a second, so
         if token.refusal:
-            line = markup.heading(name, False, markup.bad(f"refused: {token.refusal}"))
+            line = pictures.heading(name, False, pictures.bad(f"refused: {token.refusal}"))
         elif token.is_spent:
-            line = markup.heading(name, False, markup.muted("spent: it has opened its one session"))
+            line = pictures.heading(
+                name, False, pictures.muted("spent: it has opened its one session")
+            )
         elif left == 0:
-            line = markup.heading(name, False, markup.muted(f"expired: its {whole} s are over"))
+            line = pictures.heading(name, False, pictures.muted(f"expired: its {whole} s are over"))
         else:
-            text = markup.muted(f"{left} of {whole} s left to open a session")
-            line = markup.heading(name, True, text)
+            text = pictures.muted(f"{left} of {whole} s left to open a session")
+            line = pictures.heading(name, True, text)
         is_over = token.is_spent or left == 0
-        bar = markup.bar(0 if is_over else left / whole, 0 if is_over else left)
+        bar = pictures.bar(0 if is_over else left / whole, 0 if is_over else left)
         self.widget.value = f'<div style="max-width:32em">{line}{bar}</div>'
         # A session that is being opened may yet be refused: that is seen in its own view.
         return not is_over or (token.is_spent and not token.refusal and left > 0)

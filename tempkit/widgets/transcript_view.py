@@ -8,12 +8,12 @@ from weakref import WeakSet
 
 from ipywidgets import HTML, Button, HBox, VBox
 
-import tempkit.markup as markup
+import tempkit.pictures as pictures
 from tempkit.errors import TempkitError
-from tempkit.messages import Termination
-from tempkit.session import Message, Reconnected, Reconnecting
-from tempkit.streams import Stream
-from tempkit.transcript import Transcript
+from tempkit.protocol.messages import Termination
+from tempkit.streaming.session import Message, Reconnected, Reconnecting
+from tempkit.streaming.stream import Stream
+from tempkit.streaming.transcript import Transcript
 from tempkit.widgets.cells import Ticker, end_with_cell, shown
 
 OnMessage = Callable[[Message], object]
@@ -25,7 +25,7 @@ CLOSED_EARLY = (
     "leave its `with` only after view.wait(), or do without one: the stream closes the session"
 )
 
-_watched: WeakSet[Stream] = WeakSet()
+_watched: WeakSet[Stream[object]] = WeakSet()
 
 
 class TranscriptView:
@@ -38,7 +38,7 @@ class TranscriptView:
     """
 
     def __init__(self) -> None:
-        self._stream: Stream | None = None
+        self._stream: Stream[object] | None = None
         self._watching: _Watching | None = None
         self._state, self._line, self._final, self._partial = HTML(), HTML(), HTML(), HTML()
         self._notes = HTML()
@@ -53,20 +53,20 @@ class TranscriptView:
             text.layout.width, text.layout.margin = "auto", "0 8px"
         self.widget = VBox([head, *texts])
         self._parts = (self._button, self._state, head, *texts)
-        self._state.value = markup.block(markup.muted("nothing to watch yet"))
+        self._state.value = pictures.block(pictures.muted("nothing to watch yet"))
         end_with_cell(self.stop)
 
     @property
     def transcript(self) -> Transcript:
         """What was said so far."""
-        return self._stream.session.transcript if self._stream else Transcript()
+        return self._stream.transcript if self._stream else Transcript()
 
     @property
     def is_stopped(self) -> bool:
         """Whether the stream was stopped, by the button or by ``stop``."""
         return self._stream is not None and self._stream.is_stopped
 
-    def watch(self, stream: Stream, on_message: OnMessage | None = None) -> Self:
+    def watch(self, stream: Stream[object], on_message: OnMessage | None = None) -> Self:
         """Take over a stream, show what comes of it, and return at once.
 
         ``on_message`` is called with each message, in the thread that reads them; what it raises
@@ -128,10 +128,10 @@ class TranscriptView:
         scale = total if total is not None else max(10.0, at)
         open_from = transcript.open_from if partial else None
         self._state.value = watching.state(len(transcript.words))
-        self._line.value = markup.timeline(spans, scale, at, open_from)
-        self._final.value = markup.turns(spans) if spans else ""
-        self._partial.value = markup.block(f"<i>{markup.muted(partial)}</i>") if partial else ""
-        self._notes.value = markup.block(*map(markup.muted, watching.notes[-NOTES:]))
+        self._line.value = pictures.timeline(spans, scale, at, open_from)
+        self._final.value = pictures.turns(spans) if spans else ""
+        self._partial.value = pictures.block(f"<i>{pictures.muted(partial)}</i>") if partial else ""
+        self._notes.value = pictures.block(*map(pictures.muted, watching.notes[-NOTES:]))
         if has_ended:
             self._button.disabled = True
         return not has_ended
@@ -147,7 +147,7 @@ class TranscriptView:
 class _Watching:
     """A stream that is read to its end, in a thread of its own."""
 
-    def __init__(self, stream: Stream, on_message: OnMessage | None) -> None:
+    def __init__(self, stream: Stream[object], on_message: OnMessage | None) -> None:
         self.stream = stream
         self._on_message = on_message
         self.error: BaseException | None = None
@@ -166,21 +166,21 @@ class _Watching:
         far += " s"
         count = f"{words} word{'' if words == 1 else 's'}"
         name, is_on, line = self._phase(far, count)
-        return markup.heading(name, is_on, line)
+        return pictures.heading(name, is_on, line)
 
     def _phase(self, far: str, count: str) -> tuple[str, bool, str]:
         is_stopped = self.stream.is_stopped
         if not self.ended.is_set():
             if self._is_lost:
-                return "Connection lost", False, markup.muted(f"{far}, trying again")
+                return "Connection lost", False, pictures.muted(f"{far}, trying again")
             if is_stopped:
-                return "Stopping", True, markup.muted(f"{far}, waiting for the last words")
-            return "Listening", True, markup.muted(far)
+                return "Stopping", True, pictures.muted(f"{far}, waiting for the last words")
+            return "Listening", True, pictures.muted(far)
         if self.error is not None:
-            return "Failed", False, markup.bad(_said(self.error))
+            return "Failed", False, pictures.bad(_said(self.error))
         if not self._is_complete:
-            return "Closed", False, markup.bad(CLOSED_EARLY)
-        return "Stopped" if is_stopped else "Done", False, markup.muted(f"{far}, {count}")
+            return "Closed", False, pictures.bad(CLOSED_EARLY)
+        return "Stopped" if is_stopped else "Done", False, pictures.muted(f"{far}, {count}")
 
     def _run(self) -> None:
         try:
@@ -195,7 +195,7 @@ class _Watching:
             self.ended.set()
 
     def _note(self, message: Message) -> None:
-        at = markup.clock(self.stream.sent_seconds)
+        at = pictures.clock(self.stream.sent_seconds)
         if isinstance(message, Reconnecting):
             if not self._is_lost:
                 reason, _, _ = message.reason.partition(";")  # the advice is being followed

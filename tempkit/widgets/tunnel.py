@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from tempkit.audio import AudioFormat
 from tempkit.config import Settings
 from tempkit.errors import ServiceUnreachable, TempkitError, TokenRefused
-from tempkit.link import Link, LinkClosed
-from tempkit.messages import CHUNK_MILLISECONDS, CloseCode
-from tempkit.parameters import SessionParameters
-from tempkit.retry import Reconnect
+from tempkit.protocol.messages import CHUNK_MILLISECONDS, CloseCode
+from tempkit.protocol.parameters import SessionParameters
+from tempkit.streaming.audio import AudioFormat
+from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.retry import Reconnect
 from tempkit.tokens import TemporaryToken
 
 log = logging.getLogger(__name__)

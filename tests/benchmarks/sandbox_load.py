@@ -20,9 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from tempkit import Clip
 from tempkit.sandbox import load_recognizer
-from tempkit.sandbox.ledger import Ledger
-from tempkit.sandbox.opening import Opening
-from tempkit.sandbox.session import ServerSession
+from tempkit.sandbox.rules.ledger import Ledger
+from tempkit.sandbox.rules.opening import Opening
+from tempkit.sandbox.rules.session import ServerSession
 
 SAMPLE = Path(__file__).parents[2] / "public" / "sample.wav"
 CHUNKS = list(Clip.read(SAMPLE).chunks())

@@ -31,7 +31,7 @@ def audio(seconds: int) -> list[bytes]:
 def run_sandbox() -> None:
     """Serve until standard input closes; say the address first."""
     from tempkit.sandbox import Sandbox
-    from tempkit.sandbox.recognizer import Hypothesis, Samples, SpokenWord
+    from tempkit.sandbox.hearing.recognizer import Hypothesis, Samples, SpokenWord
 
     class Clock:
         def listen(self) -> "Clock":

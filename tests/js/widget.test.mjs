@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 
 // In the browser the widget's modules stand beside the page's; here they get a folder together.
 const folder = mkdtempSync(join(tmpdir(), 'tempkit-'));
-for (const place of ['../../public', '../../tempkit/static']) {
+for (const place of ['../../public', '../../tempkit/widgets/static']) {
   const from = new URL(place, import.meta.url);
   const scripts = readdirSync(from).filter((name) => name.endsWith('.js'));
   for (const name of scripts) cpSync(new URL(`${place}/${name}`, import.meta.url), join(folder, name));

@@ -19,7 +19,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from tempkit.errors import INSTALL, ConfigurationError, missing
-from tempkit.sandbox.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
+from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
 
 Array = NDArray[np.generic]
 Feed = dict[str, Array]  # the inputs of a model, by name

@@ -4,21 +4,21 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from inspect import GEN_RUNNING, getgeneratorstate
-from typing import TYPE_CHECKING, Self
+from typing import Generic, Self, TypeVar
 
-from tempkit.audio import Chunks, paced
-from tempkit.conversation import Conversation
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.session import Message
+from tempkit.streaming.audio import Chunks, paced
+from tempkit.streaming.conversation import Conversation
+from tempkit.streaming.session import Message
+from tempkit.streaming.transcript import Transcript
 
-if TYPE_CHECKING:
-    from tempkit.client import StreamingSession
+Owner = TypeVar("Owner", covariant=True)  # the session, of which no more is known here
 
 STOP_SECONDS = 2.0  # how long a stopped stream waits for a source that blocks
 WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
 
 
-class Stream(Iterator[Message]):
+class Stream(Iterator[Message], Generic[Owner]):
     """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
 
     The audio starts with the first message that is asked for. ``total_seconds`` is how long it is,
@@ -27,19 +27,25 @@ class Stream(Iterator[Message]):
 
     def __init__(
         self,
-        session: "StreamingSession",
+        session: Owner,
         conversation: Conversation,
         chunks: Iterable[bytes],
         *,
         realtime: bool,
         most_seconds: float,
     ) -> None:
+        # Kept, as a session that nobody holds closes itself: connect(...).stream(...) is one.
         self.session = session
         self.total_seconds = chunks.clip.duration if isinstance(chunks, Chunks) else None
         self._conversation = conversation
         self._source = _Source(conversation, chunks, realtime=realtime, most_seconds=most_seconds)
         # It knows nothing of this object: who drops the stream ends it.
         self._messages = _messages(conversation, self._source)
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was said so far."""
+        return self._conversation.half.transcript
 
     @property
     def sent_seconds(self) -> float:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
-from tempkit.messages import CloseCode
+from tempkit.protocol.messages import CloseCode
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0

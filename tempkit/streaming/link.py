@@ -1,6 +1,5 @@
 """Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
 
-import logging
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
@@ -14,15 +13,12 @@ from websockets.exceptions import (
 )
 from websockets.sync.client import ClientConnection, connect
 
-from tempkit.config import URL_VARIABLE, Settings
+from tempkit.config import Settings
+from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, ServiceUnreachable
-from tempkit.messages import CloseCode
-from tempkit.network import Route, route_to, unreachable
-from tempkit.parameters import SessionParameters
-
-# The library's own lines at DEBUG show addresses and headers, and with them tokens.
-quiet_log = logging.getLogger("tempkit.client.websocket")
-quiet_log.setLevel(logging.WARNING)
+from tempkit.network import Route, quiet_log, route_to, unreachable
+from tempkit.protocol.messages import CloseCode
+from tempkit.protocol.parameters import SessionParameters
 
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words

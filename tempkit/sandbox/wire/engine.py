@@ -1,7 +1,6 @@
 """Wire: the sockets of a sandbox. HTTP requests to ``routes``, WebSockets to a ServerSession."""
 
 import json
-import logging
 import socket
 import ssl
 import threading
@@ -14,16 +13,13 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tempkit.messages import CloseCode, Json
-from tempkit.sandbox import routes
-from tempkit.sandbox.conversation import Conversation, House, headers_of
+from tempkit.network import quiet_log
+from tempkit.protocol.messages import CloseCode, Json
 from tempkit.sandbox.journal import harmless
-from tempkit.sandbox.listener import Listener
+from tempkit.sandbox.wire import routes
+from tempkit.sandbox.wire.conversation import Conversation, House, headers_of
+from tempkit.sandbox.wire.listener import Listener
 from tempkit.serving import listen_on
-
-# The library's own lines at DEBUG show addresses and headers, and with them tokens.
-quiet_log = logging.getLogger("tempkit.sandbox.websocket")
-quiet_log.setLevel(logging.WARNING)
 
 CLOSE_SECONDS = 2.0
 # How long a sandbox that stops waits for clients that have not opened a session, and for all.

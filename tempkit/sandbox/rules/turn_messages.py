@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tempkit.messages import Known, Silence, SpeechStarted, Turn, Word
-from tempkit.parameters import SessionParameters
-from tempkit.sandbox.heard import Heard, HeardWord, Quiet, plain
+from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
+from tempkit.protocol.parameters import SessionParameters
+from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, plain
 
 
 class TurnMessages:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.link import Link, LinkClosed
-from tempkit.messages import Begin, CloseCode, Error, Termination
-from tempkit.messages import Warning as ServiceWarning
-from tempkit.parameters import MAX_SESSION_DURATION_SECONDS
-from tempkit.retry import Reconnect, pause_before
-from tempkit.session import ClientSession, Message, Reconnected, Reconnecting
-from tempkit.watch import Watch
+from tempkit.protocol.messages import Begin, CloseCode, Error, Termination
+from tempkit.protocol.messages import Warning as ServiceWarning
+from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
+from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.retry import Reconnect, pause_before
+from tempkit.streaming.session import ClientSession, Message, Reconnected, Reconnecting
+from tempkit.streaming.watch import Watch
 
 SHORTEST_SECONDS = 30.0  # no session is opened for less than 60
 OPENINGS = 3  # how often the first connection is tried when it breaks before Begin

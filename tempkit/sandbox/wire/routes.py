@@ -4,15 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from tempkit.messages import Json
-from tempkit.parameters import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
+from tempkit.config import is_loopback
+from tempkit.protocol.messages import Json
+from tempkit.protocol.parameters import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
 from tempkit.sandbox.faults import Faults
-from tempkit.sandbox.opening import read_query
-from tempkit.sandbox.page import PAGE
+from tempkit.sandbox.rules.opening import read_query
 from tempkit.sandbox.state import State
+from tempkit.sandbox.wire.page import PAGE
 
 LIMITS = {
     "expires_in_seconds": EXPIRES_IN_SECONDS,
@@ -105,13 +105,12 @@ def is_from_here(request: Request) -> bool:
         names[1] = f"//[{request.peer}]"
     if (origin := request.headers.get("Origin")) is not None:
         names.append(origin)
-    return all(_is_loopback(name) for name in names)
+    return all(_leads_here(name) for name in names)
 
 
-def _is_loopback(address: str) -> bool:
+def _leads_here(address: str) -> bool:
     try:
-        host = urlsplit(address).hostname or ""
-        return host == "localhost" or ip_address(host).is_loopback
+        return is_loopback(urlsplit(address).hostname or "")
     except ValueError:
         return False
 

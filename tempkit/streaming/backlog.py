@@ -7,9 +7,9 @@ The service counts from the start of each connection; ``own_time`` turns its tim
 import math
 from bisect import bisect_right
 
-from tempkit.audio import LARGEST_CHUNK, SILENCE, AudioFormat
-from tempkit.messages import CHUNK_MILLISECONDS
-from tempkit.parameters import SAMPLE_WIDTH
+from tempkit.protocol.messages import CHUNK_MILLISECONDS
+from tempkit.protocol.parameters import SAMPLE_WIDTH
+from tempkit.streaming.audio import LARGEST_CHUNK, SILENCE, AudioFormat
 
 COVERED_SECONDS = 60.0  # so long after it sounded, audio without a word is taken for heard
 

@@ -7,10 +7,8 @@ the session's one clock, its turns numbered on, and what it repeats is dropped.
 
 from dataclasses import dataclass, replace
 
-from tempkit.audio import AudioFormat
-from tempkit.backlog import Backlog
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.messages import (
+from tempkit.protocol.messages import (
     Begin,
     CloseCode,
     Error,
@@ -21,9 +19,11 @@ from tempkit.messages import (
     Word,
     load,
 )
-from tempkit.parameters import US_MODELS, SessionParameters
-from tempkit.retry import Reconnect
-from tempkit.transcript import Transcript
+from tempkit.protocol.parameters import US_MODELS, SessionParameters
+from tempkit.streaming.audio import AudioFormat
+from tempkit.streaming.backlog import Backlog
+from tempkit.streaming.retry import Reconnect
+from tempkit.streaming.transcript import Transcript
 
 TERMINATE = '{"type": "Terminate"}'
 

@@ -12,7 +12,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
-from tempkit.parameters import MAX_SESSION_DURATION_SECONDS
+from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from tempkit.sandbox.recognizer import Hypothesis, Listener, Recognizer, Samples, SpokenWord
+from tempkit.sandbox.hearing.recognizer import Hypothesis, Listener, Recognizer, Samples, SpokenWord
 
 SKIPPED = Hypothesis((), 0.0)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tempkit.sandbox.recognizer import SpokenWord
+from tempkit.sandbox.hearing.recognizer import SpokenWord
 
 PARTIAL_MILLISECONDS = 500  # between two partials
 

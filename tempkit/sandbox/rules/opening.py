@@ -5,9 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from tempkit.messages import CloseCode, Json
-from tempkit.parameters import ALIASES, SAMPLE_WIDTH, U3_MODELS, US_MODELS, SessionParameters
-from tempkit.sandbox.heard import TurnRules
+from tempkit.protocol.messages import CloseCode, Json
+from tempkit.protocol.parameters import (
+    ALIASES,
+    SAMPLE_WIDTH,
+    U3_MODELS,
+    US_MODELS,
+    SessionParameters,
+)
+from tempkit.sandbox.hearing.heard import TurnRules
 
 INPUT_ERROR = "User Input Validation Error"
 

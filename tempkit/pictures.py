@@ -4,6 +4,10 @@ Everything from outside is escaped. Colours are those of JupyterLab where it sho
 such as can be read on light and dark grounds elsewhere.
 """
 
+import base64
+import io
+import wave
+from array import array
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -14,6 +18,8 @@ BAD = "var(--jp-error-color1, #d33f3f)"
 LINE = "var(--jp-border-color2, #8884)"
 FACE = "font-family:var(--jp-ui-font-family, system-ui, sans-serif);font-size:13px;line-height:1.5"
 DIGITS = "font-variant-numeric:tabular-nums"
+LARGEST_PLAYER = 2**21  # bytes of audio that a notebook may hold to play: 65 s at 16 kHz
+BARS = 400  # of a waveform
 TICKS = 8  # at the most, on a time line
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)  # seconds from tick to tick
 
@@ -49,6 +55,14 @@ def turns(spans: Iterable[Span]) -> str:
         for start, _, text in spans
     )
     return f'<div style="{FACE}">{rows}</div>'
+
+
+def transcript(spans: Sequence[Span], partial: str) -> str:
+    """What was said: the turns that are over, and what the open one says so far."""
+    parts = [turns(spans)] if spans else []
+    if partial:
+        parts.append(f"<i>{muted(partial)}</i>")
+    return "".join(parts) or block(muted("nothing was said"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -113,6 +127,42 @@ def _place(seconds: float, total: float) -> float:
     return round(100 * min(max(seconds / total, 0.0), 1.0), 2)
 
 
+def clip(pcm: bytes, sample_rate: int) -> str:
+    """A sound: its waveform, a player unless it is too long to be stored, and its length.
+
+    ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz.
+    """
+    seconds = len(pcm) / 2 / sample_rate
+    if len(pcm) > LARGEST_PLAYER:
+        player = muted(
+            f"too long to be played here: {seconds:.0f} s would fill the notebook, "
+            f"{LARGEST_PLAYER / 2 / sample_rate:.0f} s are the most; play the file itself"
+        )
+    else:
+        data = base64.b64encode(_wave(pcm, sample_rate)).decode()
+        player = f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
+    return block(waveform(_levels(pcm)), player, muted(f"{clock(seconds)}, {sample_rate} Hz"))
+
+
+def _wave(pcm: bytes, sample_rate: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, sample_rate, 0, "NONE", ""))
+        writer.writeframes(pcm)
+    return file.getvalue()
+
+
+def _levels(pcm: bytes) -> list[float]:
+    """How loud it is along its length, 0 to 1, as a share of the loudest place."""
+    samples = array("h", pcm)
+    size = max(1, -(-len(samples) // BARS))
+    skip = max(1, size // 1000)  # of an hour, a sample in a hundred shows enough
+    pieces = (samples[at : at + size : skip] for at in range(0, len(samples), size))
+    peaks = [max(max(piece), -min(piece)) for piece in pieces]
+    loudest = max(peaks, default=0) or 1
+    return [peak / loudest for peak in peaks]
+
+
 def waveform(levels: Sequence[float]) -> str:
     """A sound as a row of bars; each of the ``levels`` is 0 to 1."""
     step = 1000 / max(1, len(levels))
@@ -143,6 +193,11 @@ def link(address: str) -> str:
     shown = escape(address)
     style = "color:var(--jp-content-link-color, #3b78d8);text-decoration:underline"
     return f'<a href="{shown}" target="_blank" rel="noopener" style="{style}">{shown}</a>'
+
+
+def service(name: str, address: str | None) -> str:
+    """A service in a line: where it is, or that it is stopped."""
+    return f"{name} at {link(address)}" if address else f"{name}, stopped"
 
 
 def heading(name: str, is_on: bool, *parts: str) -> str:

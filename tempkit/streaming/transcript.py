@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import tempkit.markup as markup
-from tempkit.messages import Turn, Word
+from tempkit.protocol.messages import Turn, Word
 
 
 @dataclass
@@ -89,10 +88,9 @@ class Transcript:
         return f"<Transcript, {len(self.turns)} turns, {len(self.words)} words>"
 
     def _repr_html_(self) -> str:
-        parts = [markup.turns(self.spans)] if self.turns else []
-        if partial := self.partial:
-            parts.append(f"<i>{markup.muted(partial)}</i>")
-        return "".join(parts) or markup.block(markup.muted("nothing was said"))
+        from tempkit import pictures
+
+        return pictures.transcript(self.spans, self.partial)
 
     def _in_order(self) -> Iterator[Turn]:
         # A copy: a session's thread adds turns while others read.

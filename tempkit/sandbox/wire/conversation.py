@@ -11,16 +11,16 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
-from tempkit.messages import CloseCode, Json
-from tempkit.sandbox import routes
+from tempkit.protocol.messages import CloseCode, Json
 from tempkit.sandbox.faults import Progress
-from tempkit.sandbox.inbox import Inbox
+from tempkit.sandbox.hearing.pool import CORES, Sharing
+from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
-from tempkit.sandbox.opening import Opening, Switches, read_query
-from tempkit.sandbox.pool import CORES, Sharing
-from tempkit.sandbox.recognizer import Recognizer
-from tempkit.sandbox.session import Output, ServerSession
+from tempkit.sandbox.rules.opening import Opening, Switches, read_query
+from tempkit.sandbox.rules.session import Output, ServerSession
 from tempkit.sandbox.state import State
+from tempkit.sandbox.wire import routes
+from tempkit.sandbox.wire.inbox import Inbox
 
 log = logging.getLogger(__name__)
 

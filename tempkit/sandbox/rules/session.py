@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tempkit.errors import ProtocolError
-from tempkit.messages import (
+from tempkit.protocol.messages import (
     CHUNK_MILLISECONDS,
     END_REASON,
     ERROR_REASON,
@@ -25,9 +25,12 @@ from tempkit.messages import (
     dump,
     parse_object,
 )
-from tempkit.parameters import ALIASES, RULES, SAMPLE_WIDTH, U3_MODELS, check_as_service
-from tempkit.sandbox.ledger import Ledger, Refused
-from tempkit.sandbox.opening import (
+from tempkit.protocol.parameters import ALIASES, RULES, SAMPLE_WIDTH, U3_MODELS, check_as_service
+from tempkit.sandbox.hearing.pcm import PcmDecoder
+from tempkit.sandbox.hearing.recognizer import Recognizer
+from tempkit.sandbox.hearing.turns import TurnDetector
+from tempkit.sandbox.rules.ledger import Ledger, Refused
+from tempkit.sandbox.rules.opening import (
     INPUT_ERROR,
     Opening,
     Switches,
@@ -38,10 +41,7 @@ from tempkit.sandbox.opening import (
     turn_rules,
     without_effect,
 )
-from tempkit.sandbox.pcm import PcmDecoder
-from tempkit.sandbox.recognizer import Recognizer
-from tempkit.sandbox.turn_messages import TurnMessages
-from tempkit.sandbox.turns import TurnDetector
+from tempkit.sandbox.rules.turn_messages import TurnMessages
 
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
 HEARTBEAT_SECONDS = 5.0

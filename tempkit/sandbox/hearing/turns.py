@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tempkit.sandbox.heard import Heard, HeardWord, Quiet, TurnRules, plain
-from tempkit.sandbox.recognizer import (
+from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, TurnRules, plain
+from tempkit.sandbox.hearing.recognizer import (
     FRAME,
     RATE,
     Hypothesis,

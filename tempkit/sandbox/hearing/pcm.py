@@ -3,8 +3,8 @@
 import numpy as np
 import soxr
 
-from tempkit.parameters import SAMPLE_WIDTH
-from tempkit.sandbox.recognizer import RATE, Samples
+from tempkit.protocol.parameters import SAMPLE_WIDTH
+from tempkit.sandbox.hearing.recognizer import RATE, Samples
 
 
 def _mulaw_table() -> Samples:

@@ -4,8 +4,8 @@ from array import array
 from dataclasses import dataclass, field
 
 from tempkit.errors import SessionClosed
-from tempkit.messages import CloseCode
-from tempkit.retry import Reconnect
+from tempkit.protocol.messages import CloseCode
+from tempkit.streaming.retry import Reconnect
 
 SLEEP_SECONDS = 5.0  # the wall clock ahead of the steady one by more: the machine was asleep
 LOUD = 1000  # of 32768: speech reaches it, a quiet room does not

@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from tempkit.audio import Chunks, Clip
-from tempkit.config import Settings
-from tempkit.conversation import Conversation
-from tempkit.defaults import default_settings
+from tempkit.config import Settings, default_settings
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
-from tempkit.link import Link, LinkClosed
-from tempkit.messages import CloseCode, Json
-from tempkit.parameters import SessionParameters, check_as_service
-from tempkit.retry import Reconnect
-from tempkit.session import ClientSession, Message
-from tempkit.streams import Stream
+from tempkit.protocol.messages import CloseCode, Json
+from tempkit.protocol.parameters import SessionParameters, check_as_service
+from tempkit.streaming.audio import Chunks, Clip
+from tempkit.streaming.conversation import Conversation
+from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.retry import Reconnect
+from tempkit.streaming.session import ClientSession, Message
+from tempkit.streaming.stream import Stream
+from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
-from tempkit.transcript import Transcript
 
 
 def connect(
@@ -170,7 +169,9 @@ class StreamingSession:
         """The messages until the session ends. Raises SessionClosed unless it ends well."""
         return self._conversation.messages()
 
-    def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Stream:
+    def stream(
+        self, chunks: Iterable[bytes], *, realtime: bool = True
+    ) -> "Stream[StreamingSession]":
         """Send audio, yield every message meanwhile, then terminate and yield the last ones.
 
         ``chunks`` is audio in pieces of any size, also from a source that blocks; it is sent in 50

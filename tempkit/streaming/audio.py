@@ -1,7 +1,5 @@
 """Clip: speech from a WAV file, cut into the chunks that the streaming service takes."""
 
-import base64
-import io
 import time
 import wave
 from array import array
@@ -9,16 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 
-import tempkit.markup as markup
 from tempkit.errors import AudioError
-from tempkit.messages import CHUNK_MILLISECONDS
-from tempkit.parameters import SAMPLE_RATE, SAMPLE_WIDTH
+from tempkit.protocol.messages import CHUNK_MILLISECONDS
+from tempkit.protocol.parameters import SAMPLE_RATE, SAMPLE_WIDTH
 
 CONVERT = "convert it: ffmpeg -i IN -ac 1 -ar 16000 -c:a pcm_s16le OUT.wav"
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
 SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
-LARGEST_PLAYER = 2**21  # bytes of audio that a notebook may hold to play: 65 s at 16 kHz
-BARS = 400  # of a waveform
 LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
 
 
@@ -99,32 +94,9 @@ class Clip:
         return f"Clip({self.duration:.1f} s, sample_rate={self.sample_rate})"
 
     def _repr_html_(self) -> str:
-        facts = markup.muted(f"{markup.clock(self.duration)}, {self.sample_rate} Hz")
-        return markup.block(markup.waveform(self._levels()), self._player(), facts)
+        from tempkit import pictures
 
-    def _player(self) -> str:
-        if len(self.pcm) > LARGEST_PLAYER:
-            most = LARGEST_PLAYER / 2 / self.sample_rate
-            return markup.muted(
-                f"too long to be played here: {self.duration:.0f} s would fill the notebook, "
-                f"{most:.0f} s are the most; play the file itself"
-            )
-        file = io.BytesIO()
-        with wave.open(file, "wb") as writer:
-            writer.setparams((1, 2, self.sample_rate, 0, "NONE", ""))
-            writer.writeframes(self.pcm)
-        data = base64.b64encode(file.getvalue()).decode()
-        return f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
-
-    def _levels(self) -> list[float]:
-        """How loud it is along its length, 0 to 1, as a share of the loudest place."""
-        samples = array("h", self.pcm)
-        size = max(1, -(-len(samples) // BARS))
-        skip = max(1, size // 1000)  # of an hour, a sample in a hundred shows enough
-        pieces = (samples[at : at + size : skip] for at in range(0, len(samples), size))
-        peaks = [max(max(piece), -min(piece)) for piece in pieces]
-        loudest = max(peaks, default=0) or 1
-        return [peak / loudest for peak in peaks]
+        return pictures.clip(self.pcm, self.sample_rate)
 
 
 @dataclass(frozen=True)

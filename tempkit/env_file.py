@@ -1,0 +1,130 @@
+"""The .env file: its variables, and what was meant for one of ours but cannot be read as that."""
+
+import codecs
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dotenv import dotenv_values, find_dotenv
+from dotenv.parser import parse_stream
+
+KEY_VARIABLE = "ASSEMBLYAI_API_KEY"
+URL_VARIABLE = "ASSEMBLYAI_BASE_URL"
+VARIABLES = (KEY_VARIABLE, URL_VARIABLE)
+OTHER_NAMES = ("ASSEMBLYAIKEY", "ASSEMBLYAIAPITOKEN")  # of the key, without separators
+COMMENT = re.compile(r"\s*(#|;|//|--\s|rem\s)", re.IGNORECASE)
+NEWLINE = re.compile(r"\r\n|\n|\r")
+SIGN = re.compile("[=:\uff1a\uff1d]")  # the last two as East Asian keyboards write them
+
+
+class EnvFile(NamedTuple):
+    """A .env file: where it is, its variables, and what to say of ours that cannot be read."""
+
+    path: str
+    values: dict[str, str]
+    slips: dict[str, str]
+
+
+def read_env_file(name: str) -> EnvFile:
+    """The file of that name in the working directory or above it; without one there is nothing."""
+    path = find_dotenv(name, usecwd=True)
+    if not path:
+        return EnvFile("", {}, {})
+    data = b""
+    try:
+        data = Path(path).read_bytes()
+        text = _decoded(data)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        said = f"{path} cannot be read: {what}"
+        # Nobody can tell what is in there, but a service may be named that data must not leave.
+        names_url = URL_VARIABLE.encode() in data.replace(b"\0", b"")
+        return EnvFile(path, {}, dict.fromkeys(VARIABLES if names_url else VARIABLES[:1], said))
+    values = _values(text)
+    return EnvFile(path, values, _slips(path, text, values))
+
+
+def look_alike(variable: str, variables: Mapping[str, str]) -> str | None:
+    """What to say of a variable with nearly the right name, which nobody would read."""
+    for name, value in variables.items():
+        if value.strip() and _nearly(name) == variable:
+            return f"the environment has {name}, which is not read; name it {variable}"
+    return None
+
+
+def _decoded(data: bytes) -> str:
+    """The text of a file as editors and shells save it. Raises ValueError that says what to do."""
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    name = "UTF-16" if is_utf16 else "UTF-8"
+    if b"\0" in data and not is_utf16:
+        raise ValueError("it looks like UTF-16 without a byte order mark; save it as UTF-8")
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not {name} text; save the file as UTF-8") from None
+
+
+def _values(text: str) -> dict[str, str]:
+    """The variables; lines that are none are left out here, as the library would log each."""
+    bindings = parse_stream(io.StringIO(text))
+    sound = "".join(binding.original.string for binding in bindings if not binding.error)
+    values = dotenv_values(stream=io.StringIO(sound))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _slips(path: str, text: str, values: Mapping[str, str]) -> dict[str, str]:
+    """What to say of each variable that has no value, where a line looks like it."""
+    slips: dict[str, str] = {}
+    lines = NEWLINE.split(text)
+    if re.fullmatch(r"[0-9a-f]{32}", text.strip()):
+        lines = [f"{KEY_VARIABLE} {text}"]  # nothing but a key is in there
+    for number, line in enumerate(lines, 1):
+        variable = _meant(line)
+        if variable is None or values.get(variable) or variable in slips:
+            continue
+        if variable in values and re.match(rf"\s*(export\s+)?{variable}\s*=[^$]*$", line):
+            continue  # it was read, and a later line takes it back
+        slips[variable] = (
+            f"line {number} of {path} looks like {variable} but cannot be read as that; "
+            f"write {variable}=... there, and close every quote"
+        )
+    return slips
+
+
+def _meant(line: str) -> str | None:
+    """The variable of ours that a line sets, as a .env file does or in any other notation."""
+    if COMMENT.match(line):
+        return None
+    line = re.sub(r"^\W*env:", "", line, flags=re.IGNORECASE)  # PowerShell
+    for left, *value in (SIGN.split(line, 1), line.rsplit(maxsplit=1) or [""]):
+        if SIGN.search(left) or not re.search(r"\w", re.sub(r"(^|\s)#.*", "", "".join(value))):
+            continue
+        words = re.findall(r"\w+", left)
+        for name in ("".join(words), *words[-1:]):
+            if variable := _nearly(name):
+                return variable
+    return None
+
+
+def _nearly(name: str) -> str | None:
+    """The variable of ours that a name is, but for case, separators and one slip of a finger."""
+    letters = re.sub(r"[\W_]", "", name).upper()
+    if letters in OTHER_NAMES:
+        return KEY_VARIABLE
+    return next((v for v in VARIABLES if _is_slip(letters, v.replace("_", ""))), None)
+
+
+def _is_slip(letters: str, right: str) -> bool:
+    """Whether one letter is wrong, missing, too many or swapped with its neighbour, or none is."""
+    at = 0
+    while letters[at : at + 1] == right[at : at + 1] != "":
+        at += 1
+    rest, wanted = letters[at:], right[at:]
+    swapped = rest[1::-1] + rest[2:]
+    # A number at the end makes another variable of it, and so does another beginning.
+    return bool(at and letters.isalpha()) and (
+        rest[1:] in (wanted, wanted[1:]) or rest == wanted[1:] or swapped == wanted
+    )

@@ -1,0 +1,1 @@
+"""What was said: voice activity, turn detection, and the recogniser."""

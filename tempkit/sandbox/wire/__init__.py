@@ -1,0 +1,1 @@
+"""The sockets of a sandbox: HTTP routes, WebSockets, and their pace."""

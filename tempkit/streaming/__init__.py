@@ -1,0 +1,1 @@
+"""The client: audio out, turns in, over one connection after another."""
