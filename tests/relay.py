@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -50,16 +51,23 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            service = socket.create_connection(("127.0.0.1", self._port))
+            # A browser opens some that it has no use for yet: they must not hold up the others.
+            self._start(self._connect, client)
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _connect(self, client: socket.socket) -> None:
+        service = socket.create_connection(("127.0.0.1", self._port))
+        with suppress(OSError):
             first = client.recv(65536)
             service.sendall(first)
             cut = self.cuts.pop(0) if b"/v3/ws" in first and self.cuts else None
             for source, target, way in ((client, service, "up"), (service, client, "down")):
                 most = cut[0] if cut is not None and cut[1] == way else None
-                arguments = (source, target, most)
-                thread = threading.Thread(target=self._pass_on, args=arguments, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._start(self._pass_on, source, target, most)
 
     def _pass_on(self, source: socket.socket, target: socket.socket, most: int | None) -> None:
         passed = 0

@@ -17,6 +17,7 @@ from tempkit import Sandbox, Settings, TokenServer
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.guard import Guard
 from tests.conftest import require
+from tests.relay import Relay
 
 ROOT = Path(__file__).parent.parent
 PUBLIC = ROOT / "public"
@@ -480,6 +481,23 @@ def test_the_page_works_under_a_path_prefix(browser, scripted, tmp_path):
         page.route("**/user/ann/token", take_away_the_prefix)
         press(page, "Start")
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+
+
+def test_one_forwarded_port_is_all_that_the_page_needs(browser, scripted):
+    with (
+        TokenServer(scripted.settings, port=0) as server,
+        Relay(server.port, []) as forwarded,  # as ssh -L does, and a container's -p
+        opened(browser, "about:blank") as page,
+    ):
+        hosts = set()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).netloc))
+        page.goto(forwarded.url)
+        press(page, "Start")
+        expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+        press(page, "Stop")
+        expect_state(page, "idle")
+        assert hosts == {urlsplit(forwarded.url).netloc}
 
 
 def test_a_rebound_name_reaches_neither_the_page_nor_a_token(launch, scripted, tmp_path):

@@ -14,7 +14,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from tempkit import Sandbox, generate_temp_token
 from tempkit.certificates import make_certificate
-from tempkit.sandbox import Faults, Scripted, ScriptedListener
+from tempkit.sandbox import Faults
+from tempkit.sandbox.hearing.recognizer import Scripted, ScriptedListener
 from tempkit.sandbox.wire.inbox import PACE
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
