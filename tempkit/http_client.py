@@ -89,7 +89,7 @@ class _Line:
         self._transport = httpx.HTTPTransport(
             verify=route.tls or NO_TLS,
             limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
-            proxy=httpx.Proxy(route.proxy, ssl_context=route.proxy_tls) if route.proxy else None,
+            proxy=route.proxy,
         )
         self._asked = ("", "")
         self._request: httpx.Request

@@ -23,7 +23,10 @@ from tempkit.errors import ConfigurationError, ServiceUnreachable, require
 quiet_log = logging.getLogger("tempkit.websocket")
 quiet_log.setLevel(logging.WARNING)
 
-PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+PORTS = {"http": 80, "https": 443}
+# No https:// proxy: inside its TLS the WebSocket's own is read only when more comes from outside,
+# so that a message which comes together with the one before waits (websockets 17.4).
+PROXY_PORTS = {"http": 80, "socks5": 1080, "socks5h": 1080}
 # Printable ASCII; in a login these characters are percent-encoded: / # ? @ [ ] % \
 ADDRESS = re.compile(
     r"(?=[!-~]+$)(?:([a-z][a-z\d+.-]*)://)?(?:((?:[^/#?@\[\]%\\]|%[\da-f]{2})*)@)?"
@@ -39,13 +42,12 @@ class Route:
     """The way to the service: through which proxy if any, and whom TLS trusts.
 
     ``proxy`` is a URL with the login; ``variable`` names where it was set, "" without a proxy.
-    ``tls`` is for the service and ``proxy_tls`` for the proxy, None where there is no TLS.
+    ``tls`` is None where the service has none.
     """
 
     proxy: str | None = field(default=None, repr=False)
     variable: str = ""
     tls: ssl.SSLContext | None = None
-    proxy_tls: ssl.SSLContext | None = None
 
 
 def route_to(settings: Settings, *, is_websocket: bool = False) -> Route:
@@ -60,7 +62,7 @@ def route_to(settings: Settings, *, is_websocket: bool = False) -> Route:
     if not address:
         return Route(tls=tls)
     proxy = _checked(variable, address)
-    return Route(proxy, variable, tls, trusted() if proxy.startswith("https:") else None)
+    return Route(proxy, variable, tls)
 
 
 def _named(url: str, is_websocket: bool) -> tuple[str, str]:
@@ -102,7 +104,7 @@ def _checked(variable: str, address: str) -> str:
     try:
         scheme, login, host, port = ADDRESS.fullmatch(address).groups("")  # type: ignore[union-attr]
         scheme = (scheme or "http").lower()
-        usual = PORTS[scheme]
+        usual = PROXY_PORTS[scheme]
         number = int(port or usual)
         if host.startswith("["):
             ip_address(host[1:-1])
@@ -113,8 +115,8 @@ def _checked(variable: str, address: str) -> str:
     if not is_usable:
         raise ConfigurationError(
             f"the address in {variable} is not one of a proxy: that is "
-            "http://[user:password@]host:port, or https:// or socks5:// likewise, with characters "
-            "such as / # @ % in the user and the password percent-encoded (%2F %23 %40 %25)"
+            "http://[user:password@]host:port, or socks5:// likewise (https:// is not taken), with "
+            "characters such as / # @ % in the login percent-encoded (%2F %23 %40 %25)"
         )
     if scheme.startswith("socks"):
         scheme = "socks5h"  # the proxy looks names up: httpx knows no other way

@@ -2,10 +2,11 @@
 
 import base64
 import socket
-import ssl
 import threading
 from contextlib import closing, suppress
 from types import TracebackType
+
+from tempkit.server.relay import pass_on
 
 REFUSED = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
 
@@ -13,17 +14,13 @@ REFUSED = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
 class Proxy:
     """Leads to ``port`` of this machine, or answers ``refusal``; b"" says nothing at all.
 
-    ``asked`` has a pair for each connection: what for, and with which login. ``context`` makes it
-    an https:// proxy.
+    ``asked`` has a pair for each connection: what for, and with which login.
     """
 
-    def __init__(
-        self, port: int, refusal: bytes | None = None, context: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, port: int, refusal: bytes | None = None) -> None:
         self.asked: list[tuple[str, str]] = []
         self._target = port
         self._refusal = refusal
-        self._context = context
         self._is_over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -57,8 +54,6 @@ class Proxy:
         thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        if self._context:
-            client = self._context.wrap_socket(client, server_side=True)
         with closing(client), suppress(OSError):
             if self._refusal == b"":
                 client.recv(65536)
@@ -71,7 +66,6 @@ class Proxy:
                 return
             with closing(socket.create_connection(("127.0.0.1", self._target))) as service:
                 client.sendall(accepted)
-                self._start(pass_on, service, client)
                 pass_on(client, service)
 
     def _connect(self, request: bytes) -> bytes:
@@ -92,13 +86,3 @@ class Proxy:
         name, port = request[5:-2].decode(), int.from_bytes(request[-2:], "big")
         self.asked.append((f"{name}:{port}", login))
         return b"\5\0\0\1" + bytes(6)
-
-
-def pass_on(source: socket.socket, target: socket.socket) -> None:
-    """Pass bytes on until one side ends; then both have."""
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    for end in (source, target):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)

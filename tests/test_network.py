@@ -146,19 +146,6 @@ def test_both_go_through_the_proxy(
     assert "hush" not in caplog.text
 
 
-def test_a_proxy_may_want_tls_of_its_own(
-    context: ssl.SSLContext,
-    sandbox_by_tls: Sandbox,
-    open_session: Callable[[Settings], None],
-    monkeypatch: pytest.MonkeyPatch,
-):
-    with Proxy(sandbox_by_tls.port, context=context) as proxy:
-        set_all(monkeypatch, {"HTTPS_PROXY": "https://ann:hush@{proxy}"}, proxy)
-        ask_token(OUTSIDE)
-        open_session(OUTSIDE)
-    assert proxy.asked == [(f"{NAME}:443", "ann:hush")] * 2
-
-
 DIRECT = {
     "nothing set": {},
     "http alone": {"HTTP_PROXY": HERE},
@@ -243,6 +230,7 @@ UNREADABLE = {
     "a space": "http://ann:hush hush@{proxy}",
     "no host": "http://ann:hush@:8080",
     "a scheme alone": "http://",
+    "TLS to the proxy itself": "https://ann:hush@{proxy}",
     "an unknown scheme": "ftp://ann:hush@{proxy}",
     "SOCKS 4": "socks4://ann:hush@{proxy}",
     "more than ASCII for SOCKS": "socks5://ann:hush%C3%BC@{proxy}",

@@ -39,7 +39,7 @@ def relay(
     with service:
         service.sendall(_head_for(parts.netloc, parts.path, head) + early)
         browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
-        _pass_on(browser, service)
+        pass_on(browser, service)
 
 
 def _head_for(netloc: str, path: str, head: list[bytes]) -> bytes:
@@ -51,8 +51,12 @@ def _head_for(netloc: str, path: str, head: list[bytes]) -> bytes:
     return b"".join([*lines, b"\r\n"])
 
 
-def _pass_on(browser: socket.socket, service: socket.socket) -> None:
-    """Both ways in one thread: a side is read only when the other one has taken what it said."""
+def pass_on(browser: socket.socket, service: socket.socket) -> None:
+    """Pass bytes both ways until one side ends, or takes nothing for too long. Raises OSError.
+
+    In one thread, as a TLS connection wants it; a side is read only when the other one has taken
+    what it said before.
+    """
     others = {browser: service, service: browser}
     unsent = {browser: b"", service: b""}
     for side in others:

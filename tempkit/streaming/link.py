@@ -59,7 +59,6 @@ class Link:
                 compression=None,
                 ssl=route.tls,
                 proxy=route.proxy,
-                proxy_ssl=route.proxy_tls,
                 open_timeout=settings.timeout,
                 close_timeout=CLOSE_SECONDS,
                 max_size=LARGEST_MESSAGE,
