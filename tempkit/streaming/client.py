@@ -1,7 +1,6 @@
 """connect, StreamingSession and transcribe: the client half of a session over a real WebSocket."""
 
 import json
-import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -81,7 +80,6 @@ class StreamingSession:
         policy: Reconnect | None,
     ) -> None:
         rules = policy or Reconnect()
-        self._buffer_seconds = rules.buffer_seconds
         self._half = half = ClientSession(parameters, rules)
         tokens = iter([] if token is None else [token])
 
@@ -185,10 +183,7 @@ class StreamingSession:
                 f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
             )
         self._conversation.check_open()
-        if not realtime:
-            self._half.backlog.rate = math.inf
-        most = math.inf if realtime else self._buffer_seconds / 2
-        return Stream(self, self._conversation, chunks, realtime=realtime, most_seconds=most)
+        return Stream(self, self._conversation, chunks, realtime=realtime)
 
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
