@@ -201,7 +201,7 @@ def _stream(options: argparse.Namespace) -> int:
             if not isinstance(message, Turn):
                 continue
             heard = message.words[-1].end / 1000 if message.words else 0.0
-            show_live(session.transcript.partial, heard, clip.duration)
+            show_live("" if message.end_of_turn else message.text, heard, clip.duration)
             for turn in session.transcript.turns_from(told):
                 print(turn.transcript, flush=True)
                 told = turn.turn_order + 1
