@@ -193,7 +193,7 @@ def _stream(options: argparse.Namespace) -> int:
     parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
     with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
         settings = default_settings()
-    shown = 0
+    told = 0
     with connect(settings, parameters) as session:
         for message in session.stream(clip.chunks(), realtime=not options.fast):
             if isinstance(message, Reconnecting):
@@ -201,14 +201,11 @@ def _stream(options: argparse.Namespace) -> int:
             if not isinstance(message, Turn):
                 continue
             heard = message.words[-1].end / 1000 if message.words else 0.0
-            show_live(session.transcript.partial, heard, clip.duration)
-            # The turn that ended last may still be replaced by its formatted form.
-            turns = session.transcript.turns
-            ready = len(turns) - (not turns[-1].turn_is_formatted if turns else 0)
-            for turn in turns[shown:ready]:
+            show_live("" if message.end_of_turn else message.text, heard, clip.duration)
+            for turn in session.transcript.turns_from(told):
                 print(turn.transcript, flush=True)
-            shown = max(shown, ready)
-    for turn in session.transcript.turns[shown:]:
+                told = turn.turn_order + 1
+    for turn in session.transcript.turns_from(told, is_over=True):
         print(turn.transcript, flush=True)
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)

@@ -30,6 +30,12 @@ def spoken(turns: int, *, milliseconds: int = 1000, pause: int = 1500) -> bytes:
     return silence(300) + (tone(milliseconds) + silence(pause)) * turns
 
 
+def our_threads() -> list[str]:
+    """The threads of streams, sessions and their views that still run."""
+    ours = ("tempkit view", "tempkit watch", "tempkit source", "tempkit session")
+    return [thread.name for thread in threading.enumerate() if thread.name in ours]
+
+
 class AnsweringService:
     """An HTTP service that answers every request with ``status`` and ``body``, and keeps them."""
 

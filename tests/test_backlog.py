@@ -8,8 +8,10 @@ AUDIO = AudioFormat(16000)
 SECOND = 32_000  # bytes
 
 
-def backlog(*, limit_seconds: float = 300, rate: float = 2.0) -> Backlog:
-    made = Backlog(AUDIO, limit_seconds=limit_seconds, rate=rate)
+def backlog(
+    audio: AudioFormat = AUDIO, *, limit_seconds: float = 300, rate: float = 2.0
+) -> Backlog:
+    made = Backlog(audio, limit_seconds=limit_seconds, rate=rate)
     made.connect(0.0)
     return made
 
@@ -21,19 +23,42 @@ def taken(backlog: Backlog, now: float = 0.0) -> list[bytes | str]:
     return pieces
 
 
-def test_audio_goes_out_at_once_in_lawful_pieces_and_no_byte_is_lost():
-    made, sound, out = backlog(), tone(3330), b""
-    for at in range(0, len(sound), 777):
-        made.offer(sound[at : at + 777])
-        pieces = taken(made)
-        assert all(1600 <= len(piece) <= 3200 for piece in pieces)
-        out += b"".join(pieces)
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("size", [1, 7, 256, 640, 777, 3200, 50_000, 500_000])
+def test_audio_goes_out_at_once_in_lawful_pieces_and_no_byte_is_lost(rate: int, size: int):
+    audio, sound, out = AudioFormat(rate), tone(1310, rate), b""
+    made = backlog(audio)
+    for at in range(0, len(sound), size):
+        made.offer(sound[at : at + size])
+        out += lawful(taken(made), audio)
     made.command("end")
     *last, command = taken(made)
-    out += b"".join(last)
+    out += lawful(last, audio)
     assert command == "end"
     assert out[: len(sound)] == sound
     assert not any(out[len(sound) :])
+
+
+def lawful(pieces: list[bytes], audio: AudioFormat) -> bytes:
+    lengths = [audio.seconds(len(piece)) * 1000 for piece in pieces]
+    assert all(50 <= length < 101 for length in lengths)
+    assert not any(len(piece) % 2 for piece in pieces)
+    return b"".join(pieces)
+
+
+def test_mulaw_is_filled_with_its_own_silence():
+    made = backlog(AudioFormat(8000, "pcm_mulaw"))
+    made.offer(b"\x12" * 100)
+    made.command("end")
+    assert taken(made) == [b"\x12" * 100 + b"\xff" * 300, "end"]
+
+
+def test_no_audio_makes_no_piece():
+    made = backlog()
+    made.offer(b"")
+    assert taken(made) == []
+    made.command("end")
+    assert taken(made) == ["end"]
 
 
 def test_a_new_connection_carries_what_was_not_released_in_the_same_order():

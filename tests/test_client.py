@@ -27,13 +27,13 @@ from tempkit import (
 )
 from tempkit.sandbox import Faults, Scripted
 from tests.conftest import KEY
-from tests.doubles import chunked, silence, spoken, tone
+from tests.doubles import AnsweringService, chunked, our_threads, silence, spoken, tone
 
 BEGIN = '{"type": "Begin", "id": "1", "expires_at": 1}'
 
 
 @contextmanager
-def service(handler: Callable[[ServerConnection], None]) -> Iterator[Settings]:
+def speaking(handler: Callable[[ServerConnection], None]) -> Iterator[Settings]:
     """A WebSocket service that does what ``handler`` does."""
     with serve(handler, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -42,12 +42,6 @@ def service(handler: Callable[[ServerConnection], None]) -> Iterator[Settings]:
         yield Settings(api_key=KEY, base_url=url, timeout=1)
         server.shutdown()
         thread.join()
-
-
-def our_threads() -> list[str]:
-    return [
-        t.name for t in threading.enumerate() if t.name in ("tempkit source", "tempkit session")
-    ]
 
 
 def test_a_stream_yields_turns_and_ends_with_the_termination(settings: Settings):
@@ -92,6 +86,16 @@ def test_a_clip_of_another_rate_than_the_session_is_refused_before_it_is_sent(se
         with pytest.raises(ValueError, match=r"44100 Hz, the session 16000; connect with"):
             session.stream(Clip(tone(500, 44100), 44100).chunks())
         assert session.terminate().text == ""
+
+
+def test_what_cannot_be_meant_is_refused_before_the_network():
+    nowhere = Settings(api_key=KEY, base_url="http://127.0.0.1:9")
+    with pytest.raises(ValueError, match="44100 Hz, the session 16000"):
+        transcribe(Clip(tone(500, 44100), 44100), nowhere, SessionParameters())
+    with pytest.raises(ValueError, match="pcm_s16le or pcm_mulaw, not opus"):
+        connect(nowhere, SessionParameters(encoding="opus"))
+    with pytest.raises(TypeError, match="settings is a Settings"):
+        connect("a key")  # type: ignore[arg-type]
 
 
 def test_pieces_of_any_size_are_sent_lawfully(settings: Settings):
@@ -218,6 +222,24 @@ def test_one_thread_may_send_and_terminate_while_another_reads(settings: Setting
     assert not reader.is_alive()
 
 
+@pytest.mark.parametrize("end", ["terminate", "close"])
+def test_several_readers_come_to_their_end_whoever_brings_it(settings: Settings, end: str):
+    read: list[object] = []
+    with connect(settings) as session:
+        readers = [threading.Thread(target=lambda: read.extend(session)) for _ in range(4)]
+        for reader in readers:
+            reader.start()
+        for chunk in chunked(spoken(1)):
+            session.send_audio(chunk)
+        getattr(session, end)()
+        for reader in readers:
+            reader.join(5)
+        assert not any(reader.is_alive() for reader in readers)
+        assert sum(isinstance(message, Termination) for message in read) <= 1
+        assert list(session) == []
+    assert our_threads() == []
+
+
 def test_a_session_that_nobody_closed_ends_when_nobody_holds_it(settings: Settings):
     session = connect(settings)
     thread = session._conversation._thread
@@ -263,20 +285,20 @@ def test_a_connection_that_is_cut_is_1006():
         connection.send(BEGIN)
         connection.socket.shutdown(socket.SHUT_RDWR)
 
-    with service(cut) as settings, connect(settings, token="t", reconnect=False) as session:
+    with speaking(cut) as settings, connect(settings, token="t", reconnect=False) as session:
         with pytest.raises(SessionClosed, match="check the network") as caught:
             list(session.stream([silence(100)] * 100))
     assert caught.value.code == 1006
 
 
 def test_no_begin_is_reported_after_the_timeout():
-    with service(lambda connection: connection.recv()) as settings:
+    with speaking(lambda connection: connection.recv()) as settings:
         with pytest.raises(ServiceUnreachable, match="sent no Begin within 1 s"):
             connect(settings, token="t")
 
 
 def test_a_close_before_begin_settles():
-    with service(lambda connection: None) as settings:
+    with speaking(lambda connection: None) as settings:
         with pytest.raises(ProtocolError, match="before it began"):
             connect(settings, token="t")
 
@@ -289,7 +311,7 @@ def test_no_termination_is_reported_within_its_bound(monkeypatch: pytest.MonkeyP
         for _ in connection:
             pass
 
-    with service(mute) as settings, connect(settings, token="t", reconnect=False) as session:
+    with speaking(mute) as settings, connect(settings, token="t", reconnect=False) as session:
         with pytest.raises(SessionClosed, match=r"no Termination within 0\.3 s"):
             session.terminate()
 
@@ -300,28 +322,20 @@ def test_a_message_of_an_unknown_type_is_passed_on():
         connection.send('{"type": "SpeakerRevision", "revisions": []}')
         connection.close()
 
-    with service(talk) as settings, connect(settings, token="t") as session:
+    with speaking(talk) as settings, connect(settings, token="t") as session:
         assert [type(message) for message in session] == [Unknown]
 
 
 @pytest.mark.parametrize("nonsense", ["[]", "{", '{"type": "Begin"}'])
 def test_nonsense_of_the_service_is_a_protocol_error(nonsense: str):
-    with service(lambda connection: connection.send(nonsense)) as settings:
+    with speaking(lambda connection: connection.send(nonsense)) as settings:
         with pytest.raises(ProtocolError):
             connect(settings, token="t")
 
 
-def test_what_is_no_websocket_is_said(service_http):
+def test_what_is_no_websocket_is_said(service: AnsweringService):
     with pytest.raises(ProtocolError, match="HTTP 200 instead of opening a WebSocket"):
-        connect(service_http.settings, token="t")
-
-
-@pytest.fixture
-def service_http():
-    from tests.doubles import AnsweringService
-
-    with AnsweringService() as service:
-        yield service
+        connect(service.settings, token="t")
 
 
 def test_a_wrong_path_is_answered_with_403(sandbox: Sandbox):
@@ -343,7 +357,7 @@ def test_the_token_travels_in_the_header_and_not_in_the_address():
         seen.append((connection.request.path, connection.request.headers["Authorization"]))
         connection.send(BEGIN)
 
-    with service(look) as settings, connect(settings, token="t-o-k-e-n"):
+    with speaking(look) as settings, connect(settings, token="t-o-k-e-n"):
         pass
     assert seen[0][1] == "t-o-k-e-n"
     assert "t-o-k-e-n" not in seen[0][0]

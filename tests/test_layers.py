@@ -49,9 +49,10 @@ STREAMING = {
     "link": set(),
     "backlog": {"audio"},
     "session": {"audio", "backlog", "retry", "transcript"},
-    "conversation": {"link", "retry", "session", "watch"},
+    "dialer": {"link", "session"},
+    "conversation": {"dialer", "link", "retry", "session", "watch"},
     "stream": {"audio", "conversation", "session", "transcript"},
-    "client": {"audio", "conversation", "link", "retry", "session", "stream", "transcript"},
+    "client": {"audio", "conversation", "dialer", "retry", "session", "stream", "transcript"},
 }
 SANDBOX = {
     **{key: set() for key in ("faults", "journal", "hearing")},

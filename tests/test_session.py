@@ -1,3 +1,5 @@
+import pytest
+
 from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
 from tempkit.protocol.messages import Error, Termination, dump
 from tempkit.streaming.session import ClientSession
@@ -62,3 +64,20 @@ def test_a_close_after_the_termination_is_no_error():
     half.receive(dump(Termination(1, 1)))
     assert half.closed(1006, "") is None
     assert ClientSession(SessionParameters(), Reconnect()).closed(1000, "Session Ended") is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "settled"),
+    [
+        (SessionParameters(), ["Yes."]),
+        (SessionParameters(format_turns=False), ["Yes.", "plain"]),
+        (SessionParameters(speech_model="u3-rt-pro"), ["Yes.", "plain"]),
+    ],
+    ids=["formatted finals come", "none come", "another model"],
+)
+def test_a_turn_is_settled_by_its_last_form(parameters: SessionParameters, settled: list[str]):
+    half = ClientSession(parameters, Reconnect())
+    for each in (turn(0, "yes"), turn(0, "Yes.", formatted=True), turn(1, "plain")):
+        half.receive(dump(each))
+    assert [each.transcript for each in half.transcript.turns_from(0)] == settled
+    assert [each.transcript for each in half.transcript.turns_from(1, is_over=True)] == ["plain"]

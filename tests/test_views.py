@@ -34,7 +34,7 @@ from tempkit.sandbox import Faults, Scripted
 from tempkit.server.addresses import PREFIX_VARIABLE
 from tempkit.widgets import TokenView, TranscriptView
 from tempkit.widgets.service_view import ServiceView
-from tests.doubles import silence, spoken, tone
+from tests.doubles import our_threads, silence, spoken, tone
 from tests.secret_shapes import SECRET
 
 LONG = Clip(spoken(20), 16000).chunks()
@@ -61,11 +61,6 @@ def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
-
-
-def our_threads() -> list[str]:
-    ours = ("tempkit view", "tempkit watch", "tempkit source", "tempkit session")
-    return [t.name for t in threading.enumerate() if t.name in ours]
 
 
 @pytest.fixture(autouse=True)

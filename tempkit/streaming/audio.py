@@ -13,7 +13,6 @@ from tempkit.protocol.parameters import SAMPLE_RATE, SAMPLE_WIDTH
 
 CONVERT = "convert it: ffmpeg -i IN -ac 1 -ar 16000 -c:a pcm_s16le OUT.wav"
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
-SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
 
 
@@ -111,18 +110,13 @@ class Chunks:
         """Hz; a session has to be opened with the same rate."""
         return self.clip.sample_rate
 
-    @property
-    def _size(self) -> int:
-        # A piece of 50 ms has at least that; one of 1000 ms at most.
-        whole = AudioFormat(self.sample_rate).size(self.milliseconds)
-        return min(whole, self.sample_rate * 2)
-
     def __len__(self) -> int:
-        return -(-len(self.clip.pcm) // self._size)
+        return -(-len(self.clip.pcm) // AudioFormat(self.sample_rate).size(self.milliseconds))
 
     def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, len(self.clip.pcm), self._size):
-            yield self.clip.pcm[start : start + self._size].ljust(self._size, b"\x00")
+        audio = AudioFormat(self.sample_rate)
+        for piece in audio.cut([self.clip.pcm], self.milliseconds):
+            yield piece.ljust(audio.size(self.milliseconds), b"\x00")
 
 
 @dataclass(frozen=True)
@@ -140,22 +134,12 @@ class AudioFormat:
         """How long ``size`` bytes last."""
         return size / (self.sample_rate * SAMPLE_WIDTH[self.encoding])
 
-    def lawful(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same audio in pieces of 50 to 100 ms; the tail is filled with silence to 50 ms."""
-        smallest, largest = self.size(CHUNK_MILLISECONDS[0]), self.size(LARGEST_CHUNK)
-        waiting = b""
+    def cut(self, chunks: Iterable[bytes], milliseconds: float = LARGEST_CHUNK) -> Iterator[bytes]:
+        """The same audio in pieces of ``milliseconds`` at the most."""
+        size = self.size(milliseconds)
         for chunk in chunks:
-            data, at = waiting + chunk, 0
-            while len(data) - at >= largest:
-                yield data[at : at + largest]
-                at += largest
-            whole = (len(data) - at) // SAMPLE_WIDTH[self.encoding] * SAMPLE_WIDTH[self.encoding]
-            if whole >= smallest:
-                yield data[at : at + whole]
-                at += whole
-            waiting = data[at:]
-        if waiting:
-            yield waiting.ljust(smallest, SILENCE[self.encoding])
+            for start in range(0, len(chunk), size):
+                yield chunk[start : start + size]
 
 
 def paced(

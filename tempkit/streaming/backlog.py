@@ -9,19 +9,21 @@ from bisect import bisect_right
 
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SAMPLE_WIDTH
-from tempkit.streaming.audio import LARGEST_CHUNK, SILENCE, AudioFormat
+from tempkit.streaming.audio import LARGEST_CHUNK, AudioFormat
 
+SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 COVERED_SECONDS = 60.0  # so long after it sounded, audio without a word is taken for heard
 
 
 class Backlog:
     """What was offered, from the end of the last final turn on. Positions are bytes of the session.
 
-    ``rate`` None sends as fast as it comes, also when something is sent again.
+    What is sent again goes out at ``rate`` times the speed at which it sounds; infinity is at once.
     """
 
     def __init__(self, audio: AudioFormat, *, limit_seconds: float, rate: float) -> None:
         self.audio = audio
+        self.limit_seconds = limit_seconds
         self.rate = rate
         self.lost = 0  # bytes that no connection carried, or that could not be sent again
         self.start = 0  # position of the first byte that is kept

@@ -1,25 +1,20 @@
 """connect, StreamingSession and transcribe: the client half of a session over a real WebSocket."""
 
 import json
-import math
-import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 from tempkit.config import Settings, default_settings
-from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
-from tempkit.protocol.messages import CloseCode, Json
-from tempkit.protocol.parameters import SessionParameters, check_as_service
+from tempkit.protocol.messages import Json
+from tempkit.protocol.parameters import SAMPLE_WIDTH, SessionParameters, check_as_service
 from tempkit.streaming.audio import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
-from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.dialer import Dialer
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.session import ClientSession, Message
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
-from tempkit.tokens import TemporaryToken, generate_temp_token
 
 
 def connect(
@@ -37,11 +32,10 @@ def connect(
     raises, ServiceUnreachable, SessionClosed when the service refuses the session, ProtocolError,
     and ValueError for a TemporaryToken that was used before.
     """
-    if settings is not None and not isinstance(settings, Settings):
-        raise TypeError("settings is a Settings, not a key; Settings(api_key=...) makes one")
+    parameters = parameters or SessionParameters()
+    _check(settings, parameters)
     policy = Reconnect() if reconnect is True else reconnect or None
-    settings = settings or default_settings()
-    return StreamingSession(settings, parameters or SessionParameters(), token, policy)
+    return StreamingSession(settings or default_settings(), parameters, token, policy)
 
 
 def transcribe(
@@ -59,8 +53,10 @@ def transcribe(
     if not isinstance(clip, Clip):
         raise TypeError(f"transcribe takes a Clip; Clip.read({clip!r:.80}) makes one of a file")
     parameters = parameters or SessionParameters(sample_rate=clip.sample_rate)
+    chunks = clip.chunks()
+    _check(settings, parameters, chunks)
     with connect(settings, parameters) as session:
-        for _ in session.stream(clip.chunks(), realtime=realtime):
+        for _ in session.stream(chunks, realtime=realtime):
             pass
     return session.transcript
 
@@ -81,25 +77,9 @@ class StreamingSession:
         policy: Reconnect | None,
     ) -> None:
         rules = policy or Reconnect()
-        self._buffer_seconds = rules.buffer_seconds
-        self._half = half = ClientSession(parameters, rules)
-        tokens = iter([] if token is None else [token])
-
-        def dial(start_over: Callable[[], None]) -> Link:
-            fresh = next(tokens, None) or generate_temp_token(settings=settings)
-            if isinstance(fresh, TemporaryToken):
-                fresh.spend()
-            try:
-                link = _opened(settings, half.parameters, fresh, rules.pong_seconds)
-                start_over()
-                _await_begin(link, half, settings.timeout)
-            except SessionClosed as closed:
-                if isinstance(fresh, TemporaryToken) and closed.code == CloseCode.REFUSED:
-                    fresh.refuse(closed.reason)
-                raise
-            return link
-
-        self._conversation = Conversation(self._half, dial, policy)
+        self._half = ClientSession(parameters, rules)
+        dialer = Dialer(settings, token, rules.pong_seconds)
+        self._conversation = Conversation(self._half, dialer, policy)
         self._conversation.open()
         weakref.finalize(self, self._conversation.abandon)  # a session that nobody closed
 
@@ -179,16 +159,9 @@ class StreamingSession:
         Reconnecting and Reconnected are among the messages; the iterator's ``stop()`` ends the
         audio early, from any thread. Raises SessionClosed, and whatever ``chunks`` raises.
         """
-        if isinstance(chunks, Chunks) and chunks.sample_rate != self.parameters.sample_rate:
-            raise ValueError(
-                f"the audio has {chunks.sample_rate} Hz, the session {self.parameters.sample_rate};"
-                f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
-            )
+        _check(None, self.parameters, chunks)
         self._conversation.check_open()
-        if not realtime:
-            self._half.backlog.rate = math.inf
-        most = math.inf if realtime else self._buffer_seconds / 2
-        return Stream(self, self._conversation, chunks, realtime=realtime, most_seconds=most)
+        return Stream(self, self._conversation, chunks, realtime=realtime)
 
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
@@ -197,12 +170,7 @@ class StreamingSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -212,29 +180,17 @@ class StreamingSession:
         self._conversation.command(json.dumps(message))
 
 
-def _opened(
-    settings: Settings, parameters: SessionParameters, token: str, pong_seconds: float
-) -> Link:
-    try:
-        return Link.open(settings, parameters, token, pong_seconds)
-    except LinkClosed as closed:
-        lost = CloseCode.ABNORMAL
-        raise SessionClosed(lost, closed.reason, lost.advice) from None
-
-
-def _await_begin(link: Link, half: ClientSession, timeout: float) -> None:
-    """Wait for the session to begin; closes the link when it does not."""
-    deadline = time.monotonic() + timeout
-    try:
-        while half.begin is None:
-            half.receive(link.receive(max(0.0, deadline - time.monotonic())))
-    except BaseException as error:
-        link.close()
-        if isinstance(error, TimeoutError):
-            text = f"opened the connection but sent no Begin within {timeout:g} s"
-            raise ServiceUnreachable(f"the service {text}") from None
-        if isinstance(error, LinkClosed):
-            raise half.closed(error.code, error.reason) or ProtocolError(
-                "the service closed the session before it began"
-            ) from None
-        raise
+def _check(
+    settings: Settings | None, parameters: SessionParameters, chunks: Iterable[bytes] = ()
+) -> None:
+    """Raises TypeError or ValueError, before any network, for what cannot be meant."""
+    if settings is not None and not isinstance(settings, Settings):
+        raise TypeError("settings is a Settings, not a key; Settings(api_key=...) makes one")
+    if parameters.encoding not in SAMPLE_WIDTH:
+        known = " or ".join(SAMPLE_WIDTH)
+        raise ValueError(f"the client sends {known}, not {parameters.encoding}")
+    if isinstance(chunks, Chunks) and chunks.sample_rate != parameters.sample_rate:
+        raise ValueError(
+            f"the audio has {chunks.sample_rate} Hz, the session {parameters.sample_rate};"
+            f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
+        )

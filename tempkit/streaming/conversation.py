@@ -10,6 +10,7 @@ from tempkit.errors import SessionClosed, TempkitError
 from tempkit.protocol.messages import Begin, CloseCode, Error, Termination
 from tempkit.protocol.messages import Warning as ServiceWarning
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
+from tempkit.streaming.dialer import Dialer
 from tempkit.streaming.link import Link, LinkClosed
 from tempkit.streaming.retry import Reconnect, pause_before
 from tempkit.streaming.session import ClientSession, Message, Reconnected, Reconnecting
@@ -17,14 +18,10 @@ from tempkit.streaming.watch import Watch
 
 SHORTEST_SECONDS = 30.0  # no session is opened for less than 60
 OPENINGS = 3  # how often the first connection is tried when it breaks before Begin
-GRACE_SECONDS = 0.1  # how long a reader may be busy with a message before others receive for it
 TICK_SECONDS = 0.25  # how often a quiet conversation looks around
 STEADY_SECONDS = 10.0  # a connection that lasted so long was one
 NO_PROGRESS = (Begin, ServiceWarning, Error)  # messages of a connection that may be going
 STOP_SECONDS = 3.0  # longer than closing a link takes
-
-# Opens a link, says so by calling its argument, and waits until it has begun. Raises TempkitError.
-Dial = Callable[[Callable[[], None]], Link]
 
 
 class Conversation:
@@ -33,26 +30,21 @@ class Conversation:
     ``policy`` None never dials again. Everything here may be called from any thread.
     """
 
-    def __init__(self, half: ClientSession, dial: Dial, policy: Reconnect | None) -> None:
+    def __init__(self, half: ClientSession, dialer: Dialer, policy: Reconnect | None) -> None:
         self.half = half
         self.begin = Begin("", 0)
-        self._dial = dial
+        self._dialer = dialer
         self._policy = policy
         self._lock = threading.Lock()  # of half, link and watch
         self._sending = threading.Lock()  # held while a piece goes out
-        self._offers = 0
+        self._is_due = False  # there may be more to send than was seen
         self._attempt = 0
         self._lost_at: float | None = None  # until there is progress again
         self._closing = threading.Event()
-        self._baton = threading.Lock()  # held by the thread that receives
-        self._helpers = 0  # threads that wait for messages, and would rather receive them
-        self._helped_at = 0.0
-        self._is_running = False  # a connection is there and was not found lost
-        self._outcome: TempkitError | None = None  # why it was lost
         self._error: TempkitError | None = None  # what ended the session
         self._messages: queue.SimpleQueue[Message | TempkitError | None] = queue.SimpleQueue()
         self._link: Link | None = None
-        self._watch: Watch | None = None
+        self._watch: Watch  # of the latest link
         self._thread = threading.Thread(target=self._run, name="tempkit session", daemon=True)
 
     def open(self) -> None:
@@ -103,18 +95,14 @@ class Conversation:
         with self._lock:
             self.check_open()
             step(self.half)
-            self._offers += 1
         self._send_due()
 
     def messages(self) -> Iterator[Message]:
         """The messages as they come, to the end. Raises SessionClosed and ProtocolError."""
         while True:
-            if self._is_running and self._messages.empty():
-                self._help()
-                continue
             try:
                 item = self._messages.get(timeout=TICK_SECONDS)
-            except queue.Empty:
+            except queue.Empty:  # on Windows Ctrl-C is heard only between two waits
                 continue
             if item is None or isinstance(item, Exception):
                 self._messages.put(item)  # for whoever reads next
@@ -124,22 +112,18 @@ class Conversation:
             yield item
 
     def _connect(self) -> None:
-        link = self._dial(self._start_over)
+        """Open a link and wait until a session has begun on it. Raises TempkitError."""
+        link = self._dialer.open(self.half.parameters)
+        with self._lock:
+            self.half.connected(time.monotonic())
+        self.begin = self._dialer.await_begin(link, self.half)
         now, wall = time.monotonic(), time.time()
-        assert self.half.begin is not None
-        self.begin = self.half.begin
         lasts = self.begin.expires_at - wall
         if lasts < SHORTEST_SECONDS:  # the two machines disagree about the time
             lasts = MAX_SESSION_DURATION_SECONDS[1]
         with self._lock:
             self._link = link
             self._watch = Watch(self._policy or Reconnect(), now, now + lasts, wall - now)
-            self._outcome = None
-            self._is_running = True
-
-    def _start_over(self) -> None:
-        with self._lock:
-            self.half.connected(time.monotonic())
 
     def _run(self) -> None:
         end: TempkitError | None = None
@@ -157,66 +141,36 @@ class Conversation:
 
     def _converse(self) -> TempkitError | None:
         """See a connection through; why it was lost, or None when the session has ended."""
-        while self._is_running and not self._closing.is_set():
-            if self._helpers or time.monotonic() < self._helped_at + GRACE_SECONDS:
-                self._closing.wait(GRACE_SECONDS)
-                continue
-            with self._baton:
-                self._step()
-        return self._outcome
-
-    def _help(self) -> None:
-        """Receive in the thread that waits for messages: they reach it without a detour."""
-        with self._lock:
-            self._helpers += 1
-        try:
-            if self._baton.acquire(timeout=TICK_SECONDS):
-                try:
-                    if self._messages.empty():
-                        self._step()
-                finally:
-                    self._baton.release()
-        finally:
-            with self._lock:
-                self._helpers -= 1
-                self._helped_at = time.monotonic()
-
-    def _step(self) -> None:
-        """Look around, send what is due, and take in a message if one comes soon."""
         link, watch = self._link, self._watch
-        if link is None or watch is None or not self._is_running:
-            return
-        if cause := self._cause(time.monotonic(), watch):
-            self._end(cause)
-            link.close()
-            return
+        assert link is not None
         try:
-            self._send_due()
-            text = link.receive(self._tick())
-            if self._take_in(text, time.monotonic(), watch):
-                self._is_running = False
-        except TimeoutError:
-            return  # nothing came
+            while not self._closing.is_set():
+                if cause := self._cause(time.monotonic(), watch):
+                    link.close()
+                    return cause
+                self._send_due()
+                if isinstance(self._receive(link, watch), Termination):
+                    return None
         except LinkClosed as closed:
-            self._end(self.half.closed(closed.code, closed.reason))
+            return self.half.closed(closed.code, closed.reason)
         except TempkitError as error:
-            self._end(error)
+            return error
+        return None
 
-    def _end(self, outcome: TempkitError | None) -> None:
-        self._outcome = outcome
-        self._is_running = False
-
-    def _take_in(self, text: str | bytes, now: float, watch: Watch) -> bool:
-        """Pass a message on; whether it was the last one."""
+    def _receive(self, link: Link, watch: Watch) -> Message | None:
+        """Pass on the next message, if one comes soon."""
+        try:
+            text = link.receive(self._tick())
+        except TimeoutError:
+            return None
         with self._lock:
             message = self.half.receive(text)
-            watch.hear(now)
-        if message is None:
-            return False
-        if not isinstance(message, NO_PROGRESS):
-            self._attempt, self._lost_at = 0, None
-        self._messages.put(message)
-        return isinstance(message, Termination)
+            watch.hear(time.monotonic())
+        if message is not None:
+            if not isinstance(message, NO_PROGRESS):
+                self._attempt, self._lost_at = 0, None
+            self._messages.put(message)
+        return message
 
     def _cause(self, now: float, watch: Watch) -> SessionClosed | None:
         """Why to leave this connection now."""
@@ -233,39 +187,39 @@ class Conversation:
     def _tick(self) -> float:
         now = time.monotonic()
         with self._lock:
-            due = self.half.backlog.due(now)
-        return max(0.0, min(TICK_SECONDS, due - now)) if due > now else TICK_SECONDS
+            wait = self.half.backlog.due(now) - now
+        return min(TICK_SECONDS, wait) if wait > 0 else TICK_SECONDS
 
     def _send_due(self) -> None:
-        """Send all that may be sent now, unless another thread is at it."""
-        seen = -1
-        while seen != self._offers and self._sending.acquire(blocking=False):
+        """Send all that may be sent now; a thread that is at it already looks once more instead."""
+        self._is_due = True
+        while self._is_due and self._sending.acquire(blocking=False):
             try:
-                seen = self._drain()
+                self._is_due = False
+                while self._send_next():
+                    pass
             except LinkClosed:
                 return  # receiving finds out, too, and knows why
             finally:
                 self._sending.release()
 
-    def _drain(self) -> int:
-        """Send until nothing is due; gives how many offers that took into account."""
-        while True:
-            with self._lock:
-                link, watch, seen = self._link, self._watch, self._offers
-                if link is None or watch is None:
-                    return seen
-                piece = self.half.backlog.take(time.monotonic())
-                if piece is None:
-                    return seen
-                if isinstance(piece, bytes):
-                    audio = self.half.backlog.audio
-                    watch.send(piece, audio.encoding, audio.seconds(len(piece)))
-            link.send(piece)
+    def _send_next(self) -> bool:
+        """Send the next piece; whether there was one."""
+        with self._lock:
+            link = self._link
+            piece = self.half.backlog.take(time.monotonic()) if link else None
+            if link is None or piece is None:
+                return False
+            if isinstance(piece, bytes):
+                audio = self.half.backlog.audio
+                self._watch.send(piece, audio.encoding, audio.seconds(len(piece)))
+        link.send(piece)
+        return True
 
     def _recover(self, cut: SessionClosed) -> TempkitError | None:
         """Connect again; gives the error to end with when that is not to be."""
-        began, error = time.monotonic(), cut
-        if self._watch is not None and began - self._watch.began > STEADY_SECONDS:
+        began = time.monotonic()
+        if began - self._watch.began > STEADY_SECONDS:
             self._lost_at = None
         lost_at = self._lost_at = self._lost_at or began
         why: TempkitError = cut
@@ -290,4 +244,4 @@ class Conversation:
             lost = self.half.lost_seconds
             self._messages.put(Reconnected(self.begin.id, gap, at_risk, lost))
             return None
-        return self.half.given_up(error, why)
+        return self.half.given_up(cut, why)

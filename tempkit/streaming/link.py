@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tempkit.config import Settings
 from tempkit.env_file import URL_VARIABLE
-from tempkit.errors import ProtocolError, ServiceUnreachable
+from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
 from tempkit.network import Route, quiet_log, route_to, unreachable
 from tempkit.protocol.messages import CloseCode
 from tempkit.protocol.parameters import SessionParameters
@@ -46,7 +46,7 @@ class Link:
         """Connect; the service checks token and parameters afterwards, in its first message.
 
         A pong that is ``pong_seconds`` late closes the link. Raises ConfigurationError,
-        ServiceUnreachable, ProtocolError, and LinkClosed when the connection breaks on the way.
+        ServiceUnreachable, ProtocolError, and SessionClosed when the connection breaks on the way.
         """
         route = route_to(settings, is_websocket=True)
         try:
@@ -100,7 +100,8 @@ def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoRetu
         is_late = isinstance(error, TimeoutError)
         raise unreachable(settings, route, error, is_late, _refusal(error)) from error
     if isinstance(error.__cause__, EOFError):
-        raise LinkClosed(CloseCode.ABNORMAL, "the connection broke while it was opened") from error
+        text, lost = "the connection broke while it was opened", CloseCode.ABNORMAL
+        raise SessionClosed(lost, text, lost.advice) from None
     where = settings.websocket_url
     if isinstance(error, InvalidStatus):
         status = error.response.status_code

@@ -19,7 +19,7 @@ from tempkit.protocol.messages import (
     Word,
     load,
 )
-from tempkit.protocol.parameters import US_MODELS, SessionParameters
+from tempkit.protocol.parameters import SessionParameters
 from tempkit.streaming.audio import AudioFormat
 from tempkit.streaming.backlog import Backlog
 from tempkit.streaming.retry import Reconnect
@@ -60,17 +60,15 @@ Message = ServerMessage | Reconnecting | Reconnected
 class ClientSession:
     """What a client knows of its session. ``now`` is seconds of any clock that never goes back."""
 
-    def __init__(
-        self, parameters: SessionParameters, policy: Reconnect, *, paced: bool = True
-    ) -> None:
+    def __init__(self, parameters: SessionParameters, policy: Reconnect) -> None:
         self.parameters = parameters
         self.transcript = Transcript()
         self.begin: Begin | None = None
         self.termination: Termination | None = None
         self.has_ended_audio = False
         audio = AudioFormat(parameters.sample_rate, parameters.encoding)
-        rate = policy.replay_rate if paced else float("inf")
-        self.backlog = Backlog(audio, limit_seconds=policy.buffer_seconds, rate=rate)
+        limit, rate = policy.buffer_seconds, policy.replay_rate
+        self.backlog = Backlog(audio, limit_seconds=limit, rate=rate)
         self._error: Error | None = None
         self._first_order = 0  # the session's number of the connection's turn 0
         self._connected_at = 0.0
@@ -162,8 +160,7 @@ class ClientSession:
         if is_old_news or not self.transcript.add(turn):
             return None
         self._said_until = max(self._said_until, end)
-        formats = self.parameters.format_turns and self.parameters.speech_model in US_MODELS
-        settled = self.transcript.settle(turn, formats=bool(formats))
+        settled = self.transcript.settle(turn, self.parameters)
         if settled is not None:
             self.backlog.release(settled)
         return turn

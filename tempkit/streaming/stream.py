@@ -1,5 +1,6 @@
 """Stream: audio on its way out and messages on their way in, until it ends or is stopped."""
 
+import math
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ class Stream(Iterator[Message], Generic[Owner]):
     """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
 
     The audio starts with the first message that is asked for. ``total_seconds`` is how long it is,
-    None where that is not known beforehand.
+    None where that is not known beforehand; ``is_stopped`` says that ``stop`` was called.
     """
 
     def __init__(
@@ -32,13 +33,13 @@ class Stream(Iterator[Message], Generic[Owner]):
         chunks: Iterable[bytes],
         *,
         realtime: bool,
-        most_seconds: float,
     ) -> None:
         # Kept, as a session that nobody holds closes itself: connect(...).stream(...) is one.
         self.session = session
         self.total_seconds = chunks.clip.duration if isinstance(chunks, Chunks) else None
+        self.is_stopped = False
         self._conversation = conversation
-        self._source = _Source(conversation, chunks, realtime=realtime, most_seconds=most_seconds)
+        self._source = _Source(conversation, chunks, realtime=realtime)
         # It knows nothing of this object: who drops the stream ends it.
         self._messages = _messages(conversation, self._source)
 
@@ -53,16 +54,12 @@ class Stream(Iterator[Message], Generic[Owner]):
         sent = self._conversation.half.backlog.audio.seconds(self._source.size)
         return sent if self.total_seconds is None else min(sent, self.total_seconds)
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether ``stop`` was called."""
-        return self._source.is_halted
-
     def stop(self) -> None:
         """End the audio here; what was sent still gets its words, then the messages end.
 
         Any thread may call it, and more than once.
         """
+        self.is_stopped = True
         self._source.halt()
         with suppress(TempkitError):  # it has ended already
             self._conversation.end_audio()
@@ -106,23 +103,20 @@ class _Source:
         chunks: Iterable[bytes],
         *,
         realtime: bool,
-        most_seconds: float,
     ) -> None:
         self.size = 0  # bytes that were sent
         self._conversation = conversation
         self._stopped = threading.Event()
-        self._is_halted = False
         self._failure: BaseException | None = None
-        audio = conversation.half.backlog.audio
-        pieces = audio.lawful(chunks)
-        self._pieces = paced(pieces, audio, sleep=self._stopped.wait) if realtime else pieces
-        self._most_seconds = most_seconds  # how far it may be ahead of the final text
+        self._backlog = backlog = conversation.half.backlog
+        self._pieces = backlog.audio.cut(chunks)
+        if realtime:
+            self._pieces = paced(self._pieces, backlog.audio, sleep=self._stopped.wait)
+        else:
+            backlog.rate = math.inf
+        # More would push out what has no final text yet.
+        self._most_seconds = math.inf if realtime else backlog.limit_seconds / 2
         self._thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
-
-    @property
-    def is_halted(self) -> bool:
-        """Whether somebody wanted no more of it."""
-        return self._is_halted
 
     def start(self) -> None:
         """Begin."""
@@ -130,12 +124,11 @@ class _Source:
 
     def halt(self) -> None:
         """Take no more."""
-        self._is_halted = True
         self._stopped.set()
 
     def stop(self) -> None:
         """Take no more; waits a little for the thread, which may be inside a source that blocks."""
-        self._stopped.set()
+        self.halt()
         self._thread.join(STOP_SECONDS)
 
     def raise_failure(self) -> None:
@@ -147,7 +140,7 @@ class _Source:
         conversation = self._conversation
         try:
             for piece in self._pieces:
-                while conversation.half.backlog.seconds > self._most_seconds:
+                while self._backlog.seconds > self._most_seconds:
                     if self._stopped.wait(WAIT_SECONDS):
                         return
                 if self._stopped.is_set():

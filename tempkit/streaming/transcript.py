@@ -1,9 +1,11 @@
 """Transcript: what was said in a session, turn by turn."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tempkit.protocol.messages import Turn, Word
+from tempkit.protocol.parameters import US_MODELS, SessionParameters
 
 
 @dataclass
@@ -58,28 +60,30 @@ class Transcript:
                 del self._turns[turn.turn_order]
             return before is None or not before.end_of_turn
         if before is not None and before.end_of_turn:
-            if not turn.end_of_turn or (before.turn_is_formatted and not turn.turn_is_formatted):
-                return False
-            if (turn.transcript, turn.turn_is_formatted) == (
-                before.transcript,
-                before.turn_is_formatted,
-            ):
+            form, form_before = _form(turn), _form(before)
+            is_same = (form, turn.transcript) == (form_before, before.transcript)
+            if form < form_before or is_same:
                 return False
         self._turns[turn.turn_order] = turn
         return True
 
-    def settle(self, turn: Turn, *, formats: bool) -> int | None:
+    def settle(self, turn: Turn, parameters: SessionParameters) -> int | None:
         """Up to when, in ms, all is said for good; None when this message settles nothing.
 
-        A turn is settled by its final, by the formatted one if those come, or by a later turn.
+        A turn is settled by its last form, which ``parameters`` tell, or by a later turn.
         """
-        is_last_form = turn.end_of_turn and (turn.turn_is_formatted or not formats)
-        settled = turn.turn_order + 1 if is_last_form else turn.turn_order
+        is_settled = _form(turn) >= _last_form(parameters)
+        settled = turn.turn_order + 1 if is_settled else turn.turn_order
         if settled <= self.settled:
             return None
         turns = [turn for order, turn in self._turns.items() if self.settled <= order < settled]
         self.settled = settled
         return max((word.end for turn in turns for word in turn.words), default=None)
+
+    def turns_from(self, order: int, *, is_over: bool = False) -> tuple[Turn, ...]:
+        """The turns from ``order`` on that are settled; once all ``is_over``, every one."""
+        settled = math.inf if is_over else self.settled
+        return tuple(turn for turn in self.turns if order <= turn.turn_order < settled)
 
     def __str__(self) -> str:
         return "\n".join(turn.transcript for turn in self.turns)
@@ -96,6 +100,16 @@ class Transcript:
         # A copy: a session's thread adds turns while others read.
         turns = dict(self._turns)
         return (turns[order] for order in sorted(turns))
+
+
+def _form(turn: Turn) -> int:
+    """How far a turn has come: partial, final, formatted."""
+    return turn.end_of_turn + (turn.end_of_turn and turn.turn_is_formatted)
+
+
+def _last_form(parameters: SessionParameters) -> int:
+    """The form after which no other comes: on US models ``format_turns`` brings another final."""
+    return 2 if parameters.format_turns and parameters.speech_model in US_MODELS else 1
 
 
 def _times(turn: Turn) -> tuple[float, float]:

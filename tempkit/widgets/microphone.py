@@ -15,7 +15,6 @@ from tempkit.protocol.messages import Turn, load_object
 from tempkit.protocol.parameters import (
     MAX_SESSION_DURATION_SECONDS,
     SAMPLE_RATE,
-    US_MODELS,
     SessionParameters,
     check_whole_number,
 )
@@ -167,23 +166,15 @@ class Microphone(anywidget.AnyWidget):
         message = load_object(turn)
         if run != self._run or not isinstance(message, Turn):
             return
-        formats = self._parameters.format_turns and self._parameters.speech_model in US_MODELS
         with self._lock:
             self._transcript.add(message)
-            self._transcript.settle(message, formats=bool(formats))
+            self._transcript.settle(message, self._parameters)
         self._tell_callbacks(is_over=False)
 
     def _tell_callbacks(self, *, is_over: bool) -> None:
         """Pass on each turn in its last form, which the plain one before the formatted is not."""
         with self._lock:
-            turns = self._transcript.turns
-            settled = self._transcript.settled
-            new = [
-                turn
-                for turn in turns
-                if self._told <= turn.turn_order < settled
-                or (is_over and turn.turn_order >= self._told)
-            ]
+            new = self._transcript.turns_from(self._told, is_over=is_over)
             if new:
                 self._told = new[-1].turn_order + 1
         for turn in new:

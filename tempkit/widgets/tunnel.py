@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tempkit.config import Settings
-from tempkit.errors import ServiceUnreachable, TempkitError, TokenRefused
+from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
 from tempkit.protocol.messages import CHUNK_MILLISECONDS, CloseCode
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.streaming.audio import AudioFormat
@@ -19,6 +19,7 @@ from tempkit.tokens import TemporaryToken
 
 log = logging.getLogger(__name__)
 
+POLICY = Reconnect()
 IDLE_SECONDS = 30.0  # without a message of the browser: its page is gone
 LONGEST_QUEUE = 4000  # messages: more than a browser keeps, which is 300 s in 100 ms pieces
 
@@ -43,7 +44,7 @@ class Tunnel:
         self._mint = mint
         self._tell = tell
         self._audio = AudioFormat(self._parameters.sample_rate, "pcm_s16le")
-        self._rate = Reconnect().replay_rate
+        self._rate = POLICY.replay_rate
         self._due = 0.0
         self._queue: queue.Queue[str | bytes | None] = queue.Queue(LONGEST_QUEUE)
         self._closing = threading.Event()
@@ -88,15 +89,12 @@ class Tunnel:
             link.close()
 
     def _opened(self) -> Link | None:
-        rules = Reconnect()
         try:
             token = self._mint()
             token.spend()
-            return Link.open(self._settings, self._parameters, token, rules.pong_seconds)
+            return Link.open(self._settings, self._parameters, token, POLICY.pong_seconds)
         except TempkitError as error:
             self._tell("refused", **refusal(error))
-        except LinkClosed as closed:
-            self._tell("refused", message=closed.reason, status=503)
         return None
 
     def _write(self, link: Link) -> None:
@@ -139,4 +137,5 @@ def refusal(error: TempkitError) -> dict[str, str | int]:
     """What a browser is told about an error: its text, and the status that it stands for."""
     if isinstance(error, TokenRefused):
         return {"message": str(error), "status": error.status}
-    return {"message": str(error), "status": 503 if isinstance(error, ServiceUnreachable) else 400}
+    is_transient = isinstance(error, (ServiceUnreachable, SessionClosed))
+    return {"message": str(error), "status": 503 if is_transient else 400}
