@@ -232,7 +232,7 @@ def hosted(
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=15)
+        output, _ = process.communicate(timeout=60)
         if said is not None:
             said += output.splitlines()
         assert KEY not in output
