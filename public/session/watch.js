@@ -1,5 +1,5 @@
 // When a connection that looks alive is taken for lost, or left before it ends: the rules of
-// tempkit/watch.py. A browser tells a page nothing of pings, so silence is the only sign.
+// streaming/watch.py. A browser tells a page nothing of pings, so silence is the only sign.
 
 import { POLICY } from './retry.js';
 
@@ -14,7 +14,6 @@ const EXPIRED = 3008;
 
 /** What one connection was seen to do; `now` is steady seconds, `wall` Unix seconds. */
 export class Watch {
-  #began;
   #ends;
   #wallAhead;
   #heardAt;
@@ -27,7 +26,7 @@ export class Watch {
    * @param {number} wallAhead Unix seconds minus steady seconds
    */
   constructor(began, ends, wallAhead) {
-    this.#began = began;
+    this.began = began;
     this.#ends = ends;
     this.#wallAhead = wallAhead;
     this.#heardAt = began;
@@ -57,7 +56,7 @@ export class Watch {
     if (Math.min(now - this.#heardAt, this.#loudSeconds) >= stallSeconds) {
       return { code: ABNORMAL, reason: `no message for ${stallSeconds} s of loud audio` };
     }
-    const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.#began));
+    const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.began));
     if (now < this.#ends - (isBetweenTurns ? lead : lead / 3)) return null;
     return { code: EXPIRED, reason: 'the session is near its longest duration' };
   }

@@ -1,6 +1,6 @@
 // The panel for developers: the token's life, the session, and every message, secrets masked.
 
-import { clockTime } from './export.js';
+import { clockTime } from '../session/clock.js';
 
 const LONGEST_LOG = 200; // entries
 const LONGEST_ENTRY = 300; // characters
