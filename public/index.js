@@ -3,18 +3,16 @@
 import { asText, asWebVTT } from './page/export.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
-import { countdown, gap, service, withoutText } from './page/words.js';
+import { countdown, gap, loss, service, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
+import { EXPIRED } from './session/retry.js';
 import { Run } from './session/run.js';
 import { isLoopback, tokens } from './session/token.js';
 import { AudioFile, fetched } from './sound/file.js';
 import { Microphone } from './sound/microphone.js';
 
 const SAMPLE = new URL('./sample.wav', import.meta.url);
-const EXPIRED = 3008;
 const TICK_MILLISECONDS = 250;
-const RENEWED = 'The session comes to its longest duration and is renewed.';
-const KEPT = 'The sound is kept, and sent when there is a connection again.';
 const BUSY = 'Press Stop before you open a file.';
 
 let run; // the present transcription, or the last one
@@ -67,7 +65,9 @@ function showState(state, failure) {
 }
 
 const showCountdown = () => {
-  if (run) view.showCountdown(countdown({ state: run.state, unheard: run.unheard, line }, steady()));
+  if (!run) return;
+  const { state, unheard } = run;
+  view.showText('countdown', countdown({ state, unheard, line }, steady()));
 };
 
 function showBegin(begin, sampleRate) {
@@ -83,11 +83,12 @@ function showTurn(transcript, lag) {
   view.showTranscript(transcript);
 }
 
-function showLoss({ code, message, what }, pause, left) {
+function showLoss(failure, pause, left) {
+  const { code, message } = failure;
   const now = steady();
   // A renewal takes no time that is worth a word.
   line = code === EXPIRED ? null : { next: now + pause, end: left === null ? null : now + left };
-  view.showNotice('line', code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
+  view.showNotice('line', loss(failure));
   showCountdown();
   panel.showEvent(`${code ?? 'no token'}: ${message} Again in ${pause.toFixed(2)} s.`);
 }
@@ -96,7 +97,8 @@ function named(grant) {
   panel.spend(grant);
   const isHere = isLoopback(grant.websocket_url);
   const place = isHere ? 'on this computer' : 'on the computer of the notebook';
-  view.showService(service(grant.websocket_url, isHere || grant.service === 'sandbox', place));
+  const isSandbox = isHere || grant.service === 'sandbox';
+  view.showText('service', service(grant.websocket_url, isSandbox, place));
   return grant;
 }
 

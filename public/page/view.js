@@ -30,14 +30,12 @@ export function showNotice(about, text) {
   element('notice').textContent = [...notices.values()].filter(Boolean).join(' ');
 }
 
-/** @param {string} text how long something takes, '' for nothing */
-export function showCountdown(text) {
-  if (element('countdown').textContent !== text) element('countdown').textContent = text;
-}
-
-/** @param {string} text who recognises the speech */
-export function showService(text) {
-  element('service').textContent = text;
+/**
+ * @param {'service' | 'countdown'} id
+ * @param {string} text '' for nothing
+ */
+export function showText(id, text) {
+  if (element(id).textContent !== text) element(id).textContent = text;
 }
 
 /**

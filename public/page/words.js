@@ -1,5 +1,9 @@
 // What is said to people, in the page and in the notebook's widget alike.
 
+import { EXPIRED } from '../session/retry.js';
+
+const RENEWED = 'The session comes to its longest duration and is renewed.';
+const KEPT = 'The sound is kept, and sent when there is a connection again.';
 const LAST_TRY = 'This is the last try.';
 
 /** What a Run is doing. */
@@ -31,6 +35,9 @@ export const buttonWord = (state) => BUTTON[state] ?? 'Stop';
 
 /** @param {string} unheard the beginning of a sentence, see Conversation; '' for none */
 export const withoutText = (unheard) => (unheard ? `${unheard} have no text.` : '');
+
+/** @param {import('../session/failure.js').Failure} failure after which it is tried again */
+export const loss = ({ code, what }) => (code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
 
 /** @param {number} seconds of sound that no link carried */
 export const gap = (seconds) =>

@@ -4,7 +4,8 @@ const FIRST_PAUSE_SECONDS = 0.25;
 const LONGEST_PAUSE_SECONDS = 8;
 const CROWDED_PAUSE_SECONDS = 30; // a place was seen to be free again after 28 s
 
-const EXPIRED = 3008;
+/** The close code of a session that reached its longest duration. */
+export const EXPIRED = 3008;
 const TOO_MANY = 3009;
 const AFTER_A_PAUSE = [1001, 1006, 1011, 3005];
 const TOO_MANY_REQUESTS = 429;

@@ -1,4 +1,4 @@
-// What the page knows of a session, whatever connections carry it: the rules of streaming/session.py.
+// What the page knows of a session, whatever links carry it: the rules of streaming/session.py.
 //
 // The service has no resumable sessions and acknowledges nothing. So the audio behind the last
 // settled turn is kept, and when a connection is lost a new one carries it again: its messages are

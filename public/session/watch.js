@@ -1,7 +1,7 @@
 // When a connection that looks alive is taken for lost, or left before it ends: the rules of
 // streaming/watch.py. A browser tells a page nothing of pings, so silence is the only sign.
 
-import { POLICY } from './retry.js';
+import { EXPIRED, POLICY } from './retry.js';
 
 const SLEEP_SECONDS = 5; // the wall clock ahead of the steady one by more: the machine was asleep
 const LOUD = 1000; // of 32768: speech reaches it, a quiet room does not
@@ -10,7 +10,6 @@ const RENEWAL_SHARE = 0.1; // of a session's longest duration, before its end
 const RENEWAL_SECONDS = 60; // at the most
 
 const ABNORMAL = 1006;
-const EXPIRED = 3008;
 
 /** What one connection was seen to do; `now` is steady seconds, `wall` Unix seconds. */
 export class Watch {

@@ -1,9 +1,8 @@
 // A file instead of a microphone: decoded by the browser, handed out at the speed at which it sounds.
 
 import { Failure, NO_SERVER } from '../session/failure.js';
-import { rms, toInt16 } from './chunks.js';
+import { rms, SAMPLE_RATE, toInt16 } from './chunks.js';
 
-const SAMPLE_RATE = 16000; // Hz: what the service's models hear; the browser resamples
 const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms
 const LOOK_MILLISECONDS = 50;
 

@@ -1,14 +1,14 @@
 // The microphone: permission, audio context, worklet. The one owner of the tracks.
 
 import { Failure, NO_SERVER } from '../session/failure.js';
-import { rms } from './chunks.js';
+import { rms, SAMPLE_RATE } from './chunks.js';
 
 const WORKLET = new URL('./worklet.js', import.meta.url);
-const SAMPLE_RATE = 16000; // Hz: what the service's models hear
 const SILENT_SECONDS = 3;
 const SILENT_LEVEL = 1e-4; // -80 dB: a quiet room is louder, a dead microphone is not
 const FLUSH_SECONDS = 1;
 
+const RELEASED = 'The microphone was released.';
 const SILENT = 'Is it switched on, and the right one?';
 const STANDS =
   'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
@@ -137,7 +137,7 @@ export class Microphone {
     const stream = await navigator.mediaDevices.getUserMedia({ audio });
     if (!this.#isReleased) return stream;
     letGo(stream); // the permission came after Stop
-    throw new Failure('The microphone was released.');
+    throw new Failure(RELEASED);
   }
 
   async #capture() {
@@ -157,7 +157,7 @@ export class Microphone {
     await context.audioWorklet.addModule(WORKLET).catch(() => {
       throw new Failure(NO_SERVER);
     });
-    if (this.#isReleased) throw new Failure('The microphone was released.');
+    if (this.#isReleased) throw new Failure(RELEASED);
     this.#node = new AudioWorkletNode(context, 'audio-processor', {
       numberOfOutputs: 0, // nothing goes to the speakers
       channelCount: 1,
@@ -184,7 +184,7 @@ export class Microphone {
   async #changeTo(deviceId) {
     const stream = await this.#ask(deviceId);
     try {
-      if (this.#isReleased) throw new Failure('The microphone was released.');
+      if (this.#isReleased) throw new Failure(RELEASED);
       const source = this.#context.createMediaStreamSource(stream);
       this.#source.disconnect();
       source.connect(this.#node);

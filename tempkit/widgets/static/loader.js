@@ -1,5 +1,5 @@
-// A widget is one text, the modules are many: each becomes an address of its own here. The text that
-// Python writes before this one is `const MODULES = { name: text }`, each after those that it names.
+// A widget is one text, the modules are many: each becomes an address of its own here. What Python
+// writes before this text is `const MODULES = { name: text }`, each after those that it names.
 
 const ADDRESSES = {};
 

@@ -1,13 +1,12 @@
 // What the widget does, whatever number of views show it: one recording at a time.
 
-import { gap, withoutText } from '../page/words.js';
+import { gap, loss, withoutText } from '../page/words.js';
 import { Run } from '../session/run.js';
 import { Microphone } from '../sound/microphone.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';
 import { Route } from './route.js';
 
 const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
-const LOST = 'The connection was lost. What is said meanwhile is kept, and sent when it is back.';
 const WEBVIEW =
   'VS Code gives notebooks no microphone. Run TokenServer().start() in a cell and open the page that ' +
   'it prints in a browser.';
@@ -94,7 +93,7 @@ export class Recorder {
       state: (state, failure) => this.#change(id, state, failure),
       begin: () => {},
       turn: (transcript, _, turn) => this.#take(id, transcript, turn),
-      lost: () => this.#show({ notice: LOST }),
+      lost: (failure) => this.#show({ notice: loss(failure) }),
       restored: (lost) => this.#show({ notice: gap(lost) }),
     });
     this.#run = run;
