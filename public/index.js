@@ -1,21 +1,18 @@
 // The page: its buttons, and what each of them starts.
 
-import { AudioFile, fetched } from './audio-file.js';
-import { steady } from './connection.js';
-import { countdown } from './countdown.js';
-import { asText, asWebVTT } from './export.js';
-import { isLoopback, tokens } from './link.js';
-import { Microphone } from './microphone.js';
-import * as panel from './panel.js';
-import { Run } from './run.js';
-import * as view from './view.js';
+import { asText, asWebVTT } from './page/export.js';
+import * as panel from './page/panel.js';
+import * as view from './page/view.js';
+import { countdown, gap, loss, service, withoutText } from './page/words.js';
+import { steady } from './session/clock.js';
+import { EXPIRED } from './session/retry.js';
+import { Run } from './session/run.js';
+import { isLoopback, tokens } from './session/token.js';
+import { AudioFile, fetched } from './sound/file.js';
+import { Microphone } from './sound/microphone.js';
 
-const WORKLET = new URL('./audio-processor.js', import.meta.url);
 const SAMPLE = new URL('./sample.wav', import.meta.url);
-const EXPIRED = 3008;
 const TICK_MILLISECONDS = 250;
-const RENEWED = 'The session comes to its longest duration and is renewed.';
-const KEPT = 'The sound is kept, and sent when there is a connection again.';
 const BUSY = 'Press Stop before you open a file.';
 
 let run; // the present transcription, or the last one
@@ -39,7 +36,7 @@ function start(sourceFor, { isFile }) {
     begin: showBegin,
     turn: showTurn,
     lost: showLoss,
-    restored: (seconds) => view.showNotice('line', seconds > 0 ? lostWords(seconds) : ''),
+    restored: (seconds) => view.showNotice('line', gap(seconds)),
   });
   finals = [];
   view.clear(isFile);
@@ -49,7 +46,7 @@ function start(sourceFor, { isFile }) {
 const startFile = (load, name) => start((on) => new AudioFile(load, name, on), { isFile: true });
 
 function startFirst([file, ...others]) {
-  if (!isOver()) return view.showNotice('page', BUSY);
+  if (run && !run.isOver) return view.showNotice('page', BUSY);
   startFile(() => file.arrayBuffer(), file.name);
   if (others.length > 0) view.showNotice('page', `One file at a time: this is ${file.name}.`);
 }
@@ -57,18 +54,20 @@ function startFirst([file, ...others]) {
 function giveUp() {
   const { unheard } = run;
   run.giveUp();
-  view.showNotice('line', unheard ? `${unheard} have no text.` : '');
+  view.showNotice('line', withoutText(unheard));
 }
 
 function showState(state, failure) {
-  if (state === 'idle' || state === 'failed') line = null;
+  if (run.isOver) line = null;
   if (state === 'failed') view.showNotice('line', ''); // the failure says more
   view.showState(state, failure);
   showCountdown();
 }
 
 const showCountdown = () => {
-  if (run) view.showCountdown(countdown({ state: run.state, unheard: run.unheard, line }, steady()));
+  if (!run) return;
+  const { state, unheard } = run;
+  view.showText('countdown', countdown({ state, unheard, line }, steady()));
 };
 
 function showBegin(begin, sampleRate) {
@@ -84,28 +83,22 @@ function showTurn(transcript, lag) {
   view.showTranscript(transcript);
 }
 
-function showLoss({ code, message, what }, pause, left) {
+function showLoss(failure, pause, left) {
+  const { code, message } = failure;
   const now = steady();
   // A renewal takes no time that is worth a word.
   line = code === EXPIRED ? null : { next: now + pause, end: left === null ? null : now + left };
-  view.showNotice('line', code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
+  view.showNotice('line', loss(failure));
   showCountdown();
   panel.showEvent(`${code ?? 'no token'}: ${message} Again in ${pause.toFixed(2)} s.`);
 }
 
-const lostWords = (seconds) =>
-  `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`;
-
 function named(grant) {
   panel.spend(grant);
-  const { host } = new URL(grant.websocket_url);
   const isHere = isLoopback(grant.websocket_url);
-  const where = isHere ? 'on this computer' : 'on the computer of the notebook';
-  view.showService(
-    isHere || grant.service === 'sandbox'
-      ? `Sandbox: recognised ${where} (${host})`
-      : `AssemblyAI: recognised by the real service (${host})`,
-  );
+  const place = isHere ? 'on this computer' : 'on the computer of the notebook';
+  const isSandbox = isHere || grant.service === 'sandbox';
+  view.showText('service', service(grant.websocket_url, isSandbox, place));
   return grant;
 }
 
@@ -135,12 +128,10 @@ async function copy() {
   }
 }
 
-const isOver = () => !run || run.state === 'idle' || run.state === 'failed';
-
 view.onPress('button', () => {
   if (run?.state === 'waiting') giveUp();
-  else if (!isOver()) run.stop();
-  else start((on) => new Microphone(WORKLET, on, view.chosenDevice()), { isFile: false });
+  else if (run && !run.isOver) run.stop();
+  else start((on) => new Microphone(on, view.chosenDevice()), { isFile: false });
 });
 view.onPress('sample', () => startFile(fetched(SAMPLE), 'The sample'));
 view.onFile(startFirst);

@@ -152,7 +152,7 @@ def expect_released(page):
 
 
 def transcript(page):
-    return " ".join(page.locator("#finals .text").all_text_contents())
+    return " ".join(page.locator("#finals span").all_text_contents())
 
 
 def assert_all_was_sent(page, frames):

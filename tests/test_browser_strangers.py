@@ -108,7 +108,7 @@ def test_what_is_said_is_text_however_it_looks(browser, server):
         page.route_web_socket("**/v3/ws?*", saying(odd, "w" * 400))
         press(page, "Start")
         expect(page.locator("#finals p")).to_have_count(2)
-        assert page.locator("#finals .text").first.text_content() == odd
+        assert page.locator("#finals span").first.text_content() == odd
         assert page.locator("#finals img, #finals b").count() == 0
         for wide in ("document.documentElement", "document.getElementById('transcript')"):
             assert page.evaluate(f"{wide}.scrollWidth <= {wide}.clientWidth"), wide

@@ -408,15 +408,16 @@ def test_without_a_front_end_it_is_a_line_of_text(microphone: Microphone, browse
 
 
 def test_the_text_for_the_browser_has_every_module_after_what_it_imports():
-    head = as_one("widget.js", "audio-processor.js").split("\n", 1)[0]
+    head = as_one("widget/widget.js").split("\n", 1)[0]
     modules = json.loads(head.removeprefix("const MODULES = ").removesuffix(";"))
     names = list(modules)
     for name, text in modules.items():
         for line in text.splitlines():
             if line.startswith(("import ", "} from ")):
-                other = line.rsplit("'", 2)[1].removeprefix("./")
+                other = line.rsplit("'", 2)[1].removeprefix("module:")
                 assert names.index(other) < names.index(name), (name, other)
-    assert {"run.js", "microphone.js", "conversation.js", "pcm.js"} <= set(names)
+    assert {"session/run.js", "session/conversation.js", "sound/microphone.js"} <= set(names)
+    assert names.index("sound/worklet.js") < names.index("sound/microphone.js")
 
 
 def test_without_anywidget_the_missing_extra_is_named():

@@ -21,7 +21,7 @@ from tempkit.protocol.parameters import (
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
 from tempkit.widgets.cells import end_with_cell
-from tempkit.widgets.modules import STATIC, as_one
+from tempkit.widgets.modules import as_one, styles
 from tempkit.widgets.tunnel import Tunnel, refusal
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ class Microphone(anywidget.AnyWidget):
     A cell never waits for what is spoken: read ``turns`` in a later one, or use ``on_turn``.
     """
 
-    _esm = as_one("widget.js", "audio-processor.js")
-    _css = (STATIC / "microphone.css").read_text(encoding="utf-8")
+    _esm = as_one("widget/widget.js")
+    _css = styles()
 
     _service_url = traitlets.Unicode().tag(sync=True)
     _max_seconds = traitlets.Int().tag(sync=True)

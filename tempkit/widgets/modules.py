@@ -1,6 +1,7 @@
 """What the browser runs for a widget: the page's own modules and the widget's, as one text."""
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,23 +9,37 @@ from pathlib import Path
 from tempkit.server import PUBLIC
 
 STATIC = Path(__file__).resolve().parent / "static"
-IMPORT = re.compile(r"from '\./([\w-]+\.js)'")
+# What a module imports, and the address of the worklet.
+REFERENCE = re.compile(r"(from |URL\()'(\.[\w./-]+\.js)'")
 
 
-def as_one(*names: str) -> str:
-    """The modules ``names`` with all that they import, and the loader that makes them addresses."""
-    modules = {name: text for first in names for name, text in _with_imports(first)}
-    return f"const MODULES = {json.dumps(modules)};\n{_text('loader.js')}"
+def as_one(name: str) -> str:
+    """The module ``name`` with all that it refers to, and the loader that makes them addresses.
+
+    "widget/" stands beside the folders of the page, as if they were served together.
+    """
+    return f"const MODULES = {json.dumps(dict(_with_others(name)))};\n{_text('widget/loader.js')}"
 
 
-def _with_imports(name: str) -> Iterator[tuple[str, str]]:
-    """Each module after what it imports."""
-    text = _text(name)
-    for other in IMPORT.findall(text):
-        yield from _with_imports(other)
+def styles() -> str:
+    """The widget's rules, after those that the page has, too."""
+    return _text("page/parts.css") + _text("widget/microphone.css")
+
+
+def _with_others(name: str) -> Iterator[tuple[str, str]]:
+    """Each module after those that it refers to, which are named from the top."""
+    others: list[str] = []
+
+    def from_the_top(found: re.Match[str]) -> str:
+        others.append(posixpath.normpath(posixpath.join(name, "..", found[2])))
+        return f"{found[1]}'module:{others[-1]}'"
+
+    text = REFERENCE.sub(from_the_top, _text(name))
+    for other in others:
+        yield from _with_others(other)
     yield name, text
 
 
 def _text(name: str) -> str:
-    path = STATIC / name
-    return (path if path.is_file() else PUBLIC / name).read_text(encoding="utf-8")
+    folder, _, rest = name.partition("/")
+    return (STATIC / rest if folder == "widget" else PUBLIC / name).read_text(encoding="utf-8")

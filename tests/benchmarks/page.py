@@ -25,8 +25,9 @@ PEER = """<!doctype html><button id="button">Start</button><p id="finals"></p>
 <script type="module" src="peer.js"></script>"""
 
 PEER_JS = """
-import { Link, requestToken } from './link.js';
-import { Microphone } from './microphone.js';
+import { Link } from './session/link.js';
+import { requestToken } from './session/token.js';
+import { Microphone } from './sound/microphone.js';
 const finals = document.getElementById('finals');
 document.getElementById('button').onclick = async () => {
   const grant = await requestToken();
@@ -34,7 +35,7 @@ document.getElementById('button').onclick = async () => {
     if (type === 'Turn' && isLast) finals.textContent += ` ${transcript}`;
     if (type !== 'Begin') return;
     const on = { chunk: (chunk) => link.send(chunk), level: () => {}, notice: () => {} };
-    await new Microphone('audio-processor.js', on).open();
+    await new Microphone(on).open();
   });
 };
 """

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { explainClose } from '../../public/close-codes.js';
+import { explainClose } from '../../public/session/close-codes.js';
 
 test('a connection that never opened names token, network and clock', () => {
   assert.match(explainClose(1006, { hasBegun: false }), /token.+network.+clock/);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
-import { Conversation } from '../../public/conversation.js';
+import { Conversation } from '../../public/session/conversation.js';
 
 /** A socket without a network: what was sent is kept, what comes in is said by the test. */
 class Socket {

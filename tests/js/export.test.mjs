@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { asText, asWebVTT, clockTime } from '../../public/export.js';
+import { asText, asWebVTT } from '../../public/page/export.js';
+import { clockTime } from '../../public/session/clock.js';
 
 const HOUR = 3_600_000;
 

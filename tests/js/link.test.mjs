@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
-import { isLoopback, Link, requestToken, tokens } from '../../public/link.js';
+import { Link } from '../../public/session/link.js';
+import { isLoopback, requestToken, tokens } from '../../public/session/token.js';
 
 /** A socket without a network: what was sent is kept, what comes in is said by the test. */
 class Socket {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { Session } from '../../public/session.js';
+import { Session } from '../../public/session/session.js';
 
 const wordsOf = (turn) => turn.words.map(({ text, start, end }) => [text, start, end]);
 

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
-import { Backlog } from '../../public/backlog.js';
-import { explainClose } from '../../public/close-codes.js';
-import { requestToken } from '../../public/link.js';
-import { pauseBefore } from '../../public/retry.js';
-import { Session } from '../../public/session.js';
-import { Watch } from '../../public/watch.js';
+import { Backlog } from '../../public/session/backlog.js';
+import { explainClose } from '../../public/session/close-codes.js';
+import { pauseBefore } from '../../public/session/retry.js';
+import { Session } from '../../public/session/session.js';
+import { requestToken } from '../../public/session/token.js';
+import { Watch } from '../../public/session/watch.js';
 
 const SAMPLES = 16; // in a millisecond
 const WALL_AHEAD = 5e8;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, mock, test } from 'node:test';
@@ -7,18 +7,17 @@ import { pathToFileURL } from 'node:url';
 
 // In the browser the widget's modules stand beside the page's; here they get a folder together.
 const folder = mkdtempSync(join(tmpdir(), 'tempkit-'));
-for (const place of ['../../public', '../../tempkit/widgets/static']) {
-  const from = new URL(place, import.meta.url);
-  const scripts = readdirSync(from).filter((name) => name.endsWith('.js'));
-  for (const name of scripts) cpSync(new URL(`${place}/${name}`, import.meta.url), join(folder, name));
-}
+const copy = (place, name) =>
+  cpSync(new URL(`../../${place}`, import.meta.url), join(folder, name), { recursive: true });
+for (const name of ['page', 'session', 'sound']) copy(`public/${name}`, name);
+copy('tempkit/widgets/static', 'widget');
 writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
 after(() => rmSync(folder, { recursive: true }));
 const load = (name) => import(pathToFileURL(join(folder, name)));
-const { Kernel } = await load('kernel.js');
-const { Link } = await load('link.js');
-const { Recorder } = await load('recorder.js');
-const { Route } = await load('route.js');
+const { Kernel } = await load('widget/kernel.js');
+const { Link } = await load('session/link.js');
+const { Recorder } = await load('widget/recorder.js');
+const { Route } = await load('widget/route.js');
 
 const SERVICE = 'ws://127.0.0.1:9/v3/ws';
 
@@ -266,7 +265,7 @@ for (const place of ['vscode-webview://1a2b/index.html', 'https://1a2b.vscode-cd
   test(`in a webview at ${place.split(':')[0]}: it is said that there is no microphone`, () => {
     globalThis.location = new URL(place);
     globalThis.window = new EventTarget();
-    const recorder = new Recorder(model, '');
+    const recorder = new Recorder(model);
     recorder.join((change) => told.push(change));
     recorder.press();
     assert.equal(told.at(-1).state, 'blocked');

@@ -1,7 +1,7 @@
 // The kernel behind the widget: it grants tokens, hears what was said, and carries the sound where
 // the browser itself cannot reach the service. Messages only, both ways: nothing is stored.
 
-import { Failure } from './retry.js';
+import { Failure } from '../session/failure.js';
 
 const ANSWER_SECONDS = 10;
 

@@ -1,14 +1,11 @@
-// A widget is one text, the page's modules are many: each becomes an address of its own here. The
-// text that Python writes before this one is `const MODULES = { name: text }`, each after what it
-// imports.
+// A widget is one text, the modules are many: each becomes an address of its own here. What Python
+// writes before this text is `const MODULES = { name: text }`, each after those that it names.
 
 const ADDRESSES = {};
 
 for (const [name, text] of Object.entries(MODULES)) {
-  const own = text.replaceAll(/from '\.\/([\w-]+\.js)'/g, (_, other) => `from '${ADDRESSES[other]}'`);
+  const own = text.replaceAll(/'module:([^']+)'/g, (_, other) => `'${ADDRESSES[other]}'`);
   ADDRESSES[name] = URL.createObjectURL(new Blob([own], { type: 'text/javascript' }));
 }
 
-const { widget } = await import(ADDRESSES['widget.js']);
-
-export default () => widget(ADDRESSES['audio-processor.js']);
+export default (await import(ADDRESSES['widget/widget.js'])).default;

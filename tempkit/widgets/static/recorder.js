@@ -1,20 +1,18 @@
 // What the widget does, whatever number of views show it: one recording at a time.
 
+import { gap, loss, withoutText } from '../page/words.js';
+import { Run } from '../session/run.js';
+import { Microphone } from '../sound/microphone.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';
-import { Microphone } from './microphone.js';
 import { Route } from './route.js';
-import { Run } from './run.js';
 
 const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
-const LOST = 'The connection was lost. What is said meanwhile is kept, and sent when it is back.';
-const OVER = ['idle', 'failed', 'blocked'];
 const WEBVIEW =
   'VS Code gives notebooks no microphone. Run TokenServer().start() in a cell and open the page that ' +
   'it prints in a browser.';
 
 /** The recording of one widget. */
 export class Recorder {
-  #workletUrl;
   #kernel;
   #route;
   #views = new Set();
@@ -33,12 +31,8 @@ export class Recorder {
     transcript: { finals: [], partial: '' },
   };
 
-  /**
-   * @param {object} model of the widget
-   * @param {string} workletUrl the address of audio-processor.js
-   */
-  constructor(model, workletUrl) {
-    this.#workletUrl = workletUrl;
+  /** @param {object} model of the widget */
+  constructor(model) {
     this.#kernel = new Kernel(model, (message) => this.#hear(message));
     this.#route = new Route(this.#kernel, (service) => this.#show({ service }));
     // A restart from the menu leaves the view where it is, and the microphone open.
@@ -81,7 +75,7 @@ export class Recorder {
   }
 
   get #isOver() {
-    return OVER.includes(this.shown.state);
+    return this.#run?.isOver ?? true;
   }
 
   #start() {
@@ -90,7 +84,7 @@ export class Recorder {
     this.#id = id;
     this.#show({ notice: '', transcript: { finals: [], partial: '' } });
     this.#kernel.tell({ kind: 'start', run: id });
-    const source = new Microphone(this.#workletUrl, {
+    const source = new Microphone({
       chunk: (chunk) => run.take(chunk),
       level: (level) => this.#show({ level }),
       notice: (notice) => this.#show({ notice }),
@@ -99,8 +93,8 @@ export class Recorder {
       state: (state, failure) => this.#change(id, state, failure),
       begin: () => {},
       turn: (transcript, _, turn) => this.#take(id, transcript, turn),
-      lost: () => this.#show({ notice: LOST }),
-      restored: (lost) => this.#show({ notice: lost > 0 ? gap(lost) : '' }),
+      lost: (failure) => this.#show({ notice: loss(failure) }),
+      restored: (lost) => this.#show({ notice: gap(lost) }),
     });
     this.#run = run;
     this.#cap = setTimeout(() => this.#stop(capped(seconds)), seconds * 1000);
@@ -116,7 +110,7 @@ export class Recorder {
   #giveUp() {
     const { unheard } = this.#run;
     this.#run.giveUp();
-    this.#show({ notice: unheard ? `${unheard} have no text.` : '' });
+    this.#show({ notice: withoutText(unheard) });
   }
 
   #change(id, state, failure) {
@@ -144,9 +138,6 @@ export class Recorder {
 
 const isWebview = () =>
   location.protocol.startsWith('vscode-') || location.hostname.endsWith('.vscode-cdn.net');
-
-const gap = (seconds) =>
-  `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`;
 
 const capped = (seconds) =>
   `Stopped after ${seconds} seconds, the max_seconds of this widget. Press Start to go on.`;

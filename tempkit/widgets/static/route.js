@@ -1,6 +1,7 @@
 // How the sound gets to the service: straight from the browser, or else through the kernel.
 
-import { isLoopback, tokens } from './link.js';
+import { service } from '../page/words.js';
+import { isLoopback, tokens } from '../session/token.js';
 
 const OPEN_SECONDS = 5; // a firewall may keep the browser waiting for much longer
 
@@ -80,10 +81,7 @@ function unopened() {
 }
 
 function named(url, isThroughKernel) {
-  const { host } = new URL(url);
   const place = isThroughKernel ? "on the kernel's machine" : 'on this computer';
-  const who = isLoopback(url)
-    ? `Sandbox: recognised ${place} (${host})`
-    : `AssemblyAI: recognised by the real service (${host})`;
+  const who = service(url, isLoopback(url), place);
   return isThroughKernel ? `${who}; the sound goes through the kernel` : who;
 }

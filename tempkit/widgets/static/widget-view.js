@@ -1,21 +1,6 @@
 // The widget's elements: what is shown, never what is done.
 
-import { clockTime, startOf } from './export.js';
-
-const STATES = {
-  idle: 'Ready',
-  starting: 'Waiting for the microphone…',
-  connecting: 'Recording… connecting, you can speak already',
-  live: 'Recording',
-  reconnecting: 'Recording… the line is down, you can go on speaking',
-  finishing: 'Finishing… waiting for the last words',
-  waiting: 'Still waiting for the last words…',
-  failed: 'Stopped by a problem',
-  blocked: 'No microphone here',
-};
-const BUTTON = { idle: 'Start', failed: 'Start', blocked: 'Start', waiting: 'Stop now' };
-const FLOOR = -60; // dB: the empty end of the level meter
-const NEAR = 24; // pixels from the end count as the end
+import { drawLevel, drawState, drawTranscript, isAtEnd } from '../page/draw.js';
 
 const SKELETON = `
   <div class="tempkit-row">
@@ -65,49 +50,19 @@ export class View {
   #shows = {
     state: (state) => {
       this.#root.dataset.state = state;
-      this.#find('state').textContent = STATES[state];
-      this.#find('button').textContent = BUTTON[state] ?? 'Stop';
-      // Not "disabled", which would throw the keyboard's focus away.
-      const isDisabled = state === 'finishing' || state === 'blocked';
-      this.#find('button').setAttribute('aria-disabled', String(isDisabled));
+      drawState(this.#find, state);
     },
     error: (text) => (this.#find('error').textContent = text),
     notice: (text) => (this.#find('notice').textContent = text),
     service: (text) => (this.#find('service').textContent = text),
-    level: (level) => {
-      const decibel = 20 * Math.log10(Math.max(level, 1e-6));
-      const share = Math.max(0, Math.min(1, 1 - decibel / FLOOR));
-      this.#find('level').style.setProperty('--level', share.toFixed(3));
-      this.#find('level').setAttribute('aria-valuenow', String(Math.round(share * 100)));
-    },
-    transcript: ({ finals, partial }) => {
+    level: (level) => drawLevel(this.#find, level),
+    transcript: (transcript) => {
       const box = this.#find('text');
-      const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
-      this.#showFinals(finals);
-      this.#find('partial').textContent = partial;
-      if (isAtEnd) box.scrollTop = box.scrollHeight;
+      const isFollowing = isAtEnd(box);
+      drawTranscript(this.#find, transcript);
+      if (isFollowing) box.scrollTop = box.scrollHeight;
     },
   };
 
-  // Only what changed is touched, so that selected text stays selected.
-  #showFinals(finals) {
-    const box = this.#find('finals');
-    while (box.children.length > finals.length) box.lastChild.remove();
-    while (box.children.length < finals.length) box.append(paragraph());
-    finals.forEach((turn, index) => {
-      const [time, text] = box.children[index].children;
-      if (text.textContent !== turn.text) text.textContent = turn.text;
-      time.textContent = clockTime(startOf(turn));
-    });
-  }
-
-  #find(name) {
-    return this.#root.querySelector(`.tempkit-${name}`);
-  }
-}
-
-function paragraph() {
-  const made = document.createElement('p');
-  made.append(document.createElement('time'), document.createElement('span'));
-  return made;
+  #find = (name) => this.#root.querySelector(`.tempkit-${name}`);
 }

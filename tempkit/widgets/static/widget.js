@@ -3,12 +3,11 @@
 import { Recorder } from './recorder.js';
 import { View } from './widget-view.js';
 
-/** @param {string} workletUrl the address of audio-processor.js */
-export function widget(workletUrl) {
+export default () => {
   let recorder;
   return {
     initialize({ model }) {
-      recorder = new Recorder(model, workletUrl);
+      recorder = new Recorder(model);
       return () => recorder.close();
     },
     render({ el }) {
@@ -17,4 +16,4 @@ export function widget(workletUrl) {
       return () => recorder.part(view.show);
     },
   };
-}
+};

@@ -1,27 +1,8 @@
 // The page's elements: what is shown, never what is done.
 
-import { clockTime, startOf } from './export.js';
-
-const STATES = {
-  idle: 'Ready',
-  starting: 'Waiting for the microphone…',
-  connecting: 'Connecting… you can speak already',
-  live: 'Listening',
-  reconnecting: 'The line is down, connecting again… you can go on speaking',
-  finishing: 'Finishing… waiting for the last words',
-  waiting: 'Still waiting for the last words…',
-  failed: 'Stopped by a problem',
-};
-const OF_A_FILE = {
-  starting: 'Opening the file…',
-  connecting: 'Connecting…',
-  live: 'Playing the file to the service',
-  reconnecting: 'The line is down, connecting again… the file goes on',
-};
-const BUTTON = { idle: 'Start', failed: 'Start', waiting: 'Stop now' };
-const OVER = ['idle', 'failed'];
-const FLOOR = -60; // dB: the empty end of the level meter
-const NEAR = 40; // pixels from the end count as the end
+import { OVER } from '../session/run.js';
+import { drawLevel, drawState, drawTranscript, isAtEnd } from './draw.js';
+import { STATES, STATES_OF_A_FILE } from './words.js';
 
 const element = (id) => document.getElementById(id);
 const notices = new Map();
@@ -35,10 +16,7 @@ let words = STATES;
 export function showState(name, failure) {
   const isOver = OVER.includes(name);
   document.body.dataset.state = name;
-  element('state').textContent = words[name];
-  element('button').textContent = BUTTON[name] ?? 'Stop';
-  // Not "disabled", which would throw the keyboard's focus away.
-  element('button').setAttribute('aria-disabled', String(name === 'finishing'));
+  drawState(element, name, words);
   for (const id of ['sample', 'pick']) element(id).setAttribute('aria-disabled', String(!isOver));
   element('error').textContent = failure?.message ?? '';
 }
@@ -52,14 +30,12 @@ export function showNotice(about, text) {
   element('notice').textContent = [...notices.values()].filter(Boolean).join(' ');
 }
 
-/** @param {string} text how long something takes, '' for nothing */
-export function showCountdown(text) {
-  if (element('countdown').textContent !== text) element('countdown').textContent = text;
-}
-
-/** @param {string} text who recognises the speech */
-export function showService(text) {
-  element('service').textContent = text;
+/**
+ * @param {'service' | 'countdown'} id
+ * @param {string} text '' for nothing
+ */
+export function showText(id, text) {
+  if (element(id).textContent !== text) element(id).textContent = text;
 }
 
 /**
@@ -114,7 +90,7 @@ export function showDevices(devices) {
 
 /** Makes room for a new transcription, of a file or of the microphone. */
 export function clear(isFile) {
-  words = isFile ? { ...STATES, ...OF_A_FILE } : STATES;
+  words = isFile ? STATES_OF_A_FILE : STATES;
   element('progress').hidden = !isFile;
   showProgress(0);
   for (const about of [...notices.keys()]) showNotice(about, '');
@@ -122,23 +98,17 @@ export function clear(isFile) {
 }
 
 /** @param {number} level root mean square, 0 to 1 */
-export function showLevel(level) {
-  const decibel = 20 * Math.log10(Math.max(level, 1e-6));
-  const share = Math.max(0, Math.min(1, 1 - decibel / FLOOR));
-  element('level').style.setProperty('--level', share.toFixed(3));
-  element('level').setAttribute('aria-valuenow', String(Math.round(share * 100)));
-}
+export const showLevel = (level) => drawLevel(element, level);
 
 /** @param {number} share of a file that was sent, 0 to 1 */
 export function showProgress(share) {
   element('progress').value = share;
 }
 
-/** @param {import('./turns.js').Transcript} transcript */
-export function showTranscript({ finals, partial }) {
-  showFinals(finals);
-  element('partial').textContent = partial;
-  element('tools').hidden = finals.length === 0;
+/** @param {import('../session/transcript.js').Transcript} transcript */
+export function showTranscript(transcript) {
+  drawTranscript(element, transcript);
+  element('tools').hidden = transcript.finals.length === 0;
   follow();
 }
 
@@ -151,41 +121,13 @@ export function showNewest() {
 function follow() {
   const box = element('transcript');
   if (isFollowing) box.scrollTop = box.scrollHeight;
-  element('newest').hidden = isFollowing || isAtEnd();
+  element('newest').hidden = isFollowing || isAtEnd(box);
 }
 
 element('transcript').addEventListener('scroll', () => {
-  isFollowing = isAtEnd();
+  isFollowing = isAtEnd(element('transcript'));
   if (isFollowing) element('newest').hidden = true;
 });
 
 // A notice takes its place from the words.
 new ResizeObserver(follow).observe(element('transcript'));
-
-function isAtEnd() {
-  const box = element('transcript');
-  return box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
-}
-
-// Only what changed is touched, so that selected text stays selected.
-function showFinals(finals) {
-  const box = element('finals');
-  while (box.children.length > finals.length) box.lastChild.remove();
-  while (box.children.length < finals.length) box.append(paragraph());
-  finals.forEach((turn, index) => {
-    const [time, text] = box.children[index].children;
-    if (text.textContent !== turn.text) text.textContent = turn.text;
-    const start = clockTime(startOf(turn));
-    if (time.textContent === start) return;
-    time.textContent = start;
-    time.dateTime = `PT${startOf(turn) / 1000}S`;
-  });
-}
-
-function paragraph() {
-  const made = document.createElement('p');
-  const text = document.createElement('span');
-  text.className = 'text';
-  made.append(document.createElement('time'), text);
-  return made;
-}

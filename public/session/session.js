@@ -1,4 +1,4 @@
-// What the page knows of a session, whatever connections carry it: the rules of tempkit/session.py.
+// What the page knows of a session, whatever links carry it: the rules of streaming/session.py.
 //
 // The service has no resumable sessions and acknowledges nothing. So the audio behind the last
 // settled turn is kept, and when a connection is lost a new one carries it again: its messages are
@@ -6,11 +6,11 @@
 
 import { Backlog } from './backlog.js';
 import { explainClose, whatHappened } from './close-codes.js';
-import { Failure } from './retry.js';
-import { Transcript } from './turns.js';
+import { Failure } from './failure.js';
+import { Transcript } from './transcript.js';
 
 const ENDED = 1000;
-const TERMINATE = '{"type":"Terminate"}';
+export const TERMINATE = '{"type":"Terminate"}';
 
 /** The client half of a session, without any I/O. `now` is steady seconds. */
 export class Session {

@@ -1,6 +1,7 @@
 // The panel for developers: the token's life, the session, and every message, secrets masked.
 
-import { clockTime } from './export.js';
+import { clockTime } from '../session/clock.js';
+import { isAtEnd } from './draw.js';
 
 const LONGEST_LOG = 200; // entries
 const LONGEST_ENTRY = 300; // characters
@@ -61,21 +62,16 @@ export const showEvent = (text) => void addEntry('in', text);
 function addEntry(direction, text) {
   sound = null;
   const log = element('log');
-  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 20;
+  const isFollowing = isAtEnd(log);
   const item = document.createElement('li');
   item.dataset.direction = direction;
-  const parts = [clockTime(performance.now()), direction === 'in' ? '← ' : '→ ', masked(text)];
-  item.append(...parts.map((part, index) => (index === 0 ? stamp(part) : part)));
+  const time = document.createElement('time');
+  time.textContent = clockTime(performance.now());
+  item.append(time, direction === 'in' ? '← ' : '→ ', masked(text));
   log.append(item);
   while (log.children.length > LONGEST_LOG) log.firstChild.remove();
-  if (isAtEnd) log.scrollTop = log.scrollHeight;
+  if (isFollowing) log.scrollTop = log.scrollHeight;
   return item;
-}
-
-function stamp(text) {
-  const time = document.createElement('time');
-  time.textContent = text;
-  return time;
 }
 
 function masked(text) {

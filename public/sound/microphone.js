@@ -1,12 +1,14 @@
 // The microphone: permission, audio context, worklet. The one owner of the tracks.
 
-import { rms } from './pcm.js';
+import { Failure, NO_SERVER } from '../session/failure.js';
+import { rms, SAMPLE_RATE } from './chunks.js';
 
-const SAMPLE_RATE = 16000; // Hz: what the service's models hear
+const WORKLET = new URL('./worklet.js', import.meta.url);
 const SILENT_SECONDS = 3;
 const SILENT_LEVEL = 1e-4; // -80 dB: a quiet room is louder, a dead microphone is not
 const FLUSH_SECONDS = 1;
 
+const RELEASED = 'The microphone was released.';
 const SILENT = 'Is it switched on, and the right one?';
 const STANDS =
   'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
@@ -18,7 +20,6 @@ const CAUSES = {
     'http://localhost.',
   policy:
     'The page that frames this one does not share the microphone. Open this page in a tab of its own.',
-  server: 'The server of this page does not answer. See whether it is still running.',
   NotAllowedError:
     'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
     'system settings), then press Start again.',
@@ -34,13 +35,9 @@ const CAUSES = {
     'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
 };
 
-/** There is no sound to be had; the message is for people. */
-export class MicrophoneError extends Error {}
-
 /** Captures from `open()` until `finish()` or `release()`; use it once. */
 export class Microphone {
   #on;
-  #workletUrl;
   #deviceId;
   #stream = null;
   #context = null;
@@ -54,11 +51,10 @@ export class Microphone {
   #settle = {};
   #flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
 
-  /** Resolves with a MicrophoneError when the microphone goes away and no other can go on. */
+  /** Resolves with a Failure when the microphone goes away and no other can go on. */
   ended = new Promise((resolve) => (this.#settle.ended = resolve));
 
   /**
-   * @param {string | URL} workletUrl the address of audio-processor.js
    * @param {object} on
    * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
    * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
@@ -66,8 +62,7 @@ export class Microphone {
    * @param {(deviceId: string) => void} [on.device] another microphone is used, or still this one
    * @param {string} [deviceId] of the microphone, '' for the default one
    */
-  constructor(workletUrl, on, deviceId = '') {
-    this.#workletUrl = workletUrl;
+  constructor(on, deviceId = '') {
     this.#deviceId = deviceId;
     this.#on = { device: () => {}, ...on };
     this.#changes = new Promise((resolve) => (this.#settle.opened = resolve));
@@ -132,17 +127,17 @@ export class Microphone {
   }
 
   async #ask(deviceId) {
-    if (!window.isSecureContext || !navigator.mediaDevices) throw new MicrophoneError(CAUSES.insecure);
+    if (!window.isSecureContext || !navigator.mediaDevices) throw new Failure(CAUSES.insecure);
     // Only Chromium can tell a frame's policy from a person's refusal.
     const policy = document.permissionsPolicy ?? document.featurePolicy;
-    if (policy?.allowsFeature('microphone') === false) throw new MicrophoneError(CAUSES.policy);
+    if (policy?.allowsFeature('microphone') === false) throw new Failure(CAUSES.policy);
     // The page plays nothing, so there is no echo to cancel.
     const audio = { channelCount: 1, echoCancellation: false };
     if (deviceId) audio.deviceId = { exact: deviceId };
     const stream = await navigator.mediaDevices.getUserMedia({ audio });
     if (!this.#isReleased) return stream;
     letGo(stream); // the permission came after Stop
-    throw new MicrophoneError('The microphone was released.');
+    throw new Failure(RELEASED);
   }
 
   async #capture() {
@@ -159,10 +154,10 @@ export class Microphone {
   async #connect(context) {
     this.#context = context;
     this.#source = context.createMediaStreamSource(this.#stream);
-    await context.audioWorklet.addModule(this.#workletUrl).catch(() => {
-      throw new MicrophoneError(CAUSES.server);
+    await context.audioWorklet.addModule(WORKLET).catch(() => {
+      throw new Failure(NO_SERVER);
     });
-    if (this.#isReleased) throw new MicrophoneError('The microphone was released.');
+    if (this.#isReleased) throw new Failure(RELEASED);
     this.#node = new AudioWorkletNode(context, 'audio-processor', {
       numberOfOutputs: 0, // nothing goes to the speakers
       channelCount: 1,
@@ -189,7 +184,7 @@ export class Microphone {
   async #changeTo(deviceId) {
     const stream = await this.#ask(deviceId);
     try {
-      if (this.#isReleased) throw new MicrophoneError('The microphone was released.');
+      if (this.#isReleased) throw new Failure(RELEASED);
       const source = this.#context.createMediaStreamSource(stream);
       this.#source.disconnect();
       source.connect(this.#node);
@@ -222,7 +217,7 @@ export class Microphone {
         this.#tell(`${loss} Listening to ${this.#name} now.`);
         this.#on.device('');
       } catch (error) {
-        this.#settle.ended(new MicrophoneError(`${loss} ${named(error).message}`));
+        this.#settle.ended(new Failure(`${loss} ${named(error).message}`));
       }
     });
   }
@@ -272,9 +267,9 @@ function letGo(stream) {
 }
 
 function named(error) {
-  if (error instanceof MicrophoneError) return error;
+  if (error instanceof Failure) return error;
   // Only Chromium tells a frame's policy; for a person who says no, a tab of its own is right, too.
   const isFramed = error.name === 'NotAllowedError' && window.parent !== window;
-  if (isFramed) return new MicrophoneError(CAUSES.framed);
-  return new MicrophoneError(CAUSES[error.name] ?? `The microphone cannot be used: ${error.message}`);
+  if (isFramed) return new Failure(CAUSES.framed);
+  return new Failure(CAUSES[error.name] ?? `The microphone cannot be used: ${error.message}`);
 }

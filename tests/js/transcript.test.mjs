@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Transcript } from '../../public/turns.js';
+import { Transcript } from '../../public/session/transcript.js';
 
 /** A Turn message; a word that is not final yet is written with a "?" behind it. */
 function turn(order, transcript, { end = false, words = '' } = {}) {

@@ -1,10 +1,11 @@
-// When a lost session is opened again, and when it is not: the rules of tempkit/retry.py.
+// When a lost session is opened again, and when it is not: the rules of streaming/retry.py.
 
 const FIRST_PAUSE_SECONDS = 0.25;
 const LONGEST_PAUSE_SECONDS = 8;
 const CROWDED_PAUSE_SECONDS = 30; // a place was seen to be free again after 28 s
 
-const EXPIRED = 3008;
+/** The close code of a session that reached its longest duration. */
+export const EXPIRED = 3008;
 const TOO_MANY = 3009;
 const AFTER_A_PAUSE = [1001, 1006, 1011, 3005];
 const TOO_MANY_REQUESTS = 429;
@@ -16,23 +17,6 @@ export const POLICY = Object.freeze({
   bufferSeconds: 300, // of audio without a final text
   stallSeconds: 30, // of loud audio without any message
 });
-
-/** Why there is no session, in words for people; the fields say whether trying again may help. */
-export class Failure extends Error {
-  /**
-   * @param {string} message
-   * @param {object} [cause]
-   * @param {number} [cause.code] the code that the service closed the session with
-   * @param {string} [cause.reason] what it said
-   * @param {number} [cause.status] of the answer instead of a token
-   * @param {boolean} [cause.isUnreachable] there was no answer at all
-   * @param {string} [cause.what] what the message says, without what to do about it
-   */
-  constructor(message, { code, reason = '', status, isUnreachable = false, what = message } = {}) {
-    super(message);
-    Object.assign(this, { code, reason, status, isUnreachable, what });
-  }
-}
 
 /**
  * Seconds to wait before connecting again, null when that cannot help.

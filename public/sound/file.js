@@ -1,13 +1,10 @@
 // A file instead of a microphone: decoded by the browser, handed out at the speed at which it sounds.
 
-import { rms, toInt16 } from './pcm.js';
-import { Failure } from './retry.js';
+import { Failure, NO_SERVER } from '../session/failure.js';
+import { rms, SAMPLE_RATE, toInt16 } from './chunks.js';
 
-const SAMPLE_RATE = 16000; // Hz: what the service's models hear; the browser resamples
 const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms
 const LOOK_MILLISECONDS = 50;
-
-const NO_FILE = 'The server of this page does not answer. See whether it is still running.';
 
 /** The sound of a file, from `open()` until `ended`, `finish()` or `release()`; use it once. */
 export class AudioFile {
@@ -106,7 +103,7 @@ export class AudioFile {
 /** A function that gets the bytes at an address of this page's server. */
 export const fetched = (address) => async () => {
   const response = await fetch(address).catch(() => null);
-  if (!response?.ok) throw new Failure(NO_FILE);
+  if (!response?.ok) throw new Failure(NO_SERVER);
   return response.arrayBuffer();
 };
 

@@ -1,5 +1,6 @@
 // 16-bit PCM without a browser: clamping, exact chunks, level. The worklet and node both import it.
 
+export const SAMPLE_RATE = 16000; // Hz: what the service's models hear
 const CHUNKS_PER_SECOND = 10; // 100 ms each
 
 /** A sample of -1..1 as a 16-bit integer; what is louder is clamped, never wrapped. */

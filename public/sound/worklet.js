@@ -1,6 +1,6 @@
 // The AudioWorklet: microphone samples in, 100 ms chunks of 16-bit PCM out.
 
-import { Chunker } from './pcm.js';
+import { Chunker } from './chunks.js';
 
 class AudioProcessor extends AudioWorkletProcessor {
   constructor() {

@@ -1,5 +1,5 @@
 // The audio that the service may have to hear again, and the clock it is counted on: the rules of
-// tempkit/backlog.py. Positions are samples of the whole session, whatever connections carry it.
+// streaming/backlog.py. Positions are samples of the whole session, whatever connections carry it.
 
 import { POLICY } from './retry.js';
 

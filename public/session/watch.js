@@ -1,7 +1,7 @@
 // When a connection that looks alive is taken for lost, or left before it ends: the rules of
-// tempkit/watch.py. A browser tells a page nothing of pings, so silence is the only sign.
+// streaming/watch.py. A browser tells a page nothing of pings, so silence is the only sign.
 
-import { POLICY } from './retry.js';
+import { EXPIRED, POLICY } from './retry.js';
 
 const SLEEP_SECONDS = 5; // the wall clock ahead of the steady one by more: the machine was asleep
 const LOUD = 1000; // of 32768: speech reaches it, a quiet room does not
@@ -10,11 +10,9 @@ const RENEWAL_SHARE = 0.1; // of a session's longest duration, before its end
 const RENEWAL_SECONDS = 60; // at the most
 
 const ABNORMAL = 1006;
-const EXPIRED = 3008;
 
 /** What one connection was seen to do; `now` is steady seconds, `wall` Unix seconds. */
 export class Watch {
-  #began;
   #ends;
   #wallAhead;
   #heardAt;
@@ -27,7 +25,7 @@ export class Watch {
    * @param {number} wallAhead Unix seconds minus steady seconds
    */
   constructor(began, ends, wallAhead) {
-    this.#began = began;
+    this.began = began;
     this.#ends = ends;
     this.#wallAhead = wallAhead;
     this.#heardAt = began;
@@ -57,7 +55,7 @@ export class Watch {
     if (Math.min(now - this.#heardAt, this.#loudSeconds) >= stallSeconds) {
       return { code: ABNORMAL, reason: `no message for ${stallSeconds} s of loud audio` };
     }
-    const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.#began));
+    const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.began));
     if (now < this.#ends - (isBetweenTurns ? lead : lead / 3)) return null;
     return { code: EXPIRED, reason: 'the session is near its longest duration' };
   }

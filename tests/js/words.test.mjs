@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { countdown } from '../../public/countdown.js';
+import { countdown } from '../../public/page/words.js';
 
 const UNHEARD = 'The last 1.5 seconds of sound, from 0:01 on,';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Chunker, rms, toInt16 } from '../../public/pcm.js';
+import { Chunker, rms, toInt16 } from '../../public/sound/chunks.js';
 
 const QUANTUM = 128; // samples: what a browser hands to a worklet at a time
 

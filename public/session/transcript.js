@@ -1,4 +1,4 @@
-// What has been said, turn by turn: the rules of tempkit/transcript.py.
+// What has been said, turn by turn: the rules of streaming/transcript.py.
 
 /** The turns of a session by turn_order; each message replaces what its turn said before. */
 export class Transcript {

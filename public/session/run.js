@@ -2,6 +2,9 @@
 
 import { Conversation } from './conversation.js';
 
+/** The states in which another one may be started. */
+export const OVER = ['idle', 'failed'];
+
 const PATIENCE_SECONDS = 2; // the last words mostly come sooner
 const ENDED = { connecting: 'finishing', live: 'finishing', reconnecting: 'finishing' };
 
@@ -26,6 +29,10 @@ export class Run {
     this.#source = source;
     this.#dial = dial;
     this.#on = on;
+  }
+
+  get isOver() {
+    return OVER.includes(this.state);
   }
 
   /** The sound that has no final text, as the beginning of a sentence; '' for none. */

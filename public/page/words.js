@@ -1,0 +1,88 @@
+// What is said to people, in the page and in the notebook's widget alike.
+
+import { EXPIRED } from '../session/retry.js';
+
+const RENEWED = 'The session comes to its longest duration and is renewed.';
+const KEPT = 'The sound is kept, and sent when there is a connection again.';
+const LAST_TRY = 'This is the last try.';
+
+/** What a Run is doing. */
+export const STATES = {
+  idle: 'Ready',
+  starting: 'Waiting for the microphone…',
+  connecting: 'Connecting… you can speak already',
+  live: 'Listening',
+  reconnecting: 'The line is down, connecting again… you can go on speaking',
+  finishing: 'Finishing… waiting for the last words',
+  waiting: 'Still waiting for the last words…',
+  failed: 'Stopped by a problem',
+  blocked: 'No microphone here', // in some notebooks
+};
+
+/** The same of a Run whose source is a file. */
+export const STATES_OF_A_FILE = {
+  ...STATES,
+  starting: 'Opening the file…',
+  connecting: 'Connecting…',
+  live: 'Playing the file to the service',
+  reconnecting: 'The line is down, connecting again… the file goes on',
+};
+
+const BUTTON = { idle: 'Start', failed: 'Start', blocked: 'Start', waiting: 'Stop now' };
+
+/** What the button says that starts and stops. */
+export const buttonWord = (state) => BUTTON[state] ?? 'Stop';
+
+/** @param {string} unheard the beginning of a sentence, see Conversation; '' for none */
+export const withoutText = (unheard) => (unheard ? `${unheard} have no text.` : '');
+
+/** @param {import('../session/failure.js').Failure} failure after which it is tried again */
+export const loss = ({ code, what }) => (code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
+
+/** @param {number} seconds of sound that no link carried */
+export const gap = (seconds) =>
+  seconds > 0
+    ? `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`
+    : '';
+
+/**
+ * Who recognises the speech.
+ *
+ * @param {string} url of the service
+ * @param {boolean} isSandbox
+ * @param {string} place where that sandbox is
+ */
+export function service(url, isSandbox, place) {
+  const { host } = new URL(url);
+  return isSandbox
+    ? `Sandbox: recognised ${place} (${host})`
+    : `AssemblyAI: recognised by the real service (${host})`;
+}
+
+/**
+ * How long one still waits, and what a second Stop would cost.
+ *
+ * @param {object} of
+ * @param {string} of.state of a Run
+ * @param {string} of.unheard the beginning of a sentence, see Conversation
+ * @param {{ next: number, end: number | null } | null} of.line while it is down: when it is tried
+ *   again, and when it is given up, in steady seconds
+ * @param {number} now steady seconds
+ */
+export function countdown({ state, unheard, line }, now) {
+  return [line && triesOf(line, now), state === 'waiting' && choice(unheard)]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function triesOf({ next, end }, now) {
+  const soon = next > now ? `Next try in ${Math.ceil(next - now)} s` : 'Trying now';
+  if (end === null) return `${soon}.`;
+  return end > now ? `${soon}, giving up in ${Math.ceil(end - now)} s.` : LAST_TRY;
+}
+
+function choice(unheard) {
+  return unheard
+    ? `${unheard} have no text yet; “Stop now” ends without waiting for it.`
+    : '“Stop now” ends without waiting for the service.';
+}

@@ -1,0 +1,78 @@
+// The link to the service: one WebSocket, which carries one session or a part of one.
+
+import { Failure } from './failure.js';
+
+const FORBIDDEN = 'This page may not connect to the address of the service.';
+
+/** Opened with one token; every wait settles. */
+export class Link {
+  #socket;
+  #settle;
+
+  /** Resolves with the code and the reason once the connection is closed, by whomever. */
+  closed = new Promise((resolve) => (this.#settle = resolve));
+
+  /**
+   * @param {object} grant a `token` and its `websocket_url`, as from requestToken; `parameters` for
+   *   the session, and `open`, which makes the socket for an address, if need be
+   * @param {number} sampleRate of the audio, in Hz
+   * @param {(message: object) => void} onMessage
+   */
+  constructor({ token, websocket_url: url, parameters, open }, sampleRate, onMessage) {
+    const query = new URLSearchParams({
+      speech_model: 'universal-streaming-english',
+      format_turns: true,
+      ...parameters,
+      sample_rate: sampleRate,
+      encoding: 'pcm_s16le',
+      token,
+    });
+    this.#socket = connect(`${url}?${query}`, open);
+    this.#socket.onmessage = ({ data }) => this.#receive(data, onMessage);
+    this.#socket.onclose = ({ code, reason }) => this.#settle({ code, reason });
+    // A close with 1006 follows, except when the page's own policy forbade the address.
+    this.#socket.onerror = () => this.#settle({ code: 1006, reason: '' });
+  }
+
+  /** Whether it can be sent on. */
+  get isOpen() {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  /** @param {Int16Array | string} data */
+  send(data) {
+    if (this.isOpen) this.#socket.send(data);
+  }
+
+  /** Closes it; `closed` does not wait for the other side. */
+  close() {
+    this.#socket.close();
+    this.#settle({ code: 1006, reason: '' });
+  }
+
+  #receive(data, onMessage) {
+    const message = parsed(data);
+    if (message) onMessage(message);
+    // Always fatal; the close that follows says less, and may not come.
+    if (message?.error) this.#settle({ code: message.error_code, reason: message.error });
+  }
+}
+
+function connect(address, open = (url) => new WebSocket(url)) {
+  try {
+    return open(address);
+  } catch {
+    // The browser's own error would show the address, and with it the token.
+    throw new Failure(FORBIDDEN);
+  }
+}
+
+/** The object in a message, null when it is none: the session goes on without it. */
+function parsed(data) {
+  try {
+    const message = JSON.parse(data);
+    return typeof message === 'object' ? message : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,70 @@
+// A temporary token: asked for, kept until a session wants it, never used twice.
+
+import { Failure, NO_SERVER } from './failure.js';
+
+const TOKEN_SECONDS = 10;
+const MARGIN_SECONDS = 10; // a token with less life than that is not tried any more
+// What the server of this page says when asking again cannot help.
+const FOR_GOOD = ['not_configured', 'unexpected_answer'];
+
+const ODD_ANSWER = 'The server of this page answered without a token. Reload the page, sign in again.';
+
+/**
+ * A temporary token, and the address that takes it.
+ *
+ * @returns {Promise<{ token: string, websocket_url: string, expires: number }>} `expires` on the
+ *   clock of performance.now()
+ */
+export async function requestToken() {
+  const asked = performance.now();
+  const options = { cache: 'no-store', signal: AbortSignal.timeout(TOKEN_SECONDS * 1000) };
+  // Relative, so that the page works under a path prefix too.
+  const response = await fetch('token', options).catch(() => null);
+  if (!response) throw new Failure(NO_SERVER, { isUnreachable: true });
+  const answer = await response.json().catch(() => ({}));
+  const life = (answer.expires_in_seconds ?? 60) * 1000;
+  if (answer.token && answer.websocket_url) {
+    return { ...answer, websocket_url: socketAddress(answer.websocket_url), expires: asked + life };
+  }
+  // What the service answered to the server of this page, where it did, says more.
+  const status = FOR_GOOD.includes(answer.code) ? 400 : (answer.status ?? response.status);
+  throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
+}
+
+/** Behind a proxy the address is a path on this page's host. */
+function socketAddress(place) {
+  return new URL(place, globalThis.location?.href).href.replace(/^http/, 'ws');
+}
+
+/**
+ * A function that gets a token, another one each time: each token opens one session.
+ *
+ * The first is asked for at once, while the microphone starts; it is let go when it has grown old
+ * behind the permission prompt.
+ *
+ * @param {(grant: object) => void} [onGrant] gets each of them when it comes
+ * @param {() => Promise<object>} [ask] gets one from elsewhere than the server of the page
+ */
+export function tokens(onGrant = () => {}, ask = requestToken) {
+  const request = async () => {
+    const grant = await ask();
+    onGrant(grant);
+    return grant;
+  };
+  let early = request();
+  early.catch(() => {}); // whoever takes it is told
+  return async () => {
+    const asked = early;
+    early = null;
+    const grant = await asked;
+    return grant && isFresh(grant) ? grant : request();
+  };
+}
+
+const isFresh = ({ expires }) => expires - performance.now() > MARGIN_SECONDS * 1000;
+
+/** Whether an address leads to this computer, as a sandbox's does. */
+export function isLoopback(url) {
+  const { hostname } = new URL(url);
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
