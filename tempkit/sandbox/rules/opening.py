@@ -84,12 +84,12 @@ def read_parameters(query: Mapping[str, str]) -> SessionParameters:
         parameters = SessionParameters.from_query(query)
     except ValueError as error:
         raise bad_input(error) from None
-    encoding, model = parameters.encoding, parameters.speech_model
-    only = "the sandbox does not emulate {}, only {}".format
-    if encoding not in SAMPLE_WIDTH:
-        raise bad_input(f"Invalid 'encoding': {only(encoding, 'pcm_s16le and pcm_mulaw')}")
-    if model not in (*US_MODELS, *U3_MODELS):
-        raise bad_input(f"Invalid 'speech_model': {only(model, 'the US and U3 models')}")
+    if parameters.encoding not in SAMPLE_WIDTH:
+        only = f"{parameters.encoding}, only pcm_s16le and pcm_mulaw"
+        raise bad_input(f"Invalid 'encoding': the sandbox does not emulate {only}")
+    if parameters.speech_model not in (*US_MODELS, *U3_MODELS):
+        only = f"{parameters.speech_model}, only the US and U3 models"
+        raise bad_input(f"Invalid 'speech_model': the sandbox does not emulate {only}")
     check_model(parameters)
     return parameters
 
