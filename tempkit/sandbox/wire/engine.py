@@ -4,12 +4,13 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Generator
 from http.client import responses
 from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.protocol import SEND_EOF
+from websockets.protocol import CLOSED, CONNECTING, SEND_EOF
 from websockets.server import ServerProtocol
 from websockets.sync.server import Server, ServerConnection, serve
 
@@ -43,10 +44,19 @@ class AnsweringProtocol(ServerProtocol):
             return [_response(routes.NO_REQUEST).serialize(), SEND_EOF]
         return writes
 
-    def send_response(self, response: Response) -> None:
-        """Answer a request, unless bytes that came after it have ended the connection already."""
-        if not self.eof_sent:
-            super().send_response(response)
+    def fail(self, code: int, reason: str = "") -> None:
+        """Close; what comes after a request is no frame and is dropped until that is answered."""
+        if self.state is CONNECTING:
+            self.parser = self._drop()
+            next(self.parser)
+        else:
+            super().fail(code, reason)
+
+    def _drop(self) -> Generator[None]:
+        while not (yield from self.reader.at_eof()):
+            self.reader.discard()
+        self.state = CLOSED
+        yield
 
 
 def _connection(
