@@ -1,7 +1,10 @@
 """A WebSocket to a sandbox without this kit's client: what any other program sees."""
 
 import json
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic
 from urllib.parse import urlencode
 
 from websockets.exceptions import ConnectionClosed
@@ -11,6 +14,11 @@ from tempkit import Sandbox
 
 REASON = "See Error message for details"
 TERMINATE = '{"type": "Terminate"}'
+UPGRADE = (
+    "GET /v3/ws?sample_rate=16000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: any\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{}\r\n"
+)
 
 
 def opened(sandbox: Sandbox, *, key: str | None = "any", **query: object) -> connect:
@@ -19,6 +27,23 @@ def opened(sandbox: Sandbox, *, key: str | None = "any", **query: object) -> con
     parameters = {"sample_rate": 16000} | query
     url = f"{sandbox.settings.websocket_url}?{urlencode(parameters, doseq=True)}"
     return connect(url, additional_headers=headers, compression=None, proxy=None)
+
+
+@contextmanager
+def no_thread_left() -> Iterator[None]:
+    """Every thread that is started inside has to end soon after."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive(), thread
+
+
+def check_that_it_stops(sandbox: Sandbox) -> None:
+    """Stop it, whatever its clients do; that takes no longer than a close that nobody answers."""
+    begun = monotonic()
+    sandbox.stop()
+    assert monotonic() - begun < 2.5
 
 
 def read(connection: ClientConnection) -> dict:

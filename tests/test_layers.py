@@ -59,9 +59,9 @@ SANDBOX = {
     "rules": {"hearing"},
     "state": {"faults", "journal", "rules"},
     "wire": {"faults", "hearing", "journal", "rules", "state"},
-    "": {"faults", "journal", "state"},
+    "": {"faults", "journal", "rules", "state"},
 }
-SANDBOX_LATE = {"": {"hearing", "rules", "wire"}}
+SANDBOX_LATE = {"": {"hearing", "wire"}}
 
 # The rules of a session: a clock is an argument, and nobody waits.
 WITHOUT_IO = (
@@ -93,7 +93,7 @@ ONE_PLACE = {
     "soxr": {"sandbox.hearing.pcm"},
     "truststore": {"network"},
     "trustme": {"certificates"},
-    "websockets": {"streaming.link", "sandbox.wire.conversation", "sandbox.wire.engine"},
+    "websockets": {"streaming.link", "sandbox.wire.engine", "sandbox.wire.socket_session"},
 }
 
 

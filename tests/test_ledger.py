@@ -1,6 +1,7 @@
 import pytest
 
 from tempkit.sandbox.rules.ledger import EXPIRED, INVALID, MISSING, SPENT, Ledger, Refused
+from tempkit.sandbox.rules.switches import Switches
 
 
 def refusal(ledger: Ledger, now: float, token: str | None, authorization: str | None) -> str:
@@ -37,7 +38,7 @@ def test_a_token_of_another_sandbox_is_refused():
 
 
 def test_single_use_is_a_switch():
-    ledger = Ledger(single_use=False)
+    ledger = Ledger(Switches(single_use=False))
     token = ledger.issue(100, 60)
     assert [ledger.admit(100, token, None) for _ in range(3)] == [10_800] * 3
 
@@ -49,7 +50,7 @@ def test_no_credentials_are_said_to_be_missing():
 
 def test_any_key_is_taken_unless_some_are_named():
     assert Ledger().admit(100, None, "anything") == 10_800
-    strict = Ledger(api_keys=frozenset({"good"}))
+    strict = Ledger(Switches(api_keys=frozenset({"good"})))
     assert strict.admit(100, None, "good") == 10_800
     assert refusal(strict, 100, None, "bad") == INVALID
 

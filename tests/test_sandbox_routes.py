@@ -8,8 +8,9 @@ import pytest
 from tempkit import Sandbox, generate_temp_token
 from tempkit.sandbox import Faults, Scripted
 from tempkit.sandbox.journal import LENGTH, SIZE, Journal
-from tempkit.sandbox.state import Admission, State
-from tempkit.sandbox.wire.routes import Answer, Request, answer, is_from_here
+from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.state import State
+from tempkit.sandbox.wire.routes import HttpAnswer, HttpRequest, answer, is_from_here
 from tests.conftest import KEY
 from tests.doubles import chunked, spoken
 from tests.raw import TERMINATE, opened, rest
@@ -17,10 +18,10 @@ from tests.raw import TERMINATE, opened, rest
 HEADERS = {"Host": "localhost:8765", "Authorization": "key"}
 
 
-def asked(target: str, *, documented: bool = False, **headers: str) -> Answer:
-    admission = Admission(frozenset({"key"}), documented_token_errors=documented)
-    state = State(admission, Faults(), lambda: 1_790_000_000.0)
-    return answer(Request("GET", target, headers, "127.0.0.1"), state, "http://localhost:8765")
+def asked(target: str, *, documented: bool = False, **headers: str) -> HttpAnswer:
+    switches = Switches(api_keys=frozenset({"key"}), documented_token_errors=documented)
+    state = State(switches, Faults(), lambda: 1_790_000_000.0)
+    return answer(HttpRequest("GET", target, headers, "127.0.0.1"), state, "http://localhost:8765")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,9 @@ def test_other_paths_are_403_and_the_old_socket_is_410(sandbox: Sandbox):
     ],
 )
 def test_the_sandboxs_own_routes_answer_this_machine_only(peer, headers, expected):
-    request = Request("POST", "/sandbox/reset", headers, peer)
+    request = HttpRequest("POST", "/sandbox/reset", headers, peer)
     assert is_from_here(request) is expected
-    state = State(Admission(), Faults(sessions=1), lambda: 0.0)
+    state = State(Switches(), Faults(sessions=1), lambda: 0.0)
     assert answer(request, state, "").status == (200 if expected else 403)
     assert (state.faults == Faults()) is expected
 

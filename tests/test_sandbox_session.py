@@ -8,8 +8,9 @@ import pytest
 from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.opening import Opening, Switches
+from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.session import Closing, ServerSession
+from tempkit.sandbox.rules.switches import Switches
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
 

@@ -3,7 +3,6 @@
 It needs the ``sandbox`` extra, and says so when it is missing; importing this module does not.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +12,8 @@ from tempkit.errors import require
 from tempkit.protocol.messages import Json
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.journal import Entry, Journal
-from tempkit.sandbox.state import Admission, State
+from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.state import State
 from tempkit.serving import Engine, Report, Service
 
 if TYPE_CHECKING:
@@ -72,12 +72,18 @@ class Sandbox(Service):
         super().__init__(host, port)
         self._recognizer = recognizer
         self._ssl = ssl
-        self._switches = one_final, formatted_partials
-        self._most_ahead = math.inf if most_ahead_seconds is None else most_ahead_seconds
-        errors = documented_token_errors
-        admission = Admission(api_keys, single_use, sessions_per_minute, errors, cors)
-        self._state = State(admission, faults, clock, realtime=realtime)
-        self._key = min(api_keys, default=KEY) if api_keys else KEY
+        switches = Switches(
+            api_keys=api_keys,
+            realtime=realtime,
+            sessions_per_minute=sessions_per_minute,
+            most_ahead_seconds=most_ahead_seconds,
+            single_use=single_use,
+            one_final=one_final,
+            formatted_partials=formatted_partials,
+            documented_token_errors=documented_token_errors,
+            cors=cors,
+        )
+        self._state = State(switches, faults, clock)
 
     @property
     def url(self) -> str:
@@ -88,7 +94,7 @@ class Sandbox(Service):
     @property
     def settings(self) -> Settings:
         """The settings that lead to this running sandbox."""
-        return Settings(api_key=self._key, base_url=self.url)
+        return Settings(api_key=min(self._state.switches.api_keys or {KEY}), base_url=self.url)
 
     @property
     def faults(self) -> Faults:
@@ -130,14 +136,9 @@ class Sandbox(Service):
         _require(*MODULES)
         if self._recognizer is None:
             self._recognizer = load_recognizer()
-        from tempkit.sandbox.rules.opening import MOST_BUFFERED_SECONDS, Switches
-        from tempkit.sandbox.wire.conversation import House
         from tempkit.sandbox.wire.engine import WireEngine
 
-        most_buffered = MOST_BUFFERED_SECONDS if self._state.realtime else math.inf
-        switches = Switches(*self._switches, self._most_ahead, most_buffered)
-        house = House(self._state, self._recognizer, switches)
-        engine = WireEngine(house, self.host, port, self._ssl)
+        engine = WireEngine(self._state, self._recognizer, self.host, port, self._ssl)
         return engine, engine.port
 
 

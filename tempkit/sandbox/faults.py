@@ -75,42 +75,32 @@ class Faults:
         return {name: value for name, value in values.items() if value != defaults[name]}
 
 
-NONE = Faults()
-
-
 class Armed:
     """Faults on their way: counts down what hits a number of connections only."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self._lock = threading.Lock()
-        self._refusals = faults.refuse_connections
-        self._failures = faults.token_failures
-        self._sessions = faults.sessions
+        self._hits: dict[str, int] = {}
 
     def refuses_connection(self) -> bool:
         """Whether this next WebSocket is refused."""
-        with self._lock:
-            self._refusals -= 1
-            return self._refusals >= 0
+        return self._is_hit("refuse_connections")
 
     def token_status(self) -> int | None:
         """The status that this next token request fails with, None when it does not fail."""
-        with self._lock:
-            if self.faults.token_status is None or self._failures == 0:
-                return None
-            if self._failures is not None:
-                self._failures -= 1
-            return self.faults.token_status
+        return self.faults.token_status if self._is_hit("token_failures") else None
 
     def for_session(self) -> Faults:
         """What hits this next session."""
+        return self.faults if self._is_hit("sessions") else Faults()
+
+    def _is_hit(self, what: str) -> bool:
+        """Whether one more of these is hit: all are when nothing says how many."""
+        most: int | None = getattr(self.faults, what)
         with self._lock:
-            if self._sessions == 0:
-                return NONE
-            if self._sessions is not None:
-                self._sessions -= 1
-            return self.faults
+            self._hits[what] = hits = self._hits.get(what, 0) + 1
+        return most is None or hits <= most
 
 
 class Progress:
@@ -156,22 +146,15 @@ class SpeedyClock:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._speed = 1.0
-        self._ahead = 0.0  # how far it is before the real one since ``_since``
-        self._since = 0.0
+        self.speed = 1.0  # its seconds for one of the real clock's
+        self._then = self._since = 0.0  # what it said, and the real one, when the speed changed
 
     def __call__(self) -> float:
         """The time now."""
-        now = self._clock()
-        return now + self._ahead + (self._speed - 1) * (now - self._since)
+        return self._then + self.speed * (self._clock() - self._since)
 
-    @property
-    def speed(self) -> float:
-        """Its seconds for one of the real clock's."""
-        return self._speed
-
-    @speed.setter
-    def speed(self, speed: float) -> None:
+    def run_at(self, speed: float) -> None:
+        """Change the speed."""
         now = self._clock()
-        self._ahead += (self._speed - 1) * (now - self._since)
-        self._since, self._speed = now, speed
+        self._then += self.speed * (now - self._since)
+        self._since, self.speed = now, speed

@@ -37,16 +37,6 @@ class Entry:
         said: dict[str, Json] = json.loads(self.text)
         return said
 
-    def as_json(self) -> dict[str, Json]:
-        """The entry as JSON has it."""
-        return {
-            "at": self.at,
-            "session": self.session,
-            "kind": self.kind,
-            "name": self.name,
-            "detail": self.detail,
-        }
-
 
 class Journal(Sequence[Entry]):
     """The entries, oldest first; safe to read while sessions write."""
@@ -77,7 +67,8 @@ class Journal(Sequence[Entry]):
 
     def as_json(self) -> list[Json]:
         """The entries as JSON has them."""
-        return [entry.as_json() for entry in self]
+        names = ("at", "session", "kind", "name", "detail")
+        return [{name: getattr(entry, name) for name in names} for entry in self]
 
     def __len__(self) -> int:
         return len(self._entries)

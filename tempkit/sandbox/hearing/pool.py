@@ -26,18 +26,14 @@ class Pool:
 
     @contextmanager
     def place(self, *, is_final: bool, patience: float = math.inf) -> Iterator[bool]:
-        """A place to recognise in; False for a partial that did not get one in so many seconds."""
+        """A place to recognise in; False for who did not get one in so many seconds."""
         with self._changed:
-            if is_final:
-                self._finals += 1
-                self._changed.wait_for(lambda: self._free > 0)
-                self._finals -= 1
-                has_place = True
-            else:
-                has_place = self._changed.wait_for(
-                    lambda: self._free > 0 and not self._finals,
-                    None if patience == math.inf else patience,
-                )
+            self._finals += is_final
+            has_place = self._changed.wait_for(
+                lambda: self._free > 0 and (is_final or not self._finals),
+                None if patience == math.inf else patience,
+            )
+            self._finals -= is_final
             self._free -= has_place
         try:
             yield has_place

@@ -40,10 +40,7 @@ class Listener(Protocol):
         """How likely the next FRAME samples of the session are speech, 0 to 1."""
 
     def recognize(
-        self,
-        samples: Samples,
-        fixed: Sequence[SpokenWord],
-        guess: Sequence[SpokenWord] | None,
+        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
     ) -> Hypothesis:
         """The words of a turn so far: ``fixed`` first, unchanged, then what follows them.
 
@@ -95,10 +92,7 @@ class ScriptedListener:
         return float(np.sqrt(np.mean(np.square(frame))) >= self._script.loudness)
 
     def recognize(
-        self,
-        samples: Samples,
-        fixed: Sequence[SpokenWord],
-        guess: Sequence[SpokenWord] | None,
+        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
     ) -> Hypothesis:
         """The line's words so far, one each ``word_milliseconds``; all when ``guess`` is None."""
         words = self._script.lines[self._turn % len(self._script.lines)].split()

@@ -12,13 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, TurnRules, plain
-from tempkit.sandbox.hearing.recognizer import (
-    FRAME,
-    RATE,
-    Hypothesis,
-    Listener,
-    Samples,
-)
+from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Listener, Samples
 
 FRAME_MILLISECONDS = FRAME * 1000 // RATE
 LOOK_BACK = 500 // FRAME_MILLISECONDS  # frames before the first sound that belong to a turn
@@ -46,7 +40,7 @@ class TurnDetector:
         self._onset = 0
         self._quiet = 0  # frames without speech, up to now
         self._highest = 0.0  # speech probability
-        self._turn: _Turn | None = None
+        self._turn: _OpenTurn | None = None
 
     def hear(self, samples: Samples) -> Iterator[Heard | Quiet]:
         """What these next samples (mono, 16 kHz) let one say."""
@@ -98,15 +92,15 @@ class TurnDetector:
         elif turn.is_due_for_partial():
             yield from turn.partial(self.rules)
 
-    def _open(self, probability: float) -> "_Turn":
+    def _open(self, probability: float) -> "_OpenTurn":
         frames = list(self._look_back)
         self._look_back.clear()
         self._onset = 0
-        turn = _Turn(self._listener, frames, self._position, probability)
+        turn = _OpenTurn(self._listener, frames, self._position, probability)
         turn.next_partial = self._position * FRAME_MILLISECONDS + self.rules.first_partial
         return turn
 
-    def _in_silence(self, turn: "_Turn") -> Iterator[Heard]:
+    def _in_silence(self, turn: "_OpenTurn") -> Iterator[Heard]:
         is_new = turn.kept is None
         if turn.kept is None:
             turn.kept = turn.hypothesis()
@@ -124,7 +118,7 @@ class TurnDetector:
             yield turn.heard(turn.kept, end_of_turn=False)
             turn.has_spoken = True
 
-    def _close(self, turn: "_Turn", hypothesis: Hypothesis) -> Iterator[Heard]:
+    def _close(self, turn: "_OpenTurn", hypothesis: Hypothesis) -> Iterator[Heard]:
         self._turn = None
         self._look_back.extend(turn.frames[turn.spoken_frames() :])
         heard = turn.heard(hypothesis, end_of_turn=True)
@@ -133,7 +127,7 @@ class TurnDetector:
             yield heard
 
 
-class _Turn:
+class _OpenTurn:
     """One open turn: its audio, which of it is speech, and the words that are final already."""
 
     def __init__(

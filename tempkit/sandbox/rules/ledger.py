@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
+from tempkit.sandbox.rules.switches import Switches
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
 
@@ -29,17 +30,9 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error
 
 @dataclass
 class Ledger:
-    """The tokens and keys that open a session.
+    """The tokens and keys that open a session."""
 
-    ``api_keys`` None lets any key in, as long as it has the shape of one. ``single_use`` False lets
-    a token open several sessions, as the live service was seen to do, against its documentation.
-    ``sessions_per_minute`` limits the new sessions of a key, its tokens' among them; None sets no
-    limit.
-    """
-
-    api_keys: frozenset[str] | None = None
-    single_use: bool = True
-    sessions_per_minute: int | None = None
+    switches: Switches = field(default=Switches(), repr=False)
     # By the account that is charged, a key's digest: when sessions opened in the last minute.
     _opened: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
@@ -52,7 +45,8 @@ class Ledger:
         A scheme word such as ``Bearer`` in front of it is no key.
         """
         shaped = key.isascii() and key.isprintable() and " " not in key and key != ""
-        return shaped and (self.api_keys is None or key in self.api_keys)
+        keys = self.switches.api_keys
+        return shaped and (keys is None or key in keys)
 
     def issue(
         self,
@@ -98,7 +92,7 @@ class Ledger:
         with self._lock:
             self._spent = {n: until for n, until in self._spent.items() if until > now}
             # "Each token can be used for one session."
-            if self.single_use and nonce in self._spent:
+            if self.switches.single_use and nonce in self._spent:
                 raise Refused(SPENT)
             self._count(now, account)
             self._spent[nonce] = expires_at
@@ -107,12 +101,13 @@ class Ledger:
     def _count(self, now: float, account: str) -> None:
         # "The limit is new sessions per minute", each key's own, "charged to the key that minted
         # the token"; what it answers with says "concurrent".
-        if self.sessions_per_minute is None:
+        most = self.switches.sessions_per_minute
+        if most is None:
             return
         recent = {a: [at for at in ats if at > now - 60] for a, ats in self._opened.items()}
         self._opened = {a: ats for a, ats in recent.items() if ats}
         opened = self._opened.setdefault(account, [])
-        if len(opened) >= self.sessions_per_minute:
+        if len(opened) >= most:
             raise Refused(TOO_MANY)
         opened.append(now)
 

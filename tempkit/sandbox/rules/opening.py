@@ -1,6 +1,5 @@
 """What a session is opened with, read as the service reads it, and how it is refused. No I/O."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
@@ -14,8 +13,6 @@ from tempkit.protocol.parameters import (
     SessionParameters,
 )
 from tempkit.sandbox.hearing.heard import TurnRules
-
-INPUT_ERROR = "User Input Validation Error"
 
 # What each model family waits for unless told otherwise.
 US_DEFAULTS = TurnRules(400, 1280, 0.4, 0.4)
@@ -50,31 +47,17 @@ class Violation(Exception):  # noqa: N818 - it ends a session, it is not reporte
         self.code = code
 
 
+def bad_input(text: object) -> Violation:
+    """What a parameter or a message with a value that is not allowed ends in: 3006."""
+    return Violation(CloseCode.BAD_INPUT, f"User Input Validation Error: {text}")
+
+
 @dataclass(frozen=True)
 class Opening:
     """What a client came with: the query of the address, and its Authorization header."""
 
     query: Mapping[str, str]
     authorization: str | None = None
-
-
-@dataclass(frozen=True)
-class Switches:
-    """Where the documentation and the live service disagree, and limits that are off by default.
-
-    ``one_final``: a US turn is formatted from its first message on and has one final, as newer
-    documentation has it. ``formatted_partials``: U3 partials say that they are formatted, as was
-    seen; the documentation says it of finals only. Audio may come in ``most_ahead_seconds`` ahead
-    of real time, and ``most_buffered_seconds`` of it may wait.
-    """
-
-    one_final: bool = False
-    formatted_partials: bool = True
-    most_ahead_seconds: float = math.inf
-    most_buffered_seconds: float = math.inf
-
-
-MOST_BUFFERED_SECONDS = 300.0  # at audio pace
 
 
 def read_query(text: str) -> dict[str, str]:
@@ -100,16 +83,15 @@ def read_parameters(query: Mapping[str, str]) -> SessionParameters:
     try:
         parameters = SessionParameters.from_query(query)
     except ValueError as error:
-        raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
+        raise bad_input(error) from None
     if parameters.encoding not in SAMPLE_WIDTH:
-        name, value, known = "encoding", parameters.encoding, "pcm_s16le and pcm_mulaw"
-    elif parameters.speech_model not in (*US_MODELS, *U3_MODELS):
-        name, value, known = "speech_model", parameters.speech_model, "the US and U3 models"
-    else:
-        check_model(parameters)
-        return parameters
-    text = f"Invalid '{name}': the sandbox does not emulate {value}, only {known}"
-    raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {text}")
+        only = f"{parameters.encoding}, only pcm_s16le and pcm_mulaw"
+        raise bad_input(f"Invalid 'encoding': the sandbox does not emulate {only}")
+    if parameters.speech_model not in (*US_MODELS, *U3_MODELS):
+        only = f"{parameters.speech_model}, only the US and U3 models"
+        raise bad_input(f"Invalid 'speech_model': the sandbox does not emulate {only}")
+    check_model(parameters)
+    return parameters
 
 
 def check_model(parameters: SessionParameters) -> None:
@@ -118,7 +100,7 @@ def check_model(parameters: SessionParameters) -> None:
     model = parameters.speech_model
     if parameters.prompt is not None and model not in U3_MODELS:
         text = "prompt is only supported with the 'u3-rt-pro' speech_model. Current speech_model: "
-        raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {text}'{model}'")
+        raise bad_input(f"{text}'{model}'")
 
 
 def turn_rules(parameters: SessionParameters) -> TurnRules:

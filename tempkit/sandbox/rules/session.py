@@ -25,26 +25,27 @@ from tempkit.protocol.messages import (
     dump,
     parse_object,
 )
-from tempkit.protocol.parameters import ALIASES, RULES, SAMPLE_WIDTH, U3_MODELS, check_as_service
+from tempkit.protocol.parameters import ALIASES, RULES, SAMPLE_WIDTH, check_as_service
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.hearing.turns import TurnDetector
 from tempkit.sandbox.rules.ledger import Ledger, Refused
 from tempkit.sandbox.rules.opening import (
-    INPUT_ERROR,
     Opening,
-    Switches,
     Violation,
+    bad_input,
     check_model,
     configuration,
     read_parameters,
     turn_rules,
     without_effect,
 )
+from tempkit.sandbox.rules.switches import Switches
 from tempkit.sandbox.rules.turn_messages import TurnMessages
 
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
 HEARTBEAT_SECONDS = 5.0
+MOST_BUFFERED_SECONDS = 300.0  # of audio, at audio pace
 FIXED = ("speech_model", "sample_rate", "encoding")  # what no update changes
 
 
@@ -114,10 +115,10 @@ class ServerSession:
         # 3007 - "Audio Transmission Rate Exceeded" for audio faster than real time (older pages),
         # or "only when more than 5 minutes are buffered" (newer ones); short bursts were seen to be
         # taken, so the older limit is a switch.
-        switches, text = self._switches, ""
-        if received - elapsed > switches.most_ahead_seconds:
+        most_ahead, text = self._switches.most_ahead_seconds, ""
+        if most_ahead is not None and received - elapsed > most_ahead:
             text = f"Received {received:.1f} sec. audio in {elapsed:.1f} sec"
-        elif buffered > switches.most_buffered_seconds:
+        elif self._switches.realtime and buffered > MOST_BUFFERED_SECONDS:
             text = "too much audio buffered"
         if text and not self._is_over:
             text = f"Audio Transmission Rate Exceeded: {text}"
@@ -155,15 +156,9 @@ class ServerSession:
     def _open(self) -> Iterator[Output]:
         self._expires_at = self._begun_at + self._admit()
         self._parameters = read_parameters(self._opening.query)
-        self._is_u3 = self._parameters.speech_model in U3_MODELS
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
         self._turns = TurnDetector(self._recognizer.listen(), turn_rules(self._parameters))
-        self._messages = TurnMessages(
-            self._parameters,
-            is_u3=self._is_u3,
-            one_final=self._switches.one_final,
-            formatted_partials=self._switches.formatted_partials,
-        )
+        self._messages = TurnMessages(self._parameters, self._switches)
         self._has_begun = True
         begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
         yield dump(begin)
@@ -189,8 +184,7 @@ class ServerSession:
             raise _duration_violation(self._short)
         # 3006 - our own: half a sample means that every later one is noise.
         if len(data) % SAMPLE_WIDTH[self._parameters.encoding]:
-            text = f"Invalid audio: {len(data)} bytes are no whole number of samples"
-            raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {text}")
+            raise bad_input(f"Invalid audio: {len(data)} bytes are no whole number of samples")
         self._short = milliseconds if milliseconds < CHUNK_MILLISECONDS[0] else None
         self._audio_milliseconds += milliseconds
         for heard in self._turns.hear(self._decoder.decode(data)):
@@ -201,7 +195,7 @@ class ServerSession:
         try:
             message = parse_object(text)
         except ProtocolError as error:
-            raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
+            raise bad_input(error) from None
         steps: dict[object, Callable[[], Iterator[Output]]] = {
             "Terminate": self._terminate,
             "ForceEndpoint": self._force_endpoint,
@@ -210,9 +204,7 @@ class ServerSession:
         }
         name = message.get("type")
         if not isinstance(name, str) or name not in steps:
-            raise Violation(
-                CloseCode.BAD_INPUT, f"{INPUT_ERROR}: Invalid Message Type: {name!s:.80}"
-            )
+            raise bad_input(f"Invalid Message Type: {name!s:.80}")
         yield from steps[name]()
 
     def _force_endpoint(self) -> Iterator[Output]:
@@ -228,7 +220,7 @@ class ServerSession:
             for name, value in given.items():
                 check_as_service(name, value)
         except ValueError as error:
-            raise Violation(CloseCode.BAD_INPUT, f"{INPUT_ERROR}: {error}") from None
+            raise bad_input(error) from None
         changes = {name: value for name, value in given.items() if name not in FIXED}
         updated = replace(self._parameters, **changes)  # type: ignore[arg-type]
         check_model(updated)
@@ -244,7 +236,9 @@ class ServerSession:
         rest = self._decoder.decode(b"", is_last=True)
         for heard in (*self._turns.hear(rest), *self._turns.finish()):
             yield from map(dump, self._messages.about(heard))
-        if not self._is_u3:  # seen on the live service: an empty final with the next turn_order
+        if (
+            not self._messages.is_u3
+        ):  # seen on the live service: an empty final with the next turn_order
             yield dump(Turn(self._messages.turn_order, False, True, "", 0.0, ()))
         self._is_over = True
         audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at

@@ -4,26 +4,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
-from tempkit.protocol.parameters import SessionParameters
+from tempkit.protocol.parameters import U3_MODELS, SessionParameters
 from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, plain
+from tempkit.sandbox.rules.switches import Switches
 
 
 class TurnMessages:
     """Numbers the turns of a session and says what each of them says so far."""
 
-    def __init__(
-        self,
-        parameters: SessionParameters,
-        *,
-        is_u3: bool,
-        one_final: bool = False,
-        formatted_partials: bool = True,
-    ) -> None:
+    def __init__(self, parameters: SessionParameters, switches: Switches) -> None:
         self.parameters = parameters
+        self.is_u3 = parameters.speech_model in U3_MODELS
         self.turn_order = 0
-        self._is_u3 = is_u3
-        self._one_final = one_final
-        self._formatted_partials = formatted_partials
+        self._one_final = switches.one_final
+        self._formatted_partials = switches.formatted_partials
         self._has_started = False
         self._uttered = ""  # what the open turn's last complete utterance said
         self._written: list[str] = []  # its final words, as they were formatted
@@ -35,7 +29,7 @@ class TurnMessages:
             yield Silence(heard.start, heard.end)
             return
         if heard.end_of_turn or self.parameters.include_partial_turns is not False:
-            yield from self._u3_messages(heard) if self._is_u3 else self._us_messages(heard)
+            yield from self._u3_messages(heard) if self.is_u3 else self._us_messages(heard)
         if heard.end_of_turn:
             self.turn_order += 1
             self._has_started = False

@@ -1,67 +1,62 @@
 """Wire: the sockets of a sandbox. HTTP requests to ``routes``, WebSockets to a ServerSession."""
 
-import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Generator
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.protocol import CLOSED, CONNECTING, SEND_EOF
 from websockets.server import ServerProtocol
 from websockets.sync.server import Server, ServerConnection, serve
 
 from tempkit.network import quiet_log
-from tempkit.protocol.messages import CloseCode, Json
+from tempkit.protocol.messages import Json
+from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless
+from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
-from tempkit.sandbox.wire.conversation import Conversation, House, headers_of
-from tempkit.sandbox.wire.listener import Listener
+from tempkit.sandbox.wire.listening import ListeningSocket
+from tempkit.sandbox.wire.socket_session import SocketSession, headers_of
 from tempkit.serving import listen_on
 
-CLOSE_SECONDS = 2.0
-# How long a sandbox that stops waits for clients that have not opened a session, and for all.
-OPEN_SECONDS, CUT_SECONDS = 0.5, 2 * CLOSE_SECONDS
-LARGEST_MESSAGE, MOST_BODY = 2**24, 2**16  # bytes
+# How long a sandbox that stops waits for sessions to close, and for clients that have opened none.
+CLOSE_SECONDS, OPEN_SECONDS = 2.0, 0.5
+POLL_SECONDS = 0.02
+LARGEST_MESSAGE = 2**24  # bytes
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
 
 
-class RequestProtocol(ServerProtocol):
-    """The library's protocol for plain requests too: it takes a body, and nothing after it."""
+class AnsweringProtocol(ServerProtocol):
+    """The library's protocol, with an answer to what it takes for no request, as one with a body.
 
-    body = b""
-    _body_length = 0
-    _is_upgrade = False
+    The library ends such a connection without a word.
+    """
 
-    def parse(self) -> Generator[None]:
-        """Read what comes in, the head of the request through ``_head_line``."""
-        self._read_line = self.reader.read_line
-        self.reader.read_line = self._head_line  # type: ignore[assignment, method-assign]
-        yield from super().parse()
+    def data_to_send(self) -> list[bytes]:
+        """What goes out next; the client is told so when that is nothing but the end."""
+        writes, cause = super().data_to_send(), getattr(self.handshake_exc, "__cause__", None)
+        if writes == [SEND_EOF] and isinstance(cause, (ValueError, NotImplementedError)):
+            return [_response(routes.NO_REQUEST).serialize(), SEND_EOF]
+        return writes
 
-    def _head_line(self, *limits: Any) -> Generator[None, None, bytearray]:  # noqa: ANN401
-        line = yield from self._read_line(*limits)
-        name, _, value = bytes(line).partition(b":")
-        self._is_upgrade |= name.lower() == b"upgrade"
-        if name.lower() == b"content-length" and value.strip().isdigit():
-            self._body_length = int(value)
-            return bytearray(b"Content-Length: 0\r\n")
-        if not line.strip():
-            yield from self._read_body()
-        return line
+    def fail(self, code: int, reason: str = "") -> None:
+        """Close; what comes after a request is no frame and is dropped until that is answered."""
+        if self.state is CONNECTING:
+            self.parser = self._drop()
+            next(self.parser)
+        else:
+            super().fail(code, reason)
 
-    def _read_body(self) -> Generator[None]:
-        self.body = bytes((yield from self.reader.read_exact(min(self._body_length, MOST_BODY))))
-        if not self._is_upgrade:  # frames do not follow
-            self.reader.read_exact = self._read_nothing  # type: ignore[assignment, method-assign]
-
-    def _read_nothing(self, _: int) -> Generator[None, None, bytearray]:
-        while not self.reader.eof:
+    def _drop(self) -> Generator[None]:
+        while not (yield from self.reader.at_eof()):
             self.reader.discard()
-            yield
-        raise EOFError
+        self.state = CLOSED
+        yield
 
 
 def _connection(
@@ -70,15 +65,24 @@ def _connection(
     server: Server,
     **options: Any,  # noqa: ANN401
 ) -> ServerConnection:
-    protocol = RequestProtocol(max_size=LARGEST_MESSAGE, logger=quiet_log)
+    protocol = AnsweringProtocol(max_size=LARGEST_MESSAGE, logger=quiet_log)
     return ServerConnection(plain, protocol, server, **options)
 
 
 class WireEngine:
     """The library's server on a port, that can also be shut down while the program ends."""
 
-    def __init__(self, house: House, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        self._house = house
+    def __init__(
+        self,
+        state: State,
+        recognizer: Recognizer,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._state = state
+        self._recognizer = recognizer
+        self._stopping = threading.Event()
         self._server: Server = serve(
             self._converse,
             sock=listen_on(host, port),
@@ -87,56 +91,45 @@ class WireEngine:
             compression=None,
             ping_interval=None,
             close_timeout=CLOSE_SECONDS,
-            max_size=LARGEST_MESSAGE,
             max_queue=QUEUE,
             create_connection=_connection,  # type: ignore[arg-type]
             logger=quiet_log,
             server_header=None,
         )
-        self._listener = Listener(self._server.socket)
-        self._server.socket = self._listener  # type: ignore[assignment]
+        self._listening = ListeningSocket(self._server.socket)
+        self._server.socket = self._listening  # type: ignore[assignment]
         self.serve_forever = self._server.serve_forever
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = self._listening.getsockname()[1]
         self._scheme = "https" if tls else "http"
 
     def shutdown(self) -> None:
         """Close the port and every session."""
-        self._house.stopping.set()
-        # Who connected and says nothing is not waited for, and who does not read sees no close.
-        cuts = [
-            threading.Timer(OPEN_SECONDS, self._cut_silent),
-            threading.Timer(CUT_SECONDS, self._listener.cut),
-        ]
-        if threading.main_thread().is_alive():
-            for cut in cuts:
-                cut.start()
-        else:  # too late for timers, and for the threads with which the library closes
-            self._cut_silent()
-            for connection in self._server.connections:
-                connection.close(CloseCode.GOING_AWAY)
-        self._server.shutdown()
-        for cut in cuts:
-            cut.cancel()
+        self._stopping.set()  # each session closes itself
+        self._listening.close()
+        # The library waits ten seconds for who says nothing, and without end for who does not read.
+        begun = time.monotonic()
+        while self._server.handler_threads:
+            patience = CLOSE_SECONDS if self._state.open_sessions else OPEN_SECONDS
+            if time.monotonic() > begun + patience:
+                break
+            time.sleep(POLL_SECONDS)
+        self._listening.cut()
+        self._server.shutdown(close_connections=False)
 
     def forget(self) -> None:
         """Close a forked child's copies of the sockets, without a word to the other side."""
-        self._listener.forget()
-
-    def _cut_silent(self) -> None:
-        with self._server.lock:
-            opened = {connection.socket for connection in self._server.all_connections}
-        self._listener.cut(spared=opened)
+        self._listening.forget()
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        body = connection.protocol.body if isinstance(connection.protocol, RequestProtocol) else b""
-        peer = _peer(connection)
-        asked = routes.Request(request.method, request.path, headers_of(request), peer, body)
-        state = self._house.state
-        if asked.path == routes.WEBSOCKET or _opens_at_root(request):
+        asked = routes.HttpRequest(
+            request.method, request.path, headers_of(request), _peer(connection)
+        )
+        state = self._state
+        if asked.opens_socket:
             return self._refusal(connection)
-        answer = self._token_fault() if asked.path == routes.TOKEN else None
-        if answer is None:
-            answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
+        if asked.path == routes.TOKEN:
+            self._stopping.wait(state.faults.token_delay_seconds)
+        answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
         if not asked.path.startswith("/sandbox"):
             name = f"{request.method} {harmless(asked.path)}"
             detail: dict[str, Json] = {"status": answer.status}
@@ -145,31 +138,17 @@ class WireEngine:
         return _response(answer)
 
     def _refusal(self, connection: ServerConnection) -> Response | None:
-        state = self._house.state
+        state = self._state
         if not state.armed.refuses_connection():
             return None
         status = state.faults.refuse_status
         state.journal.add(state.clock(), 0, "fault", "refused", {"status": status})
         if status is None:
             connection.close_socket()
-        return _response(routes.Answer(status or 503))
-
-    def _token_fault(self) -> routes.Answer | None:
-        armed = self._house.state.armed
-        self._house.stopping.wait(armed.faults.token_delay_seconds)
-        status = armed.token_status()
-        if status is None:
-            return None
-        return routes.Answer(status, json.dumps({"error": "A fault that was asked for"}).encode())
+        return _response(routes.HttpAnswer(status or 503))
 
     def _converse(self, connection: ServerConnection) -> None:
-        Conversation(connection, self._house).run()
-
-
-def _opens_at_root(request: Request) -> bool:
-    """Whether it asks for a socket as the example of the self-hosted service does, at /."""
-    upgrades = [value.lower() for value in request.headers.get_all("Upgrade")]
-    return request.path.partition("?")[0] == "/" and "websocket" in upgrades
+        SocketSession(connection, self._state, self._recognizer, self._stopping).run()
 
 
 def _peer(connection: ServerConnection) -> str:
@@ -179,11 +158,10 @@ def _peer(connection: ServerConnection) -> str:
         return ""
 
 
-def _response(answer: routes.Answer) -> Response:
+def _response(answer: routes.HttpAnswer) -> Response:
     headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
     if answer.body:
         headers |= {"Content-Type": answer.kind, "Cache-Control": "no-store"}
     headers |= dict(answer.headers)
-    known = answer.status in list(HTTPStatus)
-    phrase = HTTPStatus(answer.status).phrase if known else "Unknown"
+    phrase = responses.get(answer.status, "Unknown")
     return Response(answer.status, phrase, Headers(headers), answer.body)

@@ -28,7 +28,6 @@ AssemblyAISTTService(api_endpoint_base_url="{socket}/v3/ws", api_key="sandbox")<
 <pre>curl -X POST '{url}/sandbox/faults?cut_after_received=20&amp;sessions=1'
 curl {url}/sandbox/journal
 curl -X POST {url}/sandbox/reset</pre>
-<p>The arguments may also be the body, as JSON or a form.</p>
 <h2>Limits</h2>
 <p>A token opens {uses} within its 1 to 600 s; a session lasts 3 hours at most, or what its token
 says (60 s and more); a key has {per_minute} new sessions a minute. An audio message holds 50 to

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
@@ -25,14 +26,13 @@ ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"),)
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """An HTTP request; ``peer`` is the address that it came from."""
 
     method: str
     target: str
     headers: Mapping[str, str]
     peer: str
-    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -45,20 +45,13 @@ class Request:
         return read_query(self.target.partition("?")[2])
 
     @property
-    def arguments(self) -> dict[str, str]:
-        """What the address says and the body, JSON or a form. Raises ValueError for other JSON."""
-        text = self.body.decode(errors="replace")
-        if not text.lstrip().startswith(("{", "[")):
-            return self.query | read_query(text.strip())
-        try:
-            given = json.loads(text)
-            return self.query | {name: str(value) for name, value in given.items()}
-        except (ValueError, AttributeError, RecursionError):
-            raise ValueError("the body is neither a JSON object nor a form") from None
+    def opens_socket(self) -> bool:
+        """Whether it asks for a socket; the example of the self-hosted service does so at /."""
+        is_upgrade = self.headers.get("Upgrade", "").lower() == "websocket"
+        return self.path == WEBSOCKET or (self.path == "/" and is_upgrade)
 
 
-@dataclass(frozen=True)
-class Answer:
+class HttpAnswer(NamedTuple):
     """An HTTP answer."""
 
     status: int
@@ -67,12 +60,12 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def answer(request: Request, state: State, url: str) -> Answer:
+def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
     if request.path == TOKEN:
         return _answer_token(request, state)
     if request.path == OLD_WEBSOCKET:
-        return Answer(410, b"Deprecated endpoint", "text/plain")
+        return HttpAnswer(410, b"Deprecated endpoint", "text/plain")
     own = {
         ("GET", "/sandbox"): lambda: _page(state, url),
         ("GET", "/sandbox/journal"): lambda: _json(200, state.journal.as_json()),
@@ -81,20 +74,24 @@ def answer(request: Request, state: State, url: str) -> Answer:
         ("POST", "/sandbox/reset"): lambda: _reset(state),
     }.get((request.method, request.path))
     # A wrong path is answered with 403 and nothing else; so are the sandbox's own to strangers.
-    return own() if own and is_from_here(request) else Answer(403)
+    return own() if own and is_from_here(request) else HttpAnswer(403)
 
 
-def _answer_token(request: Request, state: State) -> Answer:
+def _answer_token(request: HttpRequest, state: State) -> HttpAnswer:
     """What the service's token route answers, pages of other origins included by a switch."""
-    if state.admission.cors and request.method == "OPTIONS":
-        return Answer(204, headers=(*ANY_ORIGIN, ("Access-Control-Allow-Headers", "Authorization")))
+    if (status := state.armed.token_status()) is not None:
+        return _json(status, {"error": "A fault that was asked for"})
+    if state.switches.cors and request.method == "OPTIONS":
+        return HttpAnswer(
+            204, headers=(*ANY_ORIGIN, ("Access-Control-Allow-Headers", "Authorization"))
+        )
     if request.method != "GET":
-        return Answer(403)
+        return HttpAnswer(403)
     given = _token(request, state)
-    return replace(given, headers=ANY_ORIGIN) if state.admission.cors else given
+    return given._replace(headers=ANY_ORIGIN) if state.switches.cors else given
 
 
-def is_from_here(request: Request) -> bool:
+def is_from_here(request: HttpRequest) -> bool:
     """Whether a request comes from this machine, and from no page of another host.
 
     A page that a browser on this machine shows could reach loopback too: by a name of its own that
@@ -115,8 +112,8 @@ def _leads_here(address: str) -> bool:
         return False
 
 
-def _token(request: Request, state: State) -> Answer:
-    query, documented = request.query, state.admission.documented_token_errors
+def _token(request: HttpRequest, state: State) -> HttpAnswer:
+    query, documented = request.query, state.switches.documented_token_errors
     authorization = request.headers.get("Authorization")
     # Unlike on the socket, "Bearer <key>" was seen to be taken here.
     key = None if authorization is None else authorization.removeprefix("Bearer ")
@@ -169,22 +166,22 @@ def _range_problem(name: str, text: str, low: int, high: int) -> dict[str, Json]
     return None
 
 
-def _arm(request: Request, state: State) -> Answer:
+def _arm(request: HttpRequest, state: State) -> HttpAnswer:
     try:
-        state.faults = Faults.from_query(request.arguments)
+        state.faults = Faults.from_query(request.query)
     except ValueError as error:
         return _json(422, {"error": str(error)})
     return _json(200, dict(state.faults.given()))
 
 
-def _reset(state: State) -> Answer:
+def _reset(state: State) -> HttpAnswer:
     state.reset()
     return _json(200, {})
 
 
-def _page(state: State, url: str) -> Answer:
+def _page(state: State, url: str) -> HttpAnswer:
     socket = "ws" + url.removeprefix("http")
-    per_minute = state.admission.sessions_per_minute
+    per_minute = state.switches.sessions_per_minute
     text = PAGE.format(
         url=escape(url),
         socket=escape(socket),
@@ -193,12 +190,17 @@ def _page(state: State, url: str) -> Answer:
         entries=len(state.journal),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
         per_minute="any number of" if per_minute is None else per_minute,
-        keys="Takes any key" if state.admission.api_keys is None else "Takes the keys it was given",
-        pace="at the pace at which it sounds" if state.realtime else "as fast as it comes",
-        uses="one session" if state.admission.single_use else "any number of sessions",
+        keys="Takes any key" if state.switches.api_keys is None else "Takes the keys it was given",
+        pace="at the pace at which it sounds" if state.switches.realtime else "as fast as it comes",
+        uses="one session" if state.switches.single_use else "any number of sessions",
     )
-    return Answer(200, text.encode(), "text/html; charset=utf-8")
+    return HttpAnswer(200, text.encode(), "text/html; charset=utf-8")
 
 
-def _json(status: int, body: Json) -> Answer:
-    return Answer(status, json.dumps(body).encode())
+def _json(status: int, body: Json) -> HttpAnswer:
+    return HttpAnswer(status, json.dumps(body).encode())
+
+
+EXAMPLE = "POST /sandbox/faults?cut_after_received=20"
+NO_BODY = f"the sandbox reads plain requests without a body; faults come in the query: {EXAMPLE}"
+NO_REQUEST = _json(400, {"error": NO_BODY})

@@ -1,11 +1,10 @@
-"""Conversation: one WebSocket of a sandbox, its messages to a ServerSession and back."""
+"""SocketSession: one WebSocket of a sandbox, its messages to a ServerSession and back."""
 
 import json
 import logging
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
@@ -16,51 +15,48 @@ from tempkit.sandbox.faults import Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
-from tempkit.sandbox.rules.opening import Opening, Switches, read_query
-from tempkit.sandbox.rules.session import Output, ServerSession
+from tempkit.sandbox.rules.opening import Opening, read_query
+from tempkit.sandbox.rules.session import Closing, Output, ServerSession
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # how often a quiet session looks at the clock, which may be a test's
-
-
-@dataclass(frozen=True)
-class House:
-    """What a sandbox's connections are served with."""
-
-    state: State
-    recognizer: Recognizer
-    switches: Switches
-    stopping: threading.Event = field(default_factory=threading.Event)
+# How often a quiet session looks at the clock, which may be a test's, and whether it is to stop.
+LOOK_SECONDS = 0.25
 
 
 class _Cut(Exception):  # noqa: N818 - asked for
     """The connection was cut by a fault."""
 
 
-class Conversation:
+class SocketSession:
     """One WebSocket: what comes in to a session, what comes out of it back, faults in between."""
 
-    def __init__(self, connection: ServerConnection, house: House) -> None:
+    def __init__(
+        self,
+        connection: ServerConnection,
+        state: State,
+        recognizer: Recognizer,
+        stopping: threading.Event,
+    ) -> None:
         assert connection.request is not None
         self._connection = connection
-        self._stopping = house.stopping
-        self._state = state = house.state
+        self._state = state
+        self._stopping = stopping
         self._progress = Progress(state.armed.for_session(), time.monotonic())
-        self._inbox = Inbox(realtime=state.realtime)
+        self._inbox = Inbox(realtime=state.switches.realtime)
         self._too_fast: list[Output] = []  # what follows from audio that came in too fast
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
         query = read_query(connection.request.path.partition("?")[2])
-        sharing = Sharing(house.recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
+        sharing = Sharing(recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
         self._session = ServerSession(
             Opening(query, headers_of(connection.request).get("Authorization")),
             state.ledger,
             sharing,
             state.clock,
-            switches=house.switches,
+            state.switches,
         )
         self._number = state.enter()
         self._note("opened", routes.WEBSOCKET, shown(query))
@@ -83,7 +79,7 @@ class Conversation:
             while is_open and not self._stopping.is_set():
                 is_open = self._pass_on(self._next())
             if is_open:
-                self._connection.close(CloseCode.GOING_AWAY)
+                self._pass_on([Closing(CloseCode.GOING_AWAY, "")])
         except (ConnectionClosed, _Cut):
             raise
         except Exception:
@@ -135,8 +131,8 @@ class Conversation:
     def _hold(self, seconds: float) -> None:
         """Keep still for so long; raises ConnectionClosed when the client goes meanwhile."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._collect(left)
+        while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
+            self._collect(min(left, LOOK_SECONDS))
 
     def _play_faults(self) -> None:
         progress = self._progress
@@ -189,5 +185,6 @@ class Conversation:
 
 def headers_of(request: Request) -> dict[str, str]:
     """The headers that count, as one value each; what is repeated is no credential."""
-    found = {name: request.headers.get_all(name) for name in ("Authorization", "Origin", "Host")}
+    names = ("Authorization", "Origin", "Host", "Upgrade")
+    found = {name: request.headers.get_all(name) for name in names}
     return {"Host": ""} | {name: ", ".join(values) for name, values in found.items() if values}

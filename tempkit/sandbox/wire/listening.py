@@ -3,7 +3,6 @@
 import errno
 import socket
 import time
-from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -13,7 +12,7 @@ PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNA
 PAUSE_SECONDS = 0.1
 
 
-class Listener:
+class ListeningSocket:
     """A listening socket, with or without TLS, whose ``accept`` waits until it can be done."""
 
     def __init__(self, plain: socket.socket) -> None:
@@ -43,9 +42,8 @@ class Listener:
             with suppress(OSError):
                 each.close()
 
-    def cut(self, spared: Collection[socket.socket] = ()) -> None:
-        """Cut the connections that were accepted, but for some."""
+    def cut(self) -> None:
+        """Cut the connections that were accepted."""
         for connection in list(self._accepted):
-            if connection not in spared:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
