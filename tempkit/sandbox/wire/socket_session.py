@@ -24,7 +24,7 @@ from tempkit.sandbox.wire.inbox import Inbox
 log = logging.getLogger(__name__)
 
 # How often a quiet session looks at the clock, which may be a test's, and whether it is to stop.
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.5
 
 
 class _Cut(Exception):  # noqa: N818 - asked for
