@@ -184,7 +184,7 @@ def default_settings() -> Settings:
 
 
 def _shared_sandbox() -> "Sandbox":
-    # The one look upward in the house, and a late one: the kit works without the sandbox extra.
+    # A late look upward: the kit works without the sandbox extra.
     from tempkit.sandbox import Sandbox
 
     global _sandbox

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 
 class Deadline:
-    """A ``with`` block's end in time: then its socket is shut down, whatever waits for it.
+    """Shuts a socket down when its time is up, so that whatever waits on it returns.
 
     Libraries bound each wait, not all of them together. One thread looks after all deadlines, and
     ends when there are none.

@@ -27,7 +27,7 @@ LARGEST_ANSWER = 64 * 1024  # bytes; a token is about 2,600
 DEATHS = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 FIXED_HEADERS = {"User-Agent": "tempkit", "Accept": "application/json"}
 NO_BODY = httpx.ByteStream(b"")
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # that httpx makes none: it trusts nobody
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; else httpx builds its own
 
 
 def prepare(settings: Settings) -> None:
@@ -46,8 +46,8 @@ if hasattr(os, "register_at_fork"):  # a forked child has no part in its parent'
 def get(settings: Settings, target: str, key: str) -> tuple[int, bytes]:
     """The status and body of the service's answer, all of it within the settings' time-out.
 
-    Asked once more when a kept line had died meanwhile. Raises ConfigurationError for the address
-    of a proxy that is none, ServiceUnreachable, and ProtocolError for an answer far too long.
+    Asked once more when a kept line had died meanwhile. Raises ConfigurationError if the proxy's
+    address is invalid, ServiceUnreachable, and ProtocolError for an answer far too long.
     """
     kept = _idle[settings.base_url]
     with Deadline(settings.timeout) as deadline:

@@ -54,7 +54,7 @@ def route_to(settings: Settings, *, is_websocket: bool = False) -> Route:
     """The way to the service as the environment, or else the system, has it now.
 
     A WebSocket takes what a token request takes, unless WSS_PROXY or WS_PROXY is set. Raises
-    ConfigurationError for the address of a proxy that is none.
+    ConfigurationError if the proxy's address is invalid.
     """
     tls = trusted() if settings.base_url.startswith("https:") else None
     # A proxy is for the outside: a service on this machine is asked directly.

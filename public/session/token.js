@@ -31,7 +31,7 @@ export async function requestToken() {
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
 }
 
-/** Behind a proxy the address is a path on this page's host. */
+/** A sandbox's address is relative: its socket is on the server of this page. */
 function socketAddress(place) {
   return new URL(place, globalThis.location?.href).href.replace(/^http/, 'ws');
 }

@@ -1,4 +1,4 @@
-"""Addresses: by which one whose browser finds the server.
+"""Addresses: the one that a browser needs, depending on where it runs.
 
 On a JupyterHub, and so on Binder, only the hub can be reached: jupyter-server-proxy passes on what
 is asked for below ``<address of the user's server>/proxy/PORT/``. Colab has a proxy of its own.

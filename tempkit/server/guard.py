@@ -170,9 +170,10 @@ class Guard:
         return self._check_rate(identity, counter, now)
 
     def check_socket(self, request: Request) -> Refusal | None:
-        """Why a WebSocket is refused, None when it is not: its token says who may speak, for once.
+        """Why a WebSocket is refused, None when it is not.
 
-        A browser tells the page's origin with each one; what it says of the site differs.
+        Its token was authorised and counted before. Browsers always send Origin with a WebSocket,
+        but not all of them Sec-Fetch-Site.
         """
         refusal = self.check(request, mints=False)
         if refusal is None and not self._has_own_origin(request):
@@ -187,7 +188,7 @@ class Guard:
 
     @property
     def cookie_name(self) -> str:
-        """The name of the cookie; another secret has another, ports of one host share cookies."""
+        """The cookie's name, by the secret: servers on other ports of a host share its cookies."""
         return "tempkit-" + hashlib.sha256((self.access_secret or "").encode()).hexdigest()[:8]
 
     def _is_expected(self, request: Request) -> bool:

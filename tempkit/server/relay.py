@@ -11,7 +11,7 @@ from tempkit.config import Settings
 WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 PIECE = 64 * 1024
 SEND_SECONDS = 30.0  # how long one side may take nothing of what the other one said
-# What lets a browser in here is nobody else's business, and the sandbox has a name of its own.
+# What lets a browser in here is not passed on, and the sandbox gets its own name as Host.
 OURS = (b"host", b"cookie", b"x-tempkit-access")
 
 

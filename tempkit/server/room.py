@@ -38,7 +38,8 @@ class Room:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = 0
-        self._free = 0  # below zero: so many wait for the thread of a connection that was cut
+        # Idle threads; below zero, connections that wait for the thread of one that was cut.
+        self._free = 0
 
     def take(self, serve: Callable[[], None]) -> bool:
         """Have a connection served in a thread; False when there is none to be had."""

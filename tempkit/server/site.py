@@ -89,7 +89,7 @@ class Site:
         self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
         if guard.rate is not None and guard.rate.storage != IN_MEMORY:
-            self._ready_to_count()  # it may be one that there is not
+            self._ready_to_count()  # now, in case there is no such storage
 
     def warm_up(self) -> None:
         """Make ready what the first token would have to wait for."""
@@ -239,7 +239,7 @@ class Site:
         host = request.headers.get("host", "")
         if not self._relays:
             places = self._streaming
-        else:  # not in every browser 'self' holds for sockets
+        else:  # in some browsers 'self' does not cover sockets
             places = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
         policy = (
             f"default-src 'self'; connect-src 'self'{places}; "
