@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dotenv import dotenv_values, find_dotenv
-from dotenv.parser import parse_stream
-
 KEY_VARIABLE = "ASSEMBLYAI_API_KEY"
 URL_VARIABLE = "ASSEMBLYAI_BASE_URL"
 VARIABLES = (KEY_VARIABLE, URL_VARIABLE)
@@ -29,12 +26,14 @@ class EnvFile(NamedTuple):
 
 def read_env_file(name: str) -> EnvFile:
     """The file of that name in the working directory or above it; without one there is nothing."""
-    path = find_dotenv(name, usecwd=True)
-    if not path:
+    here = Path.cwd()
+    file = next((f / name for f in (here, *here.parents) if (f / name).is_file()), None)
+    if file is None:
         return EnvFile("", {}, {})
+    path = str(file)
     data = b""
     try:
-        data = Path(path).read_bytes()
+        data = file.read_bytes()
         text = _decoded(data)
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
@@ -69,6 +68,9 @@ def _decoded(data: bytes) -> str:
 
 def _values(text: str) -> dict[str, str]:
     """The variables; lines that are none are left out here, as the library would log each."""
+    from dotenv import dotenv_values  # here, as most starts find no file
+    from dotenv.parser import parse_stream
+
     bindings = parse_stream(io.StringIO(text))
     sound = "".join(binding.original.string for binding in bindings if not binding.error)
     values = dotenv_values(stream=io.StringIO(sound))
