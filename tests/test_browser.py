@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tempkit import Sandbox, Settings, TokenServer
+from tempkit.certificates import make_certificate
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.guard import Guard
 from tests.conftest import require
@@ -521,6 +522,32 @@ def test_a_rebound_name_reaches_neither_the_page_nor_a_token(launch, scripted, t
                 assert victim.access_secret not in text
             # The same browser, as its owner, by the name that is the server's own.
             assert page.goto(f"{victim.page_url}/token").status == 200
+
+
+def test_by_tls_another_device_speaks_to_the_sandbox_and_a_foreign_page_does_not(
+    launch, scripted, tmp_path
+):
+    browser = launch(
+        *play(PUBLIC / "sample.wav"), "--host-resolver-rules=MAP phone.example 127.0.0.1"
+    )
+    context, _ = make_certificate(tmp_path, ["phone.example"])
+    with TokenServer(scripted.settings, host="0.0.0.0", port=0, ssl=context) as server:
+        address = f"https://phone.example:{server.port}/"
+        shown = f"{address}?access={server.access_secret}"
+        with opened(browser, shown, ignore_https_errors=True) as page:
+            press(page, "Start")
+            expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
+            press(page, "Stop")
+            expect_state(page, "idle")
+        with opened(browser, "data:text/html,hello", ignore_https_errors=True) as foreign:
+            socket = """(url) => new Promise((resolve) => {
+                const socket = new WebSocket(url);
+                socket.onopen = () => resolve('open');
+                socket.onerror = () => resolve('refused');
+            })"""
+            for host in ("localhost", "phone.example"):
+                url = f"wss://{host}:{server.port}/v3/ws?access={server.access_secret}"
+                assert foreign.evaluate(socket, url) == "refused"
 
 
 def test_the_secret_opens_the_page_by_another_name(launch, scripted):
