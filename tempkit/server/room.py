@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 MOST_THREADS = 256
+SETTLE_SECONDS = 0.1
 STALL_SECONDS = 2.0  # who takes nothing of an answer for so long may have to make room, too
 
 
@@ -29,13 +30,13 @@ class Connection(Protocol):
 
 
 class Room:
-    """Threads that are used again, ``most`` of them, each with a connection."""
+    """Threads that are used again, so many and no more, each with a connection."""
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self) -> None:
         self._open: set[Connection] = set()
         self._is_closed = False
-        self._most = most or most_threads()
-        self._lock = threading.Lock()
+        self._most = most_threads()
+        self._change = threading.Condition()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = 0
         # Idle threads; below zero, connections that wait for the thread of one that was cut.
@@ -43,10 +44,10 @@ class Room:
 
     def take(self, serve: Callable[[], None]) -> bool:
         """Have a connection served in a thread; False when there is none to be had."""
-        with self._lock:
+        with self._change:
             if self._free <= 0 and self._threads < self._most and self._start():
                 self._threads += 1
-            elif self._free > 0 or self._cut_longest_silent():
+            elif self._free > 0 or self._cut_longest_silent(SETTLE_SECONDS):
                 self._free -= 1
             else:
                 return False
@@ -55,7 +56,9 @@ class Room:
 
     def enter(self, connection: Connection) -> None:
         """A connection has its thread."""
-        self._open.add(connection)
+        with self._change:
+            self._open.add(connection)
+            self._change.notify_all()
         if self._is_closed:
             connection.cut()
 
@@ -65,14 +68,14 @@ class Room:
 
     def begin(self, connection: Connection) -> bool:
         """Mark that we are at work for it; False when it had to make room meanwhile."""
-        with self._lock:
+        with self._change:
             is_here = connection.silent_since is not None
             connection.silent_since = None
         return is_here
 
     def make_room(self) -> None:
         """Cut the connection that has been silent longest."""
-        with self._lock:
+        with self._change:
             self._cut_longest_silent()
 
     def sweep(self, now: float) -> None:
@@ -93,8 +96,13 @@ class Room:
         for connection in list(self._open):
             connection.cut()
 
-    def _cut_longest_silent(self) -> bool:
-        """Whether one could be cut: who never asked anything goes first, who reads slowly last."""
+    def _cut_longest_silent(self, patience: float = 0.0) -> bool:
+        """Whether one could be cut: who never asked anything goes first, who reads slowly last.
+
+        Those that are on their way in or out are waited for: else, in a burst, one that was
+        answered before would have to go for one that never asked.
+        """
+        self._change.wait_for(self._is_settled, patience)
         silent = [
             (each.is_sending, each.was_answered, each.silent_since, each)
             for each in list(self._open)
@@ -109,6 +117,10 @@ class Room:
         connection.cut()
         return True
 
+    def _is_settled(self) -> bool:
+        """Whether every connection that was taken has its thread, and every other one has left."""
+        return self._threads - self._free == len(self._open)
+
     def _start(self) -> bool:
         try:
             threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
@@ -119,8 +131,9 @@ class Room:
     def _run(self) -> None:
         while (serve := self._jobs.get()) is not None:
             serve()
-            with self._lock:
+            with self._change:
                 self._free += 1
+                self._change.notify_all()
 
 
 def most_threads() -> int:
