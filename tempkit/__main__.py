@@ -154,7 +154,7 @@ def _serve(options: argparse.Namespace) -> int:
         certfile=options.certfile,
         keyfile=options.keyfile,
         ssl=context,
-        max_session_duration_seconds=options.max_session or session_cap(os.environ),
+        max_session_duration_seconds=session_cap(options.max_session, os.environ),
     ) as server:
         if authority:
             print(f"Devices trust it once this authority is installed there: {authority}")
@@ -171,7 +171,6 @@ def _wait_for_ctrl_c(service: Service) -> None:
 
 
 def _token(options: argparse.Namespace) -> int:
-
     with redirect_stdout(sys.stderr):  # the token alone goes to standard output
         settings = default_settings()
         if settings.is_local and not Settings.from_env().api_key:

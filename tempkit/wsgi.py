@@ -37,7 +37,7 @@ class Application:
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard or Guard.from_variables(os.environ),
-            max_session_duration_seconds=max_session_duration_seconds or session_cap(os.environ),
+            max_session_duration_seconds=session_cap(max_session_duration_seconds, os.environ),
         )
         self._site.warm_up()
 

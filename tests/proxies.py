@@ -4,56 +4,31 @@ import base64
 import socket
 import threading
 from contextlib import closing, suppress
-from types import TracebackType
 
 from tempkit.server.relay import pass_on
+from tests.listening import Listening
 
 REFUSED = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
 
 
-class Proxy:
+class Proxy(Listening):
     """Leads to ``port`` of this machine, or answers ``refusal``; b"" says nothing at all.
 
     ``asked`` has a pair for each connection: what for, and with which login.
     """
 
     def __init__(self, port: int, refusal: bytes | None = None) -> None:
+        super().__init__()
         self.asked: list[tuple[str, str]] = []
         self._target = port
         self._refusal = refusal
         self._is_over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
-    def __enter__(self) -> "Proxy":
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self._is_over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
+        super().__exit__(*failure)  # type: ignore[arg-type]
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._start(self._serve, client)
-
-    def _start(self, target: object, *arguments: socket.socket) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         with closing(client), suppress(OSError):
             if self._refusal == b"":
                 client.recv(65536)

@@ -74,7 +74,7 @@ export class Watch {
 }
 
 /** Whether audio may be speech; looks at every 16th sample. */
-export function isLoud(piece) {
+function isLoud(piece) {
   for (let at = 0; at < piece.length; at += 16) if (Math.abs(piece[at]) > LOUD) return true;
   return false;
 }

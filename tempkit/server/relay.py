@@ -7,12 +7,13 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from tempkit.config import Settings
+from tempkit.server.guard import ACCESS_HEADER
 
 WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 PIECE = 64 * 1024
 SEND_SECONDS = 30.0  # how long one side may take nothing of what the other one said
 # What lets a browser in here is not passed on, and the sandbox gets its own name as Host.
-OURS = (b"host", b"cookie", b"x-tempkit-access")
+OURS = (b"host", b"cookie", ACCESS_HEADER.encode())
 
 
 def dial(settings: Settings) -> socket.socket:

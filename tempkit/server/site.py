@@ -81,7 +81,8 @@ class Site:
         if max_session_duration_seconds is not None:
             check_whole_number(CAP, max_session_duration_seconds, MAX_SESSION_DURATION_SECONDS)
         self.settings = settings
-        self._relays = relays and settings.is_local
+        self._is_local = settings.is_local
+        self._relays = relays and self._is_local
         self._most_seconds = max_session_duration_seconds
         self.guard = guard
         self.visits: deque[Visit] = deque(maxlen=KEPT_VISITS)  # without the page's own files
@@ -169,7 +170,7 @@ class Site:
             "token": str(token),
             "expires_in_seconds": token.expires_in_seconds,
             "websocket_url": SOCKET if self._relays else self.settings.websocket_url,
-            "service": "sandbox" if self.settings.is_local else "assemblyai",
+            "service": "sandbox" if self._is_local else "assemblyai",
         }
         return json_answer(HTTPStatus.OK, answer)
 
@@ -259,11 +260,13 @@ class Site:
         return f" {streaming.scheme}://{streaming.netloc}"
 
 
-def session_cap(variables: Mapping[str, str]) -> int | None:
-    """The cap on sessions that an environment sets, None for the service's own.
+def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
+    """The cap on sessions: what was given, or what an environment sets; None: the service's own.
 
-    Raises ConfigurationError for a value that is no whole number.
+    Raises ConfigurationError for a variable that is no whole number.
     """
+    if given is not None:
+        return given
     value = variables.get(CAP_VARIABLE, "")
     if value and not value.isdecimal():
         raise ConfigurationError(f"{CAP_VARIABLE} is no whole number of seconds")
