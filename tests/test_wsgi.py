@@ -203,7 +203,7 @@ def test_health_is_for_every_name_and_says_what_is_missing(application: Applicat
 # How a host is started with so many workers, at a port of this machine.
 HOSTS = {
     "granian": "--interface wsgi --http 1 --workers {workers} --blocking-threads 8 "
-    "--log-level error --host 127.0.0.1 --port {port}",
+    "--workers-kill-timeout 5 --log-level error --host 127.0.0.1 --port {port}",
     "gunicorn": "--workers {workers} --threads 8 --log-level warning --bind 127.0.0.1:{port}",
 }
 
