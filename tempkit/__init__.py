@@ -14,9 +14,9 @@ if TYPE_CHECKING:
         TempkitError,
         TokenRefused,
     )
+    from tempkit.protocol.close_codes import CloseCode
     from tempkit.protocol.messages import (
         Begin,
-        CloseCode,
         SpeechStarted,
         Termination,
         Turn,
@@ -73,9 +73,8 @@ _HOMES = {
         *("AudioError", "ConfigurationError", "ProtocolError", "ServiceUnreachable"),
         *("SessionClosed", "TempkitError", "TokenRefused"),
     ),
-    "protocol.messages": (
-        *("Begin", "CloseCode", "SpeechStarted", "Termination", "Turn", "Unknown", "Word"),
-    ),
+    "protocol.close_codes": ("CloseCode",),
+    "protocol.messages": (*("Begin", "SpeechStarted", "Termination", "Turn", "Unknown", "Word"),),
     "protocol.parameters": ("SessionParameters",),
     "sandbox": ("Sandbox",),
     "server": ("TokenServer",),

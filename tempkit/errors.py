@@ -5,7 +5,7 @@ TempkitError
 ├── AudioError           not 16-bit PCM that the service takes
 ├── ServiceUnreachable   no answer: name, refused, timeout, proxy, certificate (see __cause__)
 ├── TokenRefused         .status .detail
-├── SessionClosed        .code .reason .advice   closed with anything but 1000
+├── SessionClosed        .code .reason .advice   it ended before all was said
 └── ProtocolError        the other side said something v3 does not allow
 
 An out-of-range argument is a ValueError that names the range.
@@ -49,7 +49,14 @@ class AudioError(TempkitError):
 
 
 class ServiceUnreachable(TempkitError):
-    """The streaming service gave no answer; ``__cause__`` is the network library's error."""
+    """The streaming service gave no answer; ``__cause__`` is the network library's error.
+
+    ``may_pass`` says that it was there a moment ago, so that trying again soon makes sense.
+    """
+
+    def __init__(self, text: str, *, may_pass: bool = False) -> None:
+        super().__init__(text)
+        self.may_pass = may_pass
 
 
 class TokenRefused(TempkitError):
@@ -65,7 +72,7 @@ class TokenRefused(TempkitError):
 
 
 class SessionClosed(TempkitError):
-    """A streaming session ended with another close code than 1000.
+    """A streaming session ended before everything was said, or could not be opened.
 
     ``code`` is the WebSocket close code, ``reason`` the text of the service's Error message,
     ``advice`` what to do about it. ``transcript`` is the text that was final by then, and

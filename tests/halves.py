@@ -122,10 +122,11 @@ class Line:
     def _connect(self) -> None:
         self.connections += 1
         token = self._ledger.issue(self.now, 60, self._seconds)
-        opening = Opening(self.parameters.query() | {"token": token})
+        opening = Opening(self.half.query | {"token": token})
         self._server = ServerSession(opening, self._ledger, ToneRecognizer(), lambda: self.now)
         self.half.connected(self.now)
-        self._watch = Watch(Reconnect(), self.now, self.now + self._seconds, 0.0)
+        stall_seconds = Reconnect().stall_seconds
+        self._watch = Watch(stall_seconds, self.now, self.now + self._seconds)
         self._deliver(list(self._server.open()))
 
     def _exchange(self) -> None:
@@ -138,7 +139,7 @@ class Line:
         self.most_kept = max(self.most_kept, self.half.backlog.seconds)
         self.half.pass_time(self.now)
         is_between = not self.half.transcript.partial
-        if self._server and self._watch.cause(self.now, self.now, is_between_turns=is_between):
+        if self._server and self._watch.look(self.now, 0.0, is_between_turns=is_between):
             self._server = None
 
     def _deliver(self, outputs: list) -> None:
@@ -148,7 +149,7 @@ class Line:
                 return
             if not self._transmit(output):
                 return
-            self._watch.hear(self.now)
+            self._watch.hear(self.now, self.half.taken_ms)
 
     def _transmit(self, output: str | None = None) -> bool:
         """Carry one message, an ``output`` to the client; whether the line is still there."""

@@ -9,7 +9,7 @@ import pytest
 import tempkit
 from tempkit import TempkitError
 from tempkit.__main__ import main
-from tempkit.protocol.messages import CloseCode
+from tempkit.protocol.close_codes import CloseCode
 
 SURFACE = {
     "tempkit": (

@@ -1,7 +1,8 @@
 import pytest
 
 from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
-from tempkit.protocol.messages import Error, Termination, dump
+from tempkit.errors import ProtocolError
+from tempkit.protocol.messages import Begin, Error, Heartbeat, dump
 from tempkit.streaming.session import ClientSession
 
 
@@ -59,11 +60,52 @@ def test_the_error_message_explains_a_close_better_than_its_reason():
     assert (closed.code, closed.reason) == (3007, "too long")
 
 
-def test_a_close_after_the_termination_is_no_error():
+def test_an_odd_message_is_counted_and_told_once_for_each_kind(caplog: pytest.LogCaptureFixture):
     half = ClientSession(SessionParameters(), Reconnect())
-    half.receive(dump(Termination(1, 1)))
-    assert half.closed(1006, "") is None
-    assert ClientSession(SessionParameters(), Reconnect()).closed(1000, "Session Ended") is None
+    half.receive(dump(Begin("s", 1)))
+    for odd in ("{", "[]", b"{}", '{"type": "Turn"}', '{"type": "Turn"}', '{"type": "Begin"}'):
+        assert half.receive(odd) is None
+    assert half.odd_messages == 6
+    kinds = ("Invalid JSON", "Turn message came without its list", "Begin message came without")
+    told = [record.getMessage() for record in caplog.records]
+    assert all(kind in text for kind, text in zip(kinds, told, strict=True))
+
+
+def test_a_begin_that_cannot_be_read_ends_the_opening():
+    half = ClientSession(SessionParameters(), Reconnect())
+    with pytest.raises(ProtocolError, match="without 'id'"):
+        half.receive('{"type": "Begin"}')
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent", "shown"),
+    [(None, "true", False), (True, "true", True), (False, "false", True)],
+)
+def test_heartbeats_are_asked_for_and_shown_to_whoever_asked(asked, sent, shown):
+    half = ClientSession(SessionParameters(session_heartbeat=asked), Reconnect())
+    assert half.query["session_heartbeat"] == sent
+    beat = Heartbeat(1000, 1000, 1.0)
+    if asked is not False:
+        assert half.receive(dump(beat)) == (beat if shown else None)
+    assert half.taken_ms == (None if asked is False else 1000)
+
+
+def test_progress_is_words_or_audio_taken_and_not_a_connection():
+    half = ClientSession(SessionParameters(), Reconnect())
+    half.connected(0.0)
+    half.backlog.offer(bytes(320_000))
+    while half.backlog.take(0.0):
+        pass
+    seen = [half.progress]
+    beat = dump(Heartbeat(5000, 5000, 1.0))
+    for message in (dump(Begin("s", 1)), beat, dump(turn(0, "hello", end=False))):
+        half.receive(message)
+        seen.append(half.progress)
+    assert seen[0] == seen[1] != seen[2] != seen[3]
+    half.connected(10.0)
+    for message in (dump(Begin("t", 1)), beat, dump(turn(0, "hello", end=False))):
+        half.receive(message)
+    assert half.progress == seen[3]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ from tempkit import (
     TokenServer,
     generate_temp_token,
 )
-from tempkit.protocol.messages import Begin, CloseCode, Termination, Turn, Word, dump
+from tempkit.protocol.close_codes import CloseCode
+from tempkit.protocol.messages import Begin, Heartbeat, Termination, Turn, Word, dump
 from tempkit.streaming.audio import AudioFormat
 from tempkit.streaming.backlog import Backlog
-from tempkit.streaming.retry import pause_before
+from tempkit.streaming.retry import pause_before, pause_before_opening
 from tempkit.streaming.session import TERMINATE, ClientSession
 from tempkit.streaming.watch import Watch
 from tests.conftest import require
@@ -31,11 +32,11 @@ from tests.halves import Line, tones
 
 FOLDER = Path(__file__).parent / "vectors"
 SAMPLES, BYTES = 16, 32  # in a millisecond
-WALL_AHEAD = 5e8
 
 
-def cases(name):
+def cases(name, language=""):
     rows = json.loads((FOLDER / f"{name}.json").read_text())
+    rows = [row for row in rows if row.get("only", language) == language]
     return pytest.mark.parametrize("case", rows, ids=lambda row: str(row["name"]))
 
 
@@ -57,9 +58,9 @@ def taken(backlog, now):
     return pieces
 
 
-def failure(code=None, reason="", status=None, isUnreachable=False):  # noqa: N803
+def failure(code=None, reason="", status=None, isUnreachable=False, mayPass=False):  # noqa: N803
     if isUnreachable:
-        return ServiceUnreachable("gone")
+        return ServiceUnreachable("gone", may_pass=mayPass)
     if status is not None:
         return TokenRefused(status, "", "")
     return SessionClosed(code, reason, "")
@@ -69,9 +70,11 @@ def message(short):
     """A message of the service from the short form in the tables."""
     if short == "Begin":
         return dump(Begin("s", 1))
-    if short == "Termination":
-        return dump(Termination(1, 1))
-    kind, order, *rows = short
+    kind, order, *rows = ["Termination", 1] if short == "Termination" else short
+    if kind == "Termination":
+        return dump(Termination(order, order))
+    if kind == "Heartbeat":
+        return dump(Heartbeat(order, order, 1.0))
     is_final, is_formatted = kind != "partial", kind == "formatted"
     words = tuple(Word(text, start, end, 1.0, is_final) for text, start, end in rows)
     text = " ".join(word.text for word in words) if is_final else ""
@@ -100,31 +103,60 @@ def test_what_a_failed_token_says_about_asking_again(case, service):
     assert answer.status_code == 500
 
 
-def test_the_close_codes_are_the_same():
-    assert json.loads((FOLDER / "close-codes.json").read_text()) == [
-        int(code) for code in CloseCode
-    ]
+@cases("opening")
+def test_when_the_first_connection_is_tried_again(case):
+    found = pause_before_opening(case["attempt"], failure(**case["failure"]), case["luck"])
+    assert found == case["pause"]
 
 
-@cases("watch")
+def test_what_each_close_code_asks_for():
+    rows = json.loads((FOLDER / "close-codes.json").read_text())
+    assert {row["code"]: row["then"] for row in rows} == {
+        row["code"]: CloseCode.then_for(row["code"]).value for row in rows
+    }
+    assert {int(code) for code in CloseCode} <= {row["code"] for row in rows}
+
+
+class Looking:
+    """A watch that is looked at every quarter of a second."""
+
+    def __init__(self, ends):
+        self.watch = Watch(Reconnect().stall_seconds, 0.0, ends)
+        self.now = self.slept = 0.0
+        self.is_between_turns = True
+        self.cause = None
+
+    def jump(self, to):
+        self.now = to
+        found = self.watch.look(to, self.slept, is_between_turns=self.is_between_turns)
+        if found and not self.cause:
+            self.cause = [to, found.code, found.reason]
+
+    def look(self, until):
+        while self.now < until:
+            self.jump(self.now + 0.25)
+
+    def beats(self, until, taken=None):
+        for at in range(int(self.now) // 5 * 5 + 5, until + 1, 5):
+            self.look(at)
+            if taken is None:
+                self.watch.send(at)
+            self.watch.hear(at, at * 1000 if taken is None else taken)
+
+
+@cases("watch", "python")
 def test_when_a_connection_is_taken_for_lost(case):
-    watch = Watch(Reconnect(), 0.0, case["ends"], WALL_AHEAD)
+    looking = Looking(case["ends"])
     for step, *values in case["steps"]:
-        if step == "hear":
-            watch.hear(*values)
+        if step == "asleep":
+            looking.slept = values[0]
+        elif step == "in a turn":
+            looking.is_between_turns = False
+        elif step in ("send", "hear", "terminate"):
+            getattr(looking.watch, step)(looking.now, *values)
         else:
-            level, seconds = values
-            watch.send(array("h", [9000 if level == "loud" else 30] * 160), "pcm_s16le", seconds)
-    wall = case["now"] + WALL_AHEAD + case["asleep"]
-    found = watch.cause(case["now"], wall, is_between_turns=case["is_between_turns"])
-    assert (found and [found.code, found.reason]) == case["cause"]
-
-
-@cases("ending")
-def test_how_long_the_last_words_are_waited_for(case):
-    watch = Watch(Reconnect(), 0.0, 10_800.0, WALL_AHEAD)
-    found = [watch.cause_at_end(*asked) for asked in case["asked"]][-1]
-    assert (found and [found.code, found.reason]) == case["cause"]
+            getattr(looking, step)(*values)
+    assert looking.cause == case["cause"]
 
 
 @cases("backlog")
@@ -159,8 +191,11 @@ def test_what_a_session_makes_of_its_connections(case):
             while half.backlog.take(*values) is not None:
                 pass
         elif step == "receive":
-            found = half.receive(message(values[0]))
-            assert (found and getattr(found, "turn_order", found.type)) == values[1]
+            assert received(half, message(values[0])) == values[1]
+        elif step == "odd":
+            count = half.odd_messages
+            assert half.receive(values[0]) is None
+            assert half.odd_messages == count + 1
         elif step == "closed":
             closed = half.closed(values[0], "")
             assert (closed and closed.code) == values[1]
@@ -172,6 +207,14 @@ def test_what_a_session_makes_of_its_connections(case):
     assert [[word.text, word.start, word.end] for word in transcript.words] == case["words"]
     assert [backlog.start // BYTES, backlog.end // BYTES] == case["kept"]
     assert backlog.lost // BYTES == case["lost"]
+
+
+def received(half, text):
+    try:
+        found = half.receive(text)
+    except SessionClosed as closed:
+        return {"closed": closed.code}
+    return found and getattr(found, "turn_order", found.type)
 
 
 def recorded(audio, cuts):

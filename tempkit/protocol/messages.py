@@ -1,4 +1,4 @@
-"""The words of the v3 streaming protocol: server messages, client messages, close codes, limits.
+"""The words of the v3 streaming protocol: server messages, client messages, limits.
 
 Both halves of a session, the client's and the sandbox's, speak through this module. Times are whole
 milliseconds of the session's audio unless a name says otherwise. Source: AssemblyAI's documentation
@@ -8,10 +8,10 @@ of the streaming WebSocket API, its message sequence and its session errors.
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from enum import IntEnum
 from typing import Any, ClassVar, TypeAlias, TypeVar, get_origin
 
 from tempkit.errors import ProtocolError
+from tempkit.protocol.close_codes import CloseCode
 
 # The limit that the documentation states; both ends of the range are allowed.
 CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message
@@ -21,36 +21,6 @@ ERROR_REASON = "See Error message for details"
 END_REASON = "Session Ended"
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-
-
-class CloseCode(IntEnum):
-    """How a session's WebSocket was closed; ``advice`` says what to do about it."""
-
-    advice: str
-
-    def __new__(cls, code: int, advice: str) -> "CloseCode":
-        """A member is an int, its advice travels with it."""
-        member = int.__new__(cls, code)
-        member._value_ = code
-        member.advice = advice
-        return member
-
-    ENDED = 1000, "the session ended as asked"
-    GOING_AWAY = 1001, "the service is restarting; open a new session with a fresh token"
-    ABNORMAL = 1006, "the connection was lost; check the network, open a new session"
-    REFUSED = 1008, "check the key or take a fresh token; each token opens one session"
-    INTERNAL = 1011, "the service failed; wait a moment, open a new session"
-    CANCELLED = 3005, "the service failed in mid-session; open a new session with a fresh token"
-    BAD_INPUT = 3006, "correct the parameter or message that the text names"
-    BAD_AUDIO = 3007, "send 50 to 1000 ms of audio in each message, no faster than real time"
-    EXPIRED = 3008, "the session reached its longest duration; open a new one with a fresh token"
-    TOO_MANY = 3009, "too many sessions at once; close some or wait a minute"
-
-    @classmethod
-    def advice_for(cls, code: int) -> str:
-        """What to do about any close code, known or not."""
-        known = next((member for member in cls if member == code), None)
-        return known.advice if known else "the documentation names no such code; open a new session"
 
 
 @dataclass(frozen=True)
@@ -209,10 +179,12 @@ def load_object(payload: dict[str, Json]) -> ServerMessage:
 
 
 def parse_object(text: str | bytes) -> dict[str, Json]:
-    """The JSON object in a message. Raises ProtocolError, in Python's words, when it is none."""
+    """The JSON object in a text message. Raises ProtocolError, in Python's words, for any other."""
+    if isinstance(text, bytes):
+        raise ProtocolError("Invalid Message: text was expected, not binary data")
     try:
         payload = json.loads(text)
-    except ValueError as error:  # a UnicodeDecodeError is one too
+    except ValueError as error:
         raise ProtocolError(f"Invalid JSON: {error}") from None
     except RecursionError:
         raise ProtocolError("Invalid JSON: nested too deeply") from None

@@ -108,6 +108,11 @@ class StreamingSession:
         """Audio that could not be kept while there was no connection; 0.0 as a rule."""
         return self._half.lost_seconds
 
+    @property
+    def odd_messages(self) -> int:
+        """How many messages of the service could not be read, and were left out; 0 as a rule."""
+        return self._half.odd_messages
+
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
         self._conversation.offer(chunk)

@@ -1,5 +1,7 @@
 """Conversation: a session kept going over one connection after another, by a thread of its own."""
 
+import itertools
+import math
 import queue
 import random
 import threading
@@ -7,21 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.protocol.messages import Begin, CloseCode, Error, Termination
-from tempkit.protocol.messages import Warning as ServiceWarning
+from tempkit.protocol.close_codes import CloseCode
+from tempkit.protocol.messages import Begin, Termination
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
 from tempkit.streaming.dialer import Dialer
 from tempkit.streaming.link import Link, LinkClosed
-from tempkit.streaming.retry import Reconnect, pause_before
+from tempkit.streaming.retry import Reconnect, is_blown, pause_before, pause_before_opening
 from tempkit.streaming.session import ClientSession, Message, Reconnected, Reconnecting
 from tempkit.streaming.watch import Watch
 
 SHORTEST_SECONDS = 30.0  # no session is opened for less than 60
-OPENINGS = 3  # how often the first connection is tried when it breaks before Begin
 TICK_SECONDS = 0.25  # how often a quiet conversation looks around
-STEADY_SECONDS = 10.0  # a connection that lasted so long was one
-NO_PROGRESS = (Begin, ServiceWarning, Error)  # messages of a connection that may be going
 STOP_SECONDS = 3.0  # longer than closing a link takes
+
+# The clock that goes on while the machine is asleep, as the steady one does not: Linux, macOS.
+BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
 class Conversation:
@@ -38,24 +40,27 @@ class Conversation:
         self._lock = threading.Lock()  # of half, link and watch
         self._sending = threading.Lock()  # held while a piece goes out
         self._is_due = False  # there may be more to send than was seen
+        self._sessions = 0  # that have begun
         self._attempt = 0
         self._lost_at: float | None = None  # until there is progress again
+        self._progress = half.progress
         self._closing = threading.Event()
-        self._error: TempkitError | None = None  # what ended the session
-        self._messages: queue.SimpleQueue[Message | TempkitError | None] = queue.SimpleQueue()
+        self._error: Exception | None = None  # what ended the session
+        self._messages: queue.SimpleQueue[Message | Exception | None] = queue.SimpleQueue()
         self._link: Link | None = None
         self._watch: Watch  # of the latest link
         self._thread = threading.Thread(target=self._run, name="tempkit session", daemon=True)
 
     def open(self) -> None:
         """Connect and wait for Begin. Raises TempkitError."""
-        for attempt in range(OPENINGS):
+        for attempt in itertools.count():
             try:
                 self._connect()
                 break
-            except SessionClosed as closed:
-                pause = pause_before(attempt, closed, random.random()) if self._policy else None
-                if pause is None or attempt + 1 == OPENINGS or self._closing.wait(pause):
+            except TempkitError as failure:
+                luck = random.random()
+                pause = pause_before_opening(attempt, failure, luck) if self._policy else None
+                if pause is None or self._closing.wait(pause):
                     raise
         self._thread.start()
 
@@ -113,25 +118,39 @@ class Conversation:
 
     def _connect(self) -> None:
         """Open a link and wait until a session has begun on it. Raises TempkitError."""
-        link = self._dialer.open(self.half.parameters)
+        try:
+            link = self._begin()
+        except SessionClosed as refused:
+            if not self._dialer.was_sent_twice(refused):
+                raise
+            link = self._begin()
+        now = time.monotonic()
+        lasts = self.begin.expires_at - time.time()
+        if lasts < SHORTEST_SECONDS:  # the two machines disagree about the time
+            lasts = MAX_SESSION_DURATION_SECONDS[1]
+        ends = now + lasts if self._policy else math.inf
+        stall_seconds = (self._policy or Reconnect()).stall_seconds
+        with self._lock:
+            self._sessions += 1
+            self._link = link
+            self._watch = Watch(stall_seconds, now, ends, asleep_seconds())
+
+    def _begin(self) -> Link:
+        link = self._dialer.open(self.half.query)
         with self._lock:
             self.half.connected(time.monotonic())
         self.begin = self._dialer.await_begin(link, self.half)
-        now, wall = time.monotonic(), time.time()
-        lasts = self.begin.expires_at - wall
-        if lasts < SHORTEST_SECONDS:  # the two machines disagree about the time
-            lasts = MAX_SESSION_DURATION_SECONDS[1]
-        with self._lock:
-            self._link = link
-            self._watch = Watch(self._policy or Reconnect(), now, now + lasts, wall - now)
+        return link
 
     def _run(self) -> None:
-        end: TempkitError | None = None
+        end: Exception | None = None
         try:
             while (cut := self._converse()) and not self._closing.is_set():
                 end = self._recover(cut) if isinstance(cut, SessionClosed) else cut
                 if end:
                     break
+        except Exception as error:  # a defect, which nobody would see in this thread
+            end = error
         finally:
             self._error = end
             self._closing.set()
@@ -146,7 +165,6 @@ class Conversation:
         try:
             while not self._closing.is_set():
                 if cause := self._cause(time.monotonic(), watch):
-                    link.close()
                     return cause
                 self._send_due()
                 if isinstance(self._receive(link, watch), Termination):
@@ -165,10 +183,11 @@ class Conversation:
             return None
         with self._lock:
             message = self.half.receive(text)
-            watch.hear(time.monotonic())
-        if message is not None:
-            if not isinstance(message, NO_PROGRESS):
+            watch.hear(time.monotonic(), self.half.taken_ms)
+            if self.half.progress != self._progress:
+                self._progress = self.half.progress
                 self._attempt, self._lost_at = 0, None
+        if message is not None:
             self._messages.put(message)
         return message
 
@@ -177,12 +196,9 @@ class Conversation:
         with self._lock:
             self.half.pass_time(now)
             if self.half.is_terminating:
-                ahead = self.half.backlog.carried_seconds - (now - watch.began)
-                return watch.cause_at_end(now, ahead)
+                watch.terminate(now, self.half.backlog.carried_seconds - (now - watch.began))
             is_between = not self.half.transcript.partial
-        if self._policy is None:
-            return None
-        return watch.cause(now, time.time(), is_between_turns=is_between)
+            return watch.look(now, asleep_seconds(), is_between_turns=is_between)
 
     def _tick(self) -> float:
         now = time.monotonic()
@@ -211,24 +227,28 @@ class Conversation:
             if link is None or piece is None:
                 return False
             if isinstance(piece, bytes):
-                audio = self.half.backlog.audio
-                self._watch.send(piece, audio.encoding, audio.seconds(len(piece)))
+                self._watch.send(time.monotonic())
         link.send(piece)
         return True
 
     def _recover(self, cut: SessionClosed) -> TempkitError | None:
         """Connect again; gives the error to end with when that is not to be."""
         began = time.monotonic()
-        if began - self._watch.began > STEADY_SECONDS:
-            self._lost_at = None
         lost_at = self._lost_at = self._lost_at or began
         why: TempkitError = cut
         with self._lock:
-            self._link = None
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
         while self._policy is not None:
             pause = pause_before(self._attempt, why, random.random())
             gone = time.monotonic() - lost_at
             if pause is None or gone + pause > self._policy.give_up_after_seconds:
+                break
+            heard = self.half.backlog.audio.seconds(self.half.backlog.end)
+            if is_blown(self._sessions, heard):
+                text = f"{self._sessions} sessions were opened for {heard:.0f} s of audio"
+                why = SessionClosed(cut.code, f"{text}, the last {why}", cut.advice)
                 break
             at_risk = self.half.backlog.seconds
             self._messages.put(Reconnecting(self._attempt, pause, at_risk, str(why)))
@@ -245,3 +265,12 @@ class Conversation:
             self._messages.put(Reconnected(self.begin.id, gap, at_risk, lost))
             return None
         return self.half.given_up(cut, why)
+
+
+def asleep_seconds() -> float:
+    """How long the machine has been asleep, counted from any moment.
+
+    Where no clock says so, the wall clock does; a clock that somebody sets looks like sleep there.
+    """
+    boot = time.time() if BOOT_CLOCK is None else time.clock_gettime(BOOT_CLOCK)
+    return boot - time.monotonic()

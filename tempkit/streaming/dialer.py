@@ -1,14 +1,17 @@
 """Dialer: opens a session's connections, each with a temporary token of its own."""
 
 import time
+from collections.abc import Mapping
 
 from tempkit.config import Settings
-from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
-from tempkit.protocol.messages import Begin, CloseCode
-from tempkit.protocol.parameters import SessionParameters
+from tempkit.errors import ServiceUnreachable, SessionClosed
+from tempkit.protocol.close_codes import CloseCode
+from tempkit.protocol.messages import Begin
 from tempkit.streaming.link import Link, LinkClosed
 from tempkit.streaming.session import ClientSession
 from tempkit.tokens import TemporaryToken, generate_temp_token
+
+USED = "already been used"  # in the service's words
 
 
 class Dialer:
@@ -21,18 +24,20 @@ class Dialer:
         self._settings = settings
         self._given = token
         self._token = ""  # of the latest link
+        self._is_own = True  # nobody else can have used it
         self._pong_seconds = pong_seconds
 
-    def open(self, parameters: SessionParameters) -> Link:
+    def open(self, query: Mapping[str, str]) -> Link:
         """A link on which nothing was said yet.
 
         Raises TempkitError, and ValueError for a TemporaryToken that was used before.
         """
+        self._is_own = self._given is None
         self._token = self._given or generate_temp_token(settings=self._settings)
         self._given = None
         if isinstance(self._token, TemporaryToken):
             self._token.spend()
-        return Link.open(self._settings, parameters, self._token, self._pong_seconds)
+        return Link.open(self._settings, query, self._token, self._pong_seconds)
 
     def await_begin(self, link: Link, half: ClientSession) -> Begin:
         """The Begin that the service sends first. Raises TempkitError, with the link closed."""
@@ -43,6 +48,10 @@ class Dialer:
             if isinstance(error, SessionClosed):
                 self._note(error)
             raise
+
+    def was_sent_twice(self, refused: SessionClosed) -> bool:
+        """Whether the network used up the token before the service answered us."""
+        return self._is_own and USED in refused.reason
 
     def _note(self, closed: SessionClosed) -> None:
         if isinstance(self._token, TemporaryToken) and closed.code == CloseCode.REFUSED:
@@ -55,10 +64,10 @@ def _begin(link: Link, half: ClientSession, timeout: float) -> Begin:
         while half.begin is None:
             half.receive(link.receive(deadline - time.monotonic()))
     except TimeoutError:
-        text = f"opened the connection but sent no Begin within {timeout:g} s"
-        raise ServiceUnreachable(f"the service {text}") from None
+        text = f"the service opened the connection but sent no Begin within {timeout:g} s"
+        raise ServiceUnreachable(text, may_pass=True) from None
     except LinkClosed as closed:
-        raise half.closed(closed.code, closed.reason) or ProtocolError(
-            "the service closed the session before it began"
-        ) from None
+        refused = half.closed(closed.code, closed.reason)
+        assert refused is not None  # no Termination can have come
+        raise refused from None
     return half.begin

@@ -1,5 +1,6 @@
 """Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
 
+from collections.abc import Mapping
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
@@ -14,11 +15,11 @@ from websockets.exceptions import (
 from websockets.sync.client import ClientConnection, connect
 
 from tempkit.config import Settings
+from tempkit.deadline import Deadline
 from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
 from tempkit.network import Route, quiet_log, route_to, unreachable
-from tempkit.protocol.messages import CloseCode
-from tempkit.protocol.parameters import SessionParameters
+from tempkit.protocol.close_codes import PASSING, CloseCode
 
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
@@ -36,23 +37,25 @@ class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or noth
 class Link:
     """An open connection; made by ``Link.open``."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, send_seconds: float) -> None:
         self._connection = connection
+        self._send_seconds = send_seconds
 
     @classmethod
     def open(
-        cls, settings: Settings, parameters: SessionParameters, token: str, pong_seconds: float
+        cls, settings: Settings, query: Mapping[str, str], token: str, pong_seconds: float
     ) -> Self:
         """Connect; the service checks token and parameters afterwards, in its first message.
 
-        A pong that is ``pong_seconds`` late closes the link. Raises ConfigurationError,
-        ServiceUnreachable, ProtocolError, and SessionClosed when the connection breaks on the way.
+        A pong that is ``pong_seconds`` late closes the link, and so does audio that cannot be
+        handed to the network for as long. Raises ConfigurationError, ServiceUnreachable,
+        ProtocolError, and SessionClosed when the connection breaks on the way.
         """
         route = route_to(settings, is_websocket=True)
         try:
             # Entered by hand: the link leaves it in close(), which may be called from any thread.
             connection = connect(
-                f"{settings.websocket_url}?{urlencode(parameters.query())}",
+                f"{settings.websocket_url}?{urlencode(query)}",
                 # In the header no log of addresses shows the token.
                 additional_headers={"Authorization": token, "User-Agent": "tempkit"},
                 user_agent_header=None,
@@ -69,12 +72,13 @@ class Link:
             ).__enter__()
         except (WebSocketException, OSError, ValueError) as error:
             _raise_as_ours(error, settings, route)
-        return cls(connection)
+        return cls(connection, pong_seconds)
 
     def send(self, data: str | bytes) -> None:
-        """Send a message. Raises LinkClosed."""
+        """Send a message. Raises LinkClosed, also when nothing is read at the other end."""
         try:
-            self._connection.send(data)
+            with self._bound(self._send_seconds):
+                self._connection.send(data)
         except ConnectionClosed as closed:
             raise _as_ours(closed) from None
 
@@ -87,7 +91,14 @@ class Link:
 
     def close(self) -> None:
         """Close the connection; returns within two seconds, also when it is closed already."""
-        self._connection.close()
+        with self._bound(CLOSE_SECONDS):
+            self._connection.close()
+
+    def _bound(self, seconds: float) -> Deadline:
+        """The library waits without end for a peer that reads nothing."""
+        deadline = Deadline(seconds)
+        deadline.holds_for(self._connection.socket)
+        return deadline
 
 
 def _as_ours(closed: ConnectionClosed) -> LinkClosed:
@@ -98,7 +109,9 @@ def _as_ours(closed: ConnectionClosed) -> LinkClosed:
 def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoReturn:
     if isinstance(error, (OSError, ProxyError)):
         is_late = isinstance(error, TimeoutError)
-        raise unreachable(settings, route, error, is_late, _refusal(error)) from error
+        gone = unreachable(settings, route, error, is_late, _refusal(error))
+        gone.may_pass = is_late  # there was a token a moment ago
+        raise gone from error
     if isinstance(error.__cause__, EOFError):
         text, lost = "the connection broke while it was opened", CloseCode.ABNORMAL
         raise SessionClosed(lost, text, lost.advice) from None
@@ -107,7 +120,8 @@ def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoRetu
         status = error.response.status_code
         if status >= 500:
             text = f"{where} answered HTTP {status}; the service or a proxy is in trouble"
-            raise ServiceUnreachable(f"{text}, try again in a minute") from error
+            may_pass = status in PASSING
+            raise ServiceUnreachable(f"{text}, try again in a minute", may_pass=may_pass) from error
         text = f"{where} answered HTTP {status} instead of opening a WebSocket"
     else:
         text = f"{where} speaks no WebSocket: {type(error).__name__}"

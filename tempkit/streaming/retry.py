@@ -3,35 +3,36 @@
 from dataclasses import dataclass
 
 from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
-from tempkit.protocol.messages import CloseCode
+from tempkit.protocol.close_codes import PASSING, CloseCode, Then
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
 CROWDED_PAUSE_SECONDS = 30.0  # a place was seen to be free again after 28 s
 
-AFTER_A_PAUSE = {
-    CloseCode.GOING_AWAY,
-    CloseCode.ABNORMAL,
-    CloseCode.INTERNAL,
-    CloseCode.CANCELLED,
-}
 TOO_MANY_REQUESTS = 429
+OPENINGS = 3  # how often the first connection is tried
+
+# The last fuse: no fault of ours or of the service opens more sessions than these.
+MOST_SESSIONS = 10
+MOST_SESSIONS_PER_MINUTE = 10  # of audio, on top
 
 
 @dataclass(frozen=True)
 class Reconnect:
     """How a session goes on after its connection was lost.
 
-    A new one is tried for ``give_up_after_seconds``; audio that the service may not have heard is
-    sent again at ``replay_rate`` times the speed at which it sounds. Of that audio at most
-    ``buffer_seconds`` are kept. ``stall_seconds`` of loud audio without any message, or a pong that
-    is ``pong_seconds`` late, count as a lost connection.
+    A new one is tried for ``give_up_after_seconds`` from the first loss that no progress followed:
+    no new words, no more audio that the service has taken. Audio that the service may not have
+    heard is sent again at ``replay_rate`` times the speed at which it sounds; at most
+    ``buffer_seconds`` of it are kept. A connection counts as lost when its heartbeats stop, or when
+    the service takes no more audio, for ``stall_seconds``, and when a pong is ``pong_seconds``
+    late. How loud the audio is plays no part.
     """
 
     give_up_after_seconds: float = 60.0
     replay_rate: float = 2.0
     buffer_seconds: float = 300.0
-    stall_seconds: float = 30.0
+    stall_seconds: float = 16.0  # three heartbeats and a little
     pong_seconds: float = 10.0
 
     def __post_init__(self) -> None:
@@ -50,15 +51,41 @@ def pause_before(attempt: int, error: TempkitError, luck: float) -> float | None
 
     ``attempt`` counts from 0; ``luck``, 0 to 1, spreads clients that were all cut off at once.
     """
-    backoff = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt) * (0.5 + luck / 2)
-    if isinstance(error, SessionClosed):
-        if error.code == CloseCode.EXPIRED:
+    growing: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+    backoff = growing * (0.5 + luck / 2)
+    match _then(error):
+        case Then.BACK_OFF:
+            return backoff
+        case Then.BACK_OFF_TWICE:
+            return backoff if attempt < 2 else None
+        case Then.RENEW:
             return 0.0 if attempt == 0 else backoff
-        if error.code == CloseCode.TOO_MANY or "too many" in error.reason.lower():
+        case Then.CROWDED:
             return CROWDED_PAUSE_SECONDS * (1 + luck / 2)
-        return backoff if error.code in AFTER_A_PAUSE else None
+    return None
+
+
+def pause_before_opening(attempt: int, error: TempkitError, luck: float) -> float | None:
+    """The same for the first connection: it waits for what passes by itself, and not for long."""
+    may_pass = (
+        isinstance(error, SessionClosed)
+        or (isinstance(error, ServiceUnreachable) and error.may_pass)
+        or (isinstance(error, TokenRefused) and error.status in PASSING)
+    )
+    return pause_before(attempt, error, luck) if may_pass and attempt + 1 < OPENINGS else None
+
+
+def is_blown(sessions: int, audio_seconds: float) -> bool:
+    """Whether so many sessions are too many for so much audio, whatever went wrong."""
+    return sessions >= MOST_SESSIONS + MOST_SESSIONS_PER_MINUTE * audio_seconds / 60
+
+
+def _then(error: TempkitError) -> Then:
+    if isinstance(error, SessionClosed):
+        is_crowded = "too many" in error.reason.lower()
+        return Then.CROWDED if is_crowded else CloseCode.then_for(error.code)
     if isinstance(error, TokenRefused):
         if error.status == TOO_MANY_REQUESTS:
-            return CROWDED_PAUSE_SECONDS * (1 + luck / 2)
-        return backoff if error.status >= 500 else None
-    return backoff if isinstance(error, ServiceUnreachable) else None
+            return Then.CROWDED
+        return Then.BACK_OFF if error.status >= 500 else Then.END
+    return Then.BACK_OFF if isinstance(error, ServiceUnreachable) else Then.END

@@ -5,19 +5,23 @@ turn is kept, and when a connection is lost a new one carries it again: its mess
 the session's one clock, its turns numbered on, and what it repeats is dropped.
 """
 
+import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 
-from tempkit.errors import SessionClosed, TempkitError
+from tempkit.errors import ProtocolError, SessionClosed, TempkitError
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import (
     Begin,
-    CloseCode,
     Error,
+    Heartbeat,
     ServerMessage,
     SpeechStarted,
     Termination,
     Turn,
     Word,
-    load,
+    load_object,
+    parse_object,
 )
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.streaming.audio import AudioFormat
@@ -26,6 +30,9 @@ from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.transcript import Transcript
 
 TERMINATE = '{"type": "Terminate"}'
+ROUNDING_SECONDS = 2.0  # a Termination counts whole seconds
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,10 @@ class ClientSession:
         audio = AudioFormat(parameters.sample_rate, parameters.encoding)
         limit, rate = policy.buffer_seconds, policy.replay_rate
         self.backlog = Backlog(audio, limit_seconds=limit, rate=rate)
+        self.taken_ms: int | None = None  # of this connection's audio, by its last heartbeat
+        self._odd: Counter[str] = Counter()
         self._error: Error | None = None
+        self._taken_until = 0  # ms: the same on the session's clock, over all connections
         self._first_order = 0  # the session's number of the connection's turn 0
         self._connected_at = 0.0
         self._said_until = 0  # ms: where the last message's words end
@@ -79,6 +89,21 @@ class ClientSession:
     def lost_seconds(self) -> float:
         """Audio that could not be kept for a connection to carry."""
         return self.backlog.audio.seconds(self.backlog.lost)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What a connection is opened with: heartbeats come unless somebody declined them."""
+        return {"session_heartbeat": "true"} | self.parameters.query()
+
+    @property
+    def odd_messages(self) -> int:
+        """How many messages of the service could not be read, and were left out."""
+        return self._odd.total()
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Another one than before: more words, another turn settled, or more audio taken."""
+        return self._said_until, self.transcript.settled, self._taken_until
 
     @property
     def is_terminating(self) -> bool:
@@ -100,27 +125,42 @@ class ClientSession:
         self._connected_at = now
         self._error = None
         self.begin = None
+        self.taken_ms = None
         self._heard_again = self._said_until
         self._first_order = self.transcript.settled
         self.backlog.connect(now)
 
     def receive(self, text: str | bytes) -> ServerMessage | None:
-        """The message on the session's clock; None for one that repeats. Raises ProtocolError."""
-        message = load(text)
+        """The message on the session's clock; None for one that repeats, or is not for the user.
+
+        Raises ProtocolError for a Begin that cannot be read; other odd messages are left out, as a
+        session with words in it is not to be ended for them. Raises SessionClosed when the service
+        says that the session is over and it is not.
+        """
+        kind = "no object"
+        try:
+            payload = parse_object(text)
+            kind = str(payload.get("type"))
+            message = load_object(payload)
+        except ProtocolError as odd:
+            self._leave_out(kind, odd)
+            return None
         if isinstance(message, Turn):
             return self._receive_turn(message)
         if isinstance(message, SpeechStarted):
             message = replace(message, timestamp=self.backlog.own_time(message.timestamp))
             return message if message.timestamp >= self._heard_again else None
+        if isinstance(message, Heartbeat):
+            self.taken_ms = message.total_audio_received_ms
+            own = self.backlog.own_time(self.taken_ms)
+            self._taken_until = max(self._taken_until, own)
+            return message if self.parameters.session_heartbeat else None
         if isinstance(message, Begin):
             self.begin = message
         elif isinstance(message, Error):
             self._error = message
         elif isinstance(message, Termination):
-            if self._first_order or self.backlog.lost:
-                total = self.backlog.audio.seconds(self.backlog.end)
-                message = replace(message, audio_duration_seconds=int(total))
-            self.termination = message
+            return self._end(message)
         return message
 
     def pass_time(self, now: float) -> None:
@@ -129,12 +169,14 @@ class ClientSession:
             self.backlog.release_silence(now - self._connected_at)
 
     def closed(self, code: int, reason: str) -> SessionClosed | None:
-        """What the close of the connection means: None after a Termination or a plain 1000."""
+        """What the close of the connection means: None after the Termination, which ends it."""
         if self._error is not None:
             # The close reason says nothing, the Error before it says it all.
             code, reason = self._error.error_code, self._error.error
-        elif self.termination is not None or code == CloseCode.ENDED:
+        elif self.termination is not None:
             return None
+        elif code == CloseCode.ENDED:
+            reason = "closed before everything was said"
         return SessionClosed(code, reason, CloseCode.advice_for(code))
 
     def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:
@@ -150,6 +192,25 @@ class ClientSession:
         )
         ended.__cause__ = why if why is not last else None
         return ended
+
+    def _end(self, message: Termination) -> Termination:
+        """The Termination of the whole session; the end is one that was asked for, and answered."""
+        heard, carried = message.audio_duration_seconds, self.backlog.carried_seconds
+        if not self.is_terminating or heard < carried - ROUNDING_SECONDS:
+            text = f"ended by the service after {heard} of {carried:.0f} s of audio"
+            raise SessionClosed(CloseCode.ENDED, text, CloseCode.ENDED.advice)
+        if self._first_order or self.backlog.lost:
+            total = self.backlog.audio.seconds(self.backlog.end)
+            message = replace(message, audio_duration_seconds=int(total))
+        self.termination = message
+        return message
+
+    def _leave_out(self, kind: str, odd: ProtocolError) -> None:
+        if kind == Begin.type and self.begin is None:
+            raise odd
+        self._odd[kind] += 1
+        if self._odd[kind] == 1:
+            log.warning("left out a message of the service: %s", odd)
 
     def _receive_turn(self, turn: Turn) -> Turn | None:
         if self._first_order or not self.backlog.is_on_its_own_clock:

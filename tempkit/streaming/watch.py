@@ -1,78 +1,106 @@
-"""Watch: when a connection that looks alive is taken for lost, or left before it ends. No I/O."""
+"""Watch: when a connection that looks alive is taken for lost, or left before it ends. No I/O.
 
-from array import array
-from dataclasses import dataclass, field
+A connection is judged by what the service owes it: heartbeats, progress with the audio that it
+took, and a Termination when it was asked for one. Time in which nobody looked does not count.
+"""
 
 from tempkit.errors import SessionClosed
-from tempkit.protocol.messages import CloseCode
-from tempkit.streaming.retry import Reconnect
+from tempkit.protocol.close_codes import CloseCode
 
-SLEEP_SECONDS = 5.0  # the wall clock ahead of the steady one by more: the machine was asleep
-LOUD = 1000  # of 32768: speech reaches it, a quiet room does not
-LOUD_MULAW = 0x38  # the same, as the low seven bits of a code; smaller is louder
-TERMINATE_SECONDS = 10.0  # how long the last words may take; the service was seen to take 1.3 s
+BEAT_SECONDS = 5.0  # between two heartbeats, about
+SLEEP_SECONDS = 5.0  # standing still for longer may have cost the connection
+LATE_SECONDS = 1.0  # a look that comes later than that after the last one comes late
+TERMINATE_SECONDS = 30.0  # how long the last words may take, on top of the audio still unheard
+LONGEST_END_SECONDS = 300.0  # the same while heartbeats go on
 RENEWAL_SHARE = 0.1  # of a session's longest duration, before its end
 RENEWAL_SECONDS = 60.0  # at the most
 
 
-@dataclass
 class Watch:
-    """What one connection was seen to do. ``now`` is steady seconds, ``wall`` Unix seconds."""
+    """What one connection was seen to do. ``now`` is steady seconds.
 
-    policy: Reconnect
-    began: float
-    ends: float  # when the service will end the session, in steady seconds
-    wall_ahead: float  # Unix seconds minus steady seconds
-    _heard_at: float = field(init=False)
-    _loud_seconds: float = field(init=False, default=0.0)
-    _terminating_since: float | None = field(init=False, default=None)
+    ``ends`` is when the service will end the session; infinity for one that is not to be replaced.
+    ``asleep`` is how long the machine has been asleep, in seconds from any moment.
+    """
 
-    def __post_init__(self) -> None:
-        """The beginning counts as a message."""
-        self._heard_at = self.began
+    def __init__(
+        self, stall_seconds: float, began: float, ends: float, asleep: float = 0.0
+    ) -> None:
+        self.began = began
+        self._stall_seconds = stall_seconds
+        self._ends = ends
+        self._looked_at = began
+        self._heard_at = began  # the beginning counts as a message
+        self._taken_ms: int | None = None  # what the last heartbeat said, if there was one
+        self._waiting_since: float | None = None  # for it to take more
+        self._terminating_since: float | None = None
+        self._ahead = 0.0  # seconds of audio that were unheard then
+        self._asleep = asleep
+        self._doubted_at: float | None = None
 
-    def hear(self, now: float) -> None:
-        """A message came in."""
+    def hear(self, now: float, taken_ms: int | None = None) -> None:
+        """A message came in; by the last heartbeat, if any, the service has so much audio."""
         self._heard_at = now
-        self._loud_seconds = 0.0
+        self._doubted_at = None
+        if taken_ms is not None and taken_ms > (self._taken_ms or 0):
+            self._waiting_since = None
+        self._taken_ms = taken_ms
 
-    def send(self, piece: bytes, encoding: str, seconds: float) -> None:
-        """A piece of audio went out."""
-        if is_loud(piece, encoding):
-            self._loud_seconds += seconds
+    def send(self, now: float) -> None:
+        """Audio went out."""
+        if self._waiting_since is None:
+            self._waiting_since = now
 
-    def cause(self, now: float, wall: float, *, is_between_turns: bool) -> SessionClosed | None:
-        """Why the connection should be replaced now, None when it should not."""
-        if wall - now - self.wall_ahead > SLEEP_SECONDS:
-            return _closed(CloseCode.ABNORMAL, "the machine was asleep")
-        silent, limit = now - self._heard_at, self.policy.stall_seconds
-        if min(silent, self._loud_seconds) >= limit:
-            text = f"no message for {limit:g} s of loud audio"
-            return _closed(CloseCode.ABNORMAL, text)
-        lead = min(RENEWAL_SECONDS, RENEWAL_SHARE * (self.ends - self.began))
-        if now >= self.ends - (lead if is_between_turns else lead / 3):
-            return _closed(CloseCode.EXPIRED, "the session is near its longest duration")
-        return None
-
-    def cause_at_end(self, now: float, seconds_ahead: float) -> SessionClosed | None:
-        """Why to wait no longer for the Termination, None while there is time.
-
-        Audio that was sent ``seconds_ahead`` of its time takes its own time to be heard.
-        """
+    def terminate(self, now: float, seconds_ahead: float) -> None:
+        """Terminate is out; the service has so many seconds of audio to hear before it."""
         if self._terminating_since is None:
             self._terminating_since = now
-        if now < self._terminating_since + TERMINATE_SECONDS + max(0.0, seconds_ahead):
+            self._ahead = max(0.0, seconds_ahead)
+
+    def look(self, now: float, asleep: float, *, is_between_turns: bool) -> SessionClosed | None:
+        """Why the connection should be replaced now, None when it should not."""
+        self._pass_over(now, asleep)
+        if self._taken_ms is not None:
+            if now - self._heard_at >= self._stall_seconds:
+                return _lost(f"no heartbeat for {self._stall_seconds:g} s")
+            if _has_passed(self._stall_seconds, self._waiting_since, now):
+                return _lost(f"the service took no audio for {self._stall_seconds:g} s")
+            if _has_passed(BEAT_SECONDS + LATE_SECONDS, self._doubted_at, now):
+                return _lost("no heartbeat since the machine was asleep")
+        if self._terminating_since is not None:
+            return self._overdue(now, self._terminating_since)
+        lead = min(RENEWAL_SECONDS, RENEWAL_SHARE * (self._ends - self.began))
+        if now >= self._ends - (lead if is_between_turns else lead / 3):
+            text = "the session is near its longest duration"
+            return SessionClosed(CloseCode.EXPIRED, text, CloseCode.EXPIRED.advice)
+        return None
+
+    def _overdue(self, now: float, since: float) -> SessionClosed | None:
+        waited = now - since - self._ahead
+        quiet = now - self._heard_at
+        if waited < TERMINATE_SECONDS or (
+            quiet < TERMINATE_SECONDS and waited < LONGEST_END_SECONDS
+        ):
             return None
-        return _closed(CloseCode.ABNORMAL, f"no Termination within {TERMINATE_SECONDS:g} s")
+        return _lost(f"no Termination within {waited:.0f} s")
+
+    def _pass_over(self, now: float, asleep: float) -> None:
+        """A look that comes late is no evidence: what it could not see is taken out."""
+        unseen = max(0.0, now - self._looked_at - LATE_SECONDS)
+        still = unseen + asleep - self._asleep
+        self._looked_at, self._asleep = now, asleep
+        self._heard_at += unseen
+        if self._waiting_since is not None:
+            self._waiting_since += unseen
+        if self._terminating_since is not None:
+            self._terminating_since += unseen
+        if still > SLEEP_SECONDS:
+            self._doubted_at = now
 
 
-def is_loud(piece: bytes, encoding: str) -> bool:
-    """Whether audio may be speech; looks at every 16th sample."""
-    if encoding == "pcm_mulaw":
-        return min((code & 0x7F for code in piece[::16]), default=0x7F) < LOUD_MULAW
-    samples = array("h", piece)[::16]
-    return max(samples, default=0) > LOUD or min(samples, default=0) < -LOUD
+def _has_passed(seconds: float, since: float | None, now: float) -> bool:
+    return since is not None and now - since >= seconds
 
 
-def _closed(code: CloseCode, reason: str) -> SessionClosed:
-    return SessionClosed(code, reason, code.advice)
+def _lost(reason: str) -> SessionClosed:
+    return SessionClosed(CloseCode.ABNORMAL, reason, CloseCode.ABNORMAL.advice)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from tempkit.config import Settings
 from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
-from tempkit.protocol.messages import CHUNK_MILLISECONDS, CloseCode
+from tempkit.protocol.close_codes import CloseCode
+from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.streaming.audio import AudioFormat
 from tempkit.streaming.link import Link, LinkClosed
@@ -92,7 +93,8 @@ class Tunnel:
         try:
             token = self._mint()
             token.spend()
-            return Link.open(self._settings, self._parameters, token, POLICY.pong_seconds)
+            query = {"session_heartbeat": "true"} | self._parameters.query()
+            return Link.open(self._settings, query, token, POLICY.pong_seconds)
         except TempkitError as error:
             self._tell("refused", **refusal(error))
         return None

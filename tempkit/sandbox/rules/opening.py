@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from tempkit.protocol.messages import CloseCode, Json
+from tempkit.protocol.close_codes import CloseCode
+from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import (
     ALIASES,
     SAMPLE_WIDTH,

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tempkit.errors import ProtocolError
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import (
     CHUNK_MILLISECONDS,
     END_REASON,
     ERROR_REASON,
     Begin,
-    CloseCode,
     Error,
     Heartbeat,
     Json,

@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
-from tempkit.protocol.messages import CloseCode, Json
+from tempkit.protocol.close_codes import CloseCode
+from tempkit.protocol.messages import Json
 from tempkit.sandbox.faults import Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
