@@ -5,6 +5,7 @@ import { Failure } from './failure.js';
 import { Link } from './link.js';
 import { pauseBefore, POLICY } from './retry.js';
 import { Session, TERMINATE } from './session.js';
+import { after, every } from './timers.js';
 import { Watch } from './watch.js';
 
 const BEGIN_SECONDS = 10; // Begin was seen to take longer than a second
@@ -27,7 +28,7 @@ export class Conversation {
   #session;
   #link = null;
   #watch = null; // of the link, from its Begin until it is let go
-  #ticking;
+  #endTicking = () => {};
   #ended; // resolves with null when the session has ended, with a Failure when the link is lost
   #end = () => {};
   #begun = () => {};
@@ -150,21 +151,20 @@ export class Conversation {
     const closed = this.#link.closed.then(({ code, reason }) => this.#session.closed(code, reason));
     this.#ended = Promise.race([end, closed]);
     const late = new Failure(`${NO_BEGIN} Press Start to try again.`, LATE);
-    const timer = setTimeout(() => this.#end(late), BEGIN_SECONDS * 1000);
+    const cancel = after(BEGIN_SECONDS * 1000, () => this.#end(late));
     const failure = await Promise.race([begun, this.#ended]);
-    clearTimeout(timer);
+    cancel();
     if (failure) {
       this.#release();
       throw failure;
     }
     if (this.#isClosed) return;
-    // While a page is hidden its timers are slow, but the audio goes on: who offers it looks, too.
-    this.#ticking = setInterval(() => this.#look(), TICK_MILLISECONDS);
+    this.#endTicking = every(TICK_MILLISECONDS, () => this.#look());
     this.#look();
   }
 
   #release() {
-    clearInterval(this.#ticking);
+    this.#endTicking();
     this.#watch = null;
     this.#link?.close();
   }
@@ -234,9 +234,9 @@ export class Conversation {
 
   #sleep(seconds) {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, seconds * 1000);
+      const cancel = after(seconds * 1000, resolve);
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });

@@ -1,6 +1,7 @@
 // One transcription, from the press of a button to the last word.
 
 import { Conversation } from './conversation.js';
+import { after } from './timers.js';
 
 /** The states in which another one may be started. */
 export const OVER = ['idle', 'failed'];
@@ -89,7 +90,7 @@ export class Run {
   async #untilEnded() {
     const loss = await Promise.race([this.stopped, this.#source.ended]);
     this.#change(ENDED);
-    setTimeout(() => this.#change({ finishing: 'waiting' }), PATIENCE_SECONDS * 1000);
+    after(PATIENCE_SECONDS * 1000, () => this.#change({ finishing: 'waiting' }));
     await this.#source.finish();
     this.#conversation.endAudio();
     return loss;

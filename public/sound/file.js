@@ -1,10 +1,13 @@
 // A file instead of a microphone: decoded by the browser, handed out at the speed at which it sounds.
 
+import { steady } from '../session/clock.js';
 import { Failure, NO_SERVER } from '../session/failure.js';
+import { every } from '../session/timers.js';
 import { rms, SAMPLE_RATE, toInt16 } from './chunks.js';
 
 const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms
 const LOOK_MILLISECONDS = 50;
+const LONGEST_STEP_SECONDS = 2; // of a file at once, however long the page stood still
 
 /** The sound of a file, from `open()` until `ended`, `finish()` or `release()`; use it once. */
 export class AudioFile {
@@ -12,8 +15,9 @@ export class AudioFile {
   #on;
   #sound;
   #given = 0; // samples
-  #began = 0;
-  #pace;
+  #played = 0; // seconds
+  #lookedAt = 0;
+  #endPace = () => {};
   #isReleased = false;
   #settle;
 
@@ -53,7 +57,7 @@ export class AudioFile {
   /** Stops at once. */
   release() {
     this.#isReleased = true;
-    clearInterval(this.#pace);
+    this.#endPace();
     this.#on.level(0);
   }
 
@@ -79,14 +83,18 @@ export class AudioFile {
   }
 
   #start() {
-    this.#began = performance.now();
-    this.#pace = setInterval(() => this.#giveDue(), LOOK_MILLISECONDS);
+    this.#lookedAt = steady();
+    this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
   }
 
-  // Deadlines come from one clock: a timer that is late does not slow the file down.
+  // By the clock: a timer that is late does not slow the file down. But while the page or the
+  // machine stands still, so does the file: a minute at once is more than the service can hear.
   #giveDue() {
     const { length } = this.#sound;
-    const due = Math.floor((performance.now() - this.#began) / 100) * CHUNK;
+    const now = steady();
+    this.#played += Math.min(now - this.#lookedAt, LONGEST_STEP_SECONDS);
+    this.#lookedAt = now;
+    const due = Math.floor(this.#played * 10) * CHUNK;
     while (this.#given < Math.min(due, length)) {
       const chunk = mixed(this.#sound, this.#given, Math.min(this.#given + CHUNK, length));
       this.#given += chunk.length;
@@ -95,7 +103,7 @@ export class AudioFile {
     }
     this.#on.progress(this.#given / Math.max(1, length));
     if (this.#given < length) return;
-    clearInterval(this.#pace);
+    this.#endPace();
     this.#settle();
   }
 }

@@ -2,6 +2,7 @@
 // the browser itself cannot reach the service. Messages only, both ways: nothing is stored.
 
 import { Failure } from '../session/failure.js';
+import { after } from '../session/timers.js';
 
 const ANSWER_SECONDS = 10;
 
@@ -83,8 +84,8 @@ export class Kernel {
 
   async #ask(question) {
     const { id } = question;
-    let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, ANSWER_SECONDS * 1000)));
+    let cancel;
+    const late = new Promise((resolve) => (cancel = after(ANSWER_SECONDS * 1000, resolve)));
     const answered = new Promise((resolve) => {
       this.#questions.set(id, (answer) => {
         this.#questions.delete(id); // what comes next is for the socket of the same name
@@ -92,7 +93,7 @@ export class Kernel {
       });
     });
     const answer = this.tell(question) && (await Promise.race([answered, late]));
-    clearTimeout(timer);
+    cancel();
     this.#questions.delete(id);
     if (!answer) throw new Failure(NO_ANSWER, { isUnreachable: true });
     if (answer.kind !== 'refused') return answer;

@@ -2,6 +2,7 @@
 
 import { gap, loss, withoutText } from '../page/words.js';
 import { Run } from '../session/run.js';
+import { after } from '../session/timers.js';
 import { Microphone } from '../sound/microphone.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';
 import { Route } from './route.js';
@@ -18,7 +19,7 @@ export class Recorder {
   #views = new Set();
   #run = null;
   #id = '';
-  #cap;
+  #cancelCap = () => {};
   #onPageHide = () => this.leave();
 
   /** What the views show. */
@@ -97,7 +98,7 @@ export class Recorder {
       restored: (lost) => this.#show({ notice: gap(lost) }),
     });
     this.#run = run;
-    this.#cap = setTimeout(() => this.#stop(capped(seconds)), seconds * 1000);
+    this.#cancelCap = after(seconds * 1000, () => this.#stop(capped(seconds)));
     run.toTheEnd();
   }
 
@@ -117,7 +118,7 @@ export class Recorder {
     if (id !== this.#id) return;
     const error = failure?.message ?? '';
     this.#show({ state, error });
-    if (this.#isOver) clearTimeout(this.#cap);
+    if (this.#isOver) this.#cancelCap();
     this.#kernel.tell({ kind: 'state', run: id, state, error });
   }
 

@@ -1,6 +1,7 @@
 // How the sound gets to the service: straight from the browser, or else through the kernel.
 
 import { service } from '../page/words.js';
+import { after } from '../session/timers.js';
 import { isLoopback, tokens } from '../session/token.js';
 
 const OPEN_SECONDS = 5; // a firewall may keep the browser waiting for much longer
@@ -53,9 +54,9 @@ export class Route {
       return unopened();
     }
     const close = socket.close.bind(socket);
-    const late = setTimeout(close, OPEN_SECONDS * 1000);
+    const cancel = after(OPEN_SECONDS * 1000, close);
     const decide = (isReached) => {
-      clearTimeout(late);
+      cancel();
       // What was never reached is not tried again: the next connection goes through the kernel.
       if (!isReached && !this.#isReachable) this.#isThroughKernel = true;
       this.#isReachable ||= isReached;
@@ -66,7 +67,7 @@ export class Route {
     socket.addEventListener('error', fail);
     socket.close = () => {
       socket.removeEventListener('error', fail); // it is given up, and nothing is learnt from that
-      clearTimeout(late);
+      cancel();
       close();
     };
     return socket;
