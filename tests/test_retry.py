@@ -52,7 +52,7 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict):
 
 
 def test_no_fault_opens_sessions_without_end():
-    assert not is_blown(9, 0.0)
-    assert is_blown(10, 0.0)
-    assert not is_blown(100, 600.0)
-    assert is_blown(110, 600.0)
+    assert not is_blown(19, 0.0)
+    assert is_blown(20, 0.0)
+    assert not is_blown(119, 600.0)
+    assert is_blown(120, 600.0)

@@ -1,6 +1,6 @@
 // What is said to people, in the page and in the notebook's widget alike.
 
-import { EXPIRED } from '../session/retry.js';
+import { EXPIRED } from '../session/close-codes.js';
 
 const RENEWED = 'The session comes to its longest duration and is renewed.';
 const KEPT = 'The sound is kept, and sent when there is a connection again.';

@@ -1,24 +1,44 @@
-// Why a session ended, and what to do about it, in plain words.
+// What a close code asks for, as protocol/close_codes.py has it, and why a session ended in plain
+// words: what happened, and what to do about it.
 
 const AGAIN = 'Press Start to open a new session.';
+const LATER = 'Wait a moment, then press Start again.';
+const NETWORK = 'Check the network, then press Start again.';
+const RELOAD = 'Reload the page; it may be out of date.';
+const NOT_ACCEPTED = 'The service did not accept what this page sent.';
+const ON_THE_WAY = 'A server between this page and the service closed the connection.';
+
+/** The close code of a session that reached its longest duration. */
+export const EXPIRED = 3008;
 
 const CODES = new Map([
-  [1000, ['The service ended the session.', AGAIN]],
-  [1001, ['The service is going away, as it does when it restarts.', AGAIN]],
-  [1006, ['The connection was lost.', 'Check the network, then press Start again.']],
+  [1000, ['back off', 'The service ended the session before everything was said.', AGAIN]],
+  [1001, ['back off', 'The service is going away, as it does when it restarts.', AGAIN]],
+  [1002, ['end', NOT_ACCEPTED, RELOAD]],
+  [1003, ['end', NOT_ACCEPTED, RELOAD]],
+  [1005, ['back off', ON_THE_WAY, AGAIN]],
+  [1006, ['back off', 'The connection was lost.', NETWORK]],
+  [1007, ['end', NOT_ACCEPTED, RELOAD]],
   [1008, [
+    'end',
     'The service refused the session.',
     'Press Start to try with a fresh token; if that does not help, check the API key and its account.',
   ]],
-  [1011, ['The service failed.', 'Wait a moment, then press Start again.']],
-  [3005, ['The service failed in the middle of the session.', AGAIN]],
-  [3006, ['The service did not accept what this page sent.', 'Reload the page; it may be out of date.']],
+  [1009, ['end', NOT_ACCEPTED, RELOAD]],
+  [1010, ['end', NOT_ACCEPTED, RELOAD]],
+  [1011, ['back off', 'The service failed.', LATER]],
+  [1012, ['back off', 'The service is restarting.', AGAIN]],
+  [1013, ['back off', 'The service is busy.', LATER]],
+  [1014, ['back off', ON_THE_WAY, AGAIN]],
+  [3005, ['back off', 'The service failed in the middle of the session.', AGAIN]],
+  [3006, ['end', NOT_ACCEPTED, RELOAD]],
   [3007, [
+    'end',
     'The service did not accept the length or the pace of the audio.',
     'Close what keeps this computer busy, then press Start again.',
   ]],
-  [3008, ['The session reached its longest duration.', AGAIN]],
-  [3009, ['Too many sessions are open.', 'Close some or wait a minute, then press Start again.']],
+  [EXPIRED, ['renew', 'The session reached its longest duration.', AGAIN]],
+  [3009, ['crowded', 'Too many sessions are open.', 'Close some or wait a minute, then press Start again.']],
 ]);
 
 // A browser is not told why a connection could not be opened: the code is 1006 for every cause.
@@ -26,6 +46,12 @@ const NEVER_BEGUN = [
   'The service could not be reached.',
   'The token, the network or the clock of this computer may be at fault; press Start to try again.',
 ];
+
+/** What to do about a session that was closed with a code: see `Then` in protocol/close_codes.py. */
+export function thenFor(code) {
+  const isPrivate = code >= 4000 && code <= 4999; // proxies and balancers close with these
+  return CODES.get(code)?.[0] ?? (isPrivate ? 'back off' : 'back off twice');
+}
 
 /**
  * A sentence on what happened and one on what to do.
@@ -43,8 +69,8 @@ export const whatHappened = (code, session) => explanation(code, session)[0];
 
 function explanation(code, { hasBegun = true, error } = {}) {
   const neverBegun = code === 1006 && !hasBegun;
-  const unknown = [`The session ended unexpectedly (code ${code}).`, AGAIN];
-  const [what, advice] = neverBegun ? NEVER_BEGUN : (CODES.get(code) ?? unknown);
+  const unknown = ['', `The session ended unexpectedly (code ${code}).`, AGAIN];
+  const [what, advice] = neverBegun ? NEVER_BEGUN : (CODES.get(code) ?? unknown).slice(1);
   return [error ? asSentence(`The service says: ${error}`) : what, advice];
 }
 

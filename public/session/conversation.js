@@ -3,22 +3,24 @@
 import { clockTime, steady, wall } from './clock.js';
 import { Failure } from './failure.js';
 import { Link } from './link.js';
-import { pauseBefore, POLICY } from './retry.js';
+import { isBlown, pauseBefore, pauseBeforeOpening, POLICY } from './retry.js';
 import { Session, TERMINATE } from './session.js';
 import { after, every } from './timers.js';
 import { Watch } from './watch.js';
 
 const BEGIN_SECONDS = 10; // Begin was seen to take longer than a second
-const OPENINGS = 3; // how often the first link is tried when it breaks before Begin
-const STEADY_SECONDS = 10; // a link that lasted so long was one
 const SHORTEST_SECONDS = 30; // no session is opened for less than 60
 const LONGEST_SECONDS = 10_800;
 const TICK_MILLISECONDS = 50; // as long as the smallest piece sounds
-const NO_PROGRESS = ['Begin', 'Warning', 'Error']; // messages of a link that may be going
+const USED = 'already been used'; // in the service's words, of a token
 
 const NO_BEGIN = 'The service did not begin the session in time.';
 const NO_END = 'The service did not confirm the end; the last words may be missing.';
-const LATE = { isUnreachable: true, what: NO_BEGIN };
+const TOO_MANY = 'The session was opened again and again, which helped nothing.';
+const LATE = { isUnreachable: true, mayPass: true, what: NO_BEGIN };
+
+/** Seconds that the machine was asleep, from any moment; a clock that somebody sets looks the same. */
+const asleep = () => wall() - steady();
 
 /** Audio in, turns out, whatever happens to the links. */
 export class Conversation {
@@ -32,8 +34,11 @@ export class Conversation {
   #ended; // resolves with null when the session has ended, with a Failure when the link is lost
   #end = () => {};
   #begun = () => {};
+  #sessions = 0; // that have begun
   #attempt = 0;
   #lostAt = null; // steady seconds, until there is progress again
+  #progress;
+  #mayAsk = true; // whether a link without any message may be replaced; again when words come
   #wake = () => {};
   #isClosed = false;
   #origin = 0; // steady seconds at which the session's clock began, as far as one can tell
@@ -55,6 +60,7 @@ export class Conversation {
     this.#dial = dial;
     this.#on = { frame: () => {}, ...on };
     this.#session = new Session(sampleRate);
+    this.#progress = this.#session.progress;
   }
 
   /** @param {Int16Array} chunk more audio, whether there is a link or not */
@@ -75,11 +81,9 @@ export class Conversation {
   async run() {
     await this.#open();
     while (!this.#isClosed) {
-      const began = steady();
       const cut = await this.#ended;
       this.#release();
       if (!cut) return;
-      if (steady() - began > STEADY_SECONDS) this.#lostAt = null;
       await this.#recover(cut);
     }
   }
@@ -108,8 +112,8 @@ export class Conversation {
         await this.#connect();
         return;
       } catch (failure) {
-        const pause = failure.code ? pauseBefore(attempt, failure, Math.random()) : null;
-        if (pause === null || attempt + 1 === OPENINGS) throw failure;
+        const pause = pauseBeforeOpening(attempt, failure, Math.random());
+        if (pause === null) throw failure;
         this.#on.lost(failure, pause, null);
         await this.#sleep(pause);
       }
@@ -123,6 +127,7 @@ export class Conversation {
       const pause = pauseBefore(this.#attempt, why, Math.random());
       const left = this.#lostAt + POLICY.giveUpAfterSeconds - steady();
       if (pause === null || pause > left) throw this.#givenUp(why);
+      if (this.#isBlown()) throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
       this.#on.lost(why, pause, left);
       this.#attempt += 1;
       await this.#sleep(pause);
@@ -136,19 +141,36 @@ export class Conversation {
     }
   }
 
+  #isBlown() {
+    return isBlown(this.#sessions, this.#session.backlog.end / this.#sampleRate);
+  }
+
   #givenUp(why) {
     return this.unheard ? new Failure(`${why.message} ${this.unheard} have no text.`, why) : why;
   }
 
   /** Opens a link and waits for Begin; throws a Failure. */
   async #connect() {
+    try {
+      await this.#begin();
+    } catch (failure) {
+      if (!failure.reason?.includes(USED)) throw failure;
+      await this.#begin(); // a network that sends twice has used up the token
+    }
+  }
+
+  async #begin() {
     const grant = await this.#dial(this.#sampleRate);
     if (this.#isClosed) return;
     this.#session.connected(steady());
     const end = new Promise((resolve) => (this.#end = resolve));
     const begun = new Promise((resolve) => (this.#begun = resolve));
-    this.#link = new Link(grant, this.#sampleRate, (message) => this.#receive(message));
-    const closed = this.#link.closed.then(({ code, reason }) => this.#session.closed(code, reason));
+    // A link that was let go may still have something to say, on a clock that is no longer ours.
+    const link = new Link(grant, this.#sampleRate, (message) => {
+      if (link === this.#link) this.#receive(message);
+    });
+    this.#link = link;
+    const closed = link.closed.then(({ code, reason }) => this.#session.closed(code, reason));
     this.#ended = Promise.race([end, closed]);
     const late = new Failure(`${NO_BEGIN} Press Start to try again.`, LATE);
     const cancel = after(BEGIN_SECONDS * 1000, () => this.#end(late));
@@ -167,6 +189,7 @@ export class Conversation {
     this.#endTicking();
     this.#watch = null;
     this.#link?.close();
+    this.#link = null;
   }
 
   /** Sends what is due, and sees whether the link is still worth keeping. */
@@ -184,7 +207,7 @@ export class Conversation {
       const piece = this.#session.backlog.take(now);
       if (piece === null) return;
       this.#send(piece);
-      if (typeof piece !== 'string') this.#watch.send(piece, piece.length / this.#sampleRate);
+      if (typeof piece !== 'string') this.#watch.send(now);
     }
   }
 
@@ -195,38 +218,51 @@ export class Conversation {
 
   #cause(now) {
     const { backlog, isTerminating, transcript } = this.#session;
-    if (!isTerminating) {
-      const cause = this.#watch.cause(now, wall(), !transcript.partial);
-      return cause && new Failure(`The connection was replaced: ${cause.reason}.`, cause);
+    if (isTerminating) {
+      this.#watch.terminate(now, backlog.carriedSeconds - (now - this.#watch.began));
     }
-    const ahead = backlog.carriedSeconds - (now - this.#watch.began);
-    const cause = this.#watch.causeAtEnd(now, ahead);
-    return cause && new Failure(NO_END, cause);
+    const cause = this.#watch.look(now, asleep(), !transcript.partial);
+    if (!cause) return null;
+    if (cause.isQuestion) this.#mayAsk = false;
+    const what = isTerminating ? NO_END : `The connection was replaced: ${cause.reason}.`;
+    return new Failure(what, cause);
   }
 
   #receive(message) {
     this.#on.frame('in', message);
-    const own = this.#session.receive(message);
-    if (message.type === 'Begin') this.#begin(message);
-    this.#watch?.hear(steady());
-    if (own) this.#tell(own);
-    if (message.type === 'Termination') this.#end(null);
+    try {
+      const own = this.#session.receive(message);
+      if (message.type === 'Begin') this.#hasBegun(message);
+      this.#watch?.hear(steady(), this.#session.takenMs);
+      this.#noteProgress();
+      if (own) this.#tell(own);
+      if (message.type === 'Termination') this.#end(null);
+    } catch (failure) {
+      this.#end(failure);
+    }
   }
 
-  #begin({ expires_at: expiresAt }) {
+  #hasBegun({ expires_at: expiresAt }) {
     const now = steady();
     const left = expiresAt - wall();
     // Or the two machines disagree about the time.
     const lasts = left >= SHORTEST_SECONDS ? left : LONGEST_SECONDS;
-    this.#watch = new Watch(now, now + lasts, wall() - now);
+    this.#watch = new Watch(now, now + lasts, asleep(), this.#mayAsk);
+    this.#sessions += 1;
     this.#begun();
+  }
+
+  #noteProgress() {
+    const { progress } = this.#session;
+    if (progress === this.#progress) return;
+    this.#progress = progress;
+    this.#attempt = 0;
+    this.#lostAt = null;
+    this.#mayAsk = true;
   }
 
   #tell(own) {
     if (own.type === 'Begin') this.#on.begin(own);
-    if (NO_PROGRESS.includes(own.type)) return;
-    this.#attempt = 0;
-    this.#lostAt = null;
     if (own.type !== 'Turn') return;
     const lag = steady() - this.#origin - (own.words.at(-1)?.end ?? 0) / 1000;
     this.#on.turn(this.#session.transcript, lag, own);

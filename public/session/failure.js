@@ -12,10 +12,12 @@ export class Failure extends Error {
    * @param {string} [cause.reason] what it said
    * @param {number} [cause.status] of the answer instead of a token
    * @param {boolean} [cause.isUnreachable] there was no answer at all
+   * @param {boolean} [cause.mayPass] ... although there was one a moment ago
    * @param {string} [cause.what] what the message says, without what to do about it
    */
-  constructor(message, { code, reason = '', status, isUnreachable = false, what = message } = {}) {
+  constructor(message, cause = {}) {
     super(message);
-    Object.assign(this, { code, reason, status, isUnreachable, what });
+    const { code, reason = '', status, isUnreachable = false, mayPass = false } = cause;
+    Object.assign(this, { code, reason, status, isUnreachable, mayPass, what: cause.what ?? message });
   }
 }

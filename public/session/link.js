@@ -8,6 +8,7 @@ const FORBIDDEN = 'This page may not connect to the address of the service.';
 export class Link {
   #socket;
   #settle;
+  #odd = new Set(); // kinds of messages that were left out
 
   /** Resolves with the code and the reason once the connection is closed, by whomever. */
   closed = new Promise((resolve) => (this.#settle = resolve));
@@ -22,6 +23,7 @@ export class Link {
     const query = new URLSearchParams({
       speech_model: 'universal-streaming-english',
       format_turns: true,
+      session_heartbeat: true,
       ...parameters,
       sample_rate: sampleRate,
       encoding: 'pcm_s16le',
@@ -52,9 +54,18 @@ export class Link {
 
   #receive(data, onMessage) {
     const message = parsed(data);
-    if (message) onMessage(message);
+    if (!isReadable(message)) {
+      this.#leaveOut(message?.type);
+      return;
+    }
+    onMessage(message);
     // Always fatal; the close that follows says less, and may not come.
-    if (message?.error) this.#settle({ code: message.error_code, reason: message.error });
+    if (message.error) this.#settle({ code: message.error_code, reason: message.error });
+  }
+
+  #leaveOut(kind = 'none') {
+    if (!this.#odd.has(kind)) console.warn(`Left out a message of the service, of type ${kind}.`);
+    this.#odd.add(kind);
   }
 }
 
@@ -67,12 +78,19 @@ function connect(address, open = (url) => new WebSocket(url)) {
   }
 }
 
-/** The object in a message, null when it is none: the session goes on without it. */
-function parsed(data) {
+/** The value in a message, null when it is not JSON. */
+export function parsed(data) {
   try {
-    const message = JSON.parse(data);
-    return typeof message === 'object' ? message : null;
+    return JSON.parse(data);
   } catch {
     return null;
   }
+}
+
+/** Whether a message has what its type promises; the session goes on without one that has not. */
+export function isReadable(message) {
+  if (message === null || typeof message !== 'object' || Array.isArray(message)) return false;
+  const { type, words, total_audio_received_ms: taken } = message;
+  if (type === 'Turn') return Array.isArray(words) && words.every((word) => word?.end >= 0);
+  return type !== 'Heartbeat' || Number.isFinite(taken);
 }

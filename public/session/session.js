@@ -10,11 +10,13 @@ import { Failure } from './failure.js';
 import { Transcript } from './transcript.js';
 
 const ENDED = 1000;
+const ROUNDING_SECONDS = 2; // a Termination counts whole seconds
 export const TERMINATE = '{"type":"Terminate"}';
 
 /** The client half of a session, without any I/O. `now` is steady seconds. */
 export class Session {
   #error = null;
+  #takenUntil = 0; // ms on the session's clock: audio that the service says it has
   #firstOrder = 0; // the session's number of the connection's turn 0
   #connectedAt = 0;
   #saidUntil = 0; // ms: where the last message's words end
@@ -24,10 +26,17 @@ export class Session {
   begin = null;
   termination = null;
   hasEndedAudio = false;
+  /** Audio of this connection by its last heartbeat, ms; null before the first. */
+  takenMs = null;
 
   /** @param {number} sampleRate in Hz */
   constructor(sampleRate) {
     this.backlog = new Backlog(sampleRate);
+  }
+
+  /** Another one than before: more words, another turn settled, or more audio taken. */
+  get progress() {
+    return [this.#saidUntil, this.transcript.settled, this.#takenUntil].join();
   }
 
   /** Whether all audio was sent on this connection, and the Terminate behind it. */
@@ -47,21 +56,24 @@ export class Session {
     this.#connectedAt = now;
     this.#error = null;
     this.begin = null;
+    this.takenMs = null;
     this.#heardAgain = this.#saidUntil;
     this.#firstOrder = this.transcript.settled;
     this.backlog.connect(now);
   }
 
   /**
-   * A message of the service, on the session's clock; null for one that repeats.
+   * A message of the service, on the session's clock; null for one that repeats or is for us alone.
+   * Throws a Failure for a Termination before everything was said.
    *
    * @param {object} message
    * @returns {object | null}
    */
   receive(message) {
     if (message.type === 'Turn') return this.#receiveTurn(message);
+    if (message.type === 'Heartbeat') return this.#beat(message.total_audio_received_ms);
+    if (message.type === 'Termination') this.#endWith(message);
     if (message.type === 'Begin') this.begin = message;
-    if (message.type === 'Termination') this.termination = message;
     if (message.error) this.#error = message;
     return message;
   }
@@ -72,18 +84,32 @@ export class Session {
   }
 
   /**
-   * What the close of the connection means: null after a Termination or a plain 1000.
+   * What the close of the connection means: null after the Termination, which ends it.
    *
    * @returns {Failure | null}
    */
   closed(code, reason = '') {
     // The close reason says nothing, the Error before it says it all.
     const error = this.#error?.error;
-    if (!error && (this.termination || (code === ENDED && this.begin))) return null;
+    if (!error && this.termination) return null;
     const cause = { code: this.#error?.error_code ?? code, reason: error ?? reason };
     const state = { hasBegun: this.begin !== null, error };
     const what = whatHappened(cause.code, state);
     return new Failure(explainClose(cause.code, state), { ...cause, what });
+  }
+
+  #beat(takenMs) {
+    this.takenMs = takenMs;
+    this.#takenUntil = Math.max(this.#takenUntil, this.backlog.ownTime(takenMs));
+    return null;
+  }
+
+  #endWith(message) {
+    const { carriedSeconds } = this.backlog;
+    const { audio_duration_seconds: heard = Infinity } = message;
+    const isWhole = heard >= carriedSeconds - ROUNDING_SECONDS;
+    if (!this.isTerminating || !isWhole) throw this.closed(ENDED);
+    this.termination = message;
   }
 
   #receiveTurn(message) {

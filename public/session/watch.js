@@ -1,80 +1,120 @@
 // When a connection that looks alive is taken for lost, or left before it ends: the rules of
-// streaming/watch.py. A browser tells a page nothing of pings, so silence is the only sign.
+// streaming/watch.py. What Python learns from pongs, a page is not told: where no heartbeat ever
+// comes, it may ask once, by opening the session anew.
 
-import { EXPIRED, POLICY } from './retry.js';
+import { EXPIRED } from './close-codes.js';
+import { POLICY } from './retry.js';
 
-const SLEEP_SECONDS = 5; // the wall clock ahead of the steady one by more: the machine was asleep
-const LOUD = 1000; // of 32768: speech reaches it, a quiet room does not
-const TERMINATE_SECONDS = 10; // how long the last words may take
+const BEAT_SECONDS = 5; // between two heartbeats, about
+const SLEEP_SECONDS = 5; // standing still for longer may have cost the connection
+const LATE_SECONDS = 1; // a look that comes later than that after the last one comes late
+const MUTE_SECONDS = 30; // without any message, where no heartbeat ever comes
+const TERMINATE_SECONDS = 30; // how long the last words may take, on top of the audio still unheard
+const LONGEST_END_SECONDS = 300; // the same while heartbeats go on
 const RENEWAL_SHARE = 0.1; // of a session's longest duration, before its end
 const RENEWAL_SECONDS = 60; // at the most
 
 const ABNORMAL = 1006;
 
-/** What one connection was seen to do; `now` is steady seconds, `wall` Unix seconds. */
+/** What one connection was seen to do; `now` is steady seconds. */
 export class Watch {
   #ends;
-  #wallAhead;
-  #heardAt;
-  #loudSeconds = 0;
+  #mayAsk;
+  #lookedAt;
+  #heardAt; // the beginning counts as a message
+  #takenMs = null; // what the last heartbeat said, if there was one
+  #waitingSince = null; // for the service to take more audio
   #terminatingSince = null;
+  #ahead = 0; // seconds of audio that were unheard then
+  #asleep;
+  #doubtedAt = null;
 
   /**
    * @param {number} began steady seconds
    * @param {number} ends when the service will end the session, in steady seconds
-   * @param {number} wallAhead Unix seconds minus steady seconds
+   * @param {number} asleep how long the machine has been asleep, in seconds from any moment
+   * @param {boolean} mayAsk whether a connection without any message may be replaced
    */
-  constructor(began, ends, wallAhead) {
+  constructor(began, ends, asleep = 0, mayAsk = true) {
     this.began = began;
     this.#ends = ends;
-    this.#wallAhead = wallAhead;
+    this.#mayAsk = mayAsk;
+    this.#lookedAt = began;
     this.#heardAt = began;
+    this.#asleep = asleep;
   }
 
-  /** A message came in. */
-  hear(now) {
+  /** A message came in; by the last heartbeat, if any, the service has so much audio. */
+  hear(now, takenMs = null) {
     this.#heardAt = now;
-    this.#loudSeconds = 0;
+    this.#doubtedAt = null;
+    if (takenMs === null || takenMs > (this.#takenMs ?? 0)) this.#waitingSince = null;
+    this.#takenMs = takenMs;
   }
 
-  /** A piece of audio went out. */
-  send(piece, seconds) {
-    if (isLoud(piece)) this.#loudSeconds += seconds;
+  /** Audio went out. */
+  send(now) {
+    this.#waitingSince ??= now;
+  }
+
+  /** Terminate is out; the service has so many seconds of audio to hear before it. */
+  terminate(now, secondsAhead) {
+    if (this.#terminatingSince !== null) return;
+    this.#terminatingSince = now;
+    this.#ahead = Math.max(0, secondsAhead);
   }
 
   /**
    * Why the connection should be replaced now, null when it should not.
    *
-   * @returns {{ code: number, reason: string } | null}
+   * @returns {{ code: number, reason: string, isQuestion?: boolean } | null} `isQuestion` when the
+   *   connection may well be alive
    */
-  cause(now, wall, isBetweenTurns) {
-    if (wall - now - this.#wallAhead > SLEEP_SECONDS) {
-      return { code: ABNORMAL, reason: 'the machine was asleep' };
-    }
-    const { stallSeconds } = POLICY;
-    if (Math.min(now - this.#heardAt, this.#loudSeconds) >= stallSeconds) {
-      return { code: ABNORMAL, reason: `no message for ${stallSeconds} s of loud audio` };
-    }
+  look(now, asleep, isBetweenTurns) {
+    this.#passOver(now, asleep);
+    if (this.#isMute(now)) return { ...lost(`no message for ${MUTE_SECONDS} s`), isQuestion: true };
+    const cause = this.#takenMs === null ? null : this.#stalled(now);
+    if (cause) return lost(cause);
+    if (this.#terminatingSince !== null) return this.#overdue(now);
     const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.began));
     if (now < this.#ends - (isBetweenTurns ? lead : lead / 3)) return null;
     return { code: EXPIRED, reason: 'the session is near its longest duration' };
   }
 
-  /**
-   * Why to wait no longer for the Termination, null while there is time. Audio that was sent
-   * `secondsAhead` of its time takes its own time to be heard.
-   *
-   * @returns {{ code: number, reason: string } | null}
-   */
-  causeAtEnd(now, secondsAhead) {
-    this.#terminatingSince ??= now;
-    if (now < this.#terminatingSince + TERMINATE_SECONDS + Math.max(0, secondsAhead)) return null;
-    return { code: ABNORMAL, reason: `no Termination within ${TERMINATE_SECONDS} s` };
+  #stalled(now) {
+    const { stallSeconds } = POLICY;
+    if (now - this.#heardAt >= stallSeconds) return `no heartbeat for ${stallSeconds} s`;
+    if (hasPassed(stallSeconds, this.#waitingSince, now)) {
+      return `the service took no audio for ${stallSeconds} s`;
+    }
+    const isDead = hasPassed(BEAT_SECONDS + LATE_SECONDS, this.#doubtedAt, now);
+    return isDead ? 'no heartbeat since the machine was asleep' : null;
+  }
+
+  #isMute(now) {
+    const mayAsk = this.#mayAsk && this.#takenMs === null && this.#terminatingSince === null;
+    return mayAsk && hasPassed(MUTE_SECONDS, this.#waitingSince, now);
+  }
+
+  #overdue(now) {
+    const waited = now - this.#terminatingSince - this.#ahead;
+    const isQuiet = now - this.#heardAt >= TERMINATE_SECONDS;
+    if (waited < TERMINATE_SECONDS || (!isQuiet && waited < LONGEST_END_SECONDS)) return null;
+    return lost(`no Termination within ${Math.round(waited)} s`);
+  }
+
+  // A look that comes late is no evidence: what it could not see is taken out.
+  #passOver(now, asleep) {
+    const unseen = Math.max(0, now - this.#lookedAt - LATE_SECONDS);
+    if (unseen + asleep - this.#asleep > SLEEP_SECONDS) this.#doubtedAt = now;
+    this.#lookedAt = now;
+    this.#asleep = asleep;
+    this.#heardAt += unseen;
+    if (this.#waitingSince !== null) this.#waitingSince += unseen;
+    if (this.#terminatingSince !== null) this.#terminatingSince += unseen;
   }
 }
 
-/** Whether audio may be speech; looks at every 16th sample. */
-function isLoud(piece) {
-  for (let at = 0; at < piece.length; at += 16) if (Math.abs(piece[at]) > LOUD) return true;
-  return false;
-}
+const hasPassed = (seconds, since, now) => since !== null && now - since >= seconds;
+
+const lost = (reason) => ({ code: ABNORMAL, reason });

@@ -13,7 +13,7 @@ TOO_MANY_REQUESTS = 429
 OPENINGS = 3  # how often the first connection is tried
 
 # The last fuse: no fault of ours or of the service opens more sessions than these.
-MOST_SESSIONS = 10
+MOST_SESSIONS = 20
 MOST_SESSIONS_PER_MINUTE = 10  # of audio, on top
 
 

@@ -42,7 +42,7 @@ class Watch:
         """A message came in; by the last heartbeat, if any, the service has so much audio."""
         self._heard_at = now
         self._doubted_at = None
-        if taken_ms is not None and taken_ms > (self._taken_ms or 0):
+        if taken_ms is None or taken_ms > (self._taken_ms or 0):
             self._waiting_since = None
         self._taken_ms = taken_ms
 

@@ -178,15 +178,66 @@ test('a connection that never begins is tried three times', async () => {
 test('a service that opens the connection and says nothing is given up', async () => {
   const { end } = started();
   end.catch(() => {});
-  await pass(11);
+  await pass(33);
   await assert.rejects(end, /did not begin/);
+  assert.equal(Socket.all.length, 3);
+});
+
+test('a token that the network has used up is replaced once', async () => {
+  const used = { type: 'Error', error_code: 1008, error: 'This token has already been used' };
+  const { end } = started();
+  end.catch(() => {});
+  await settle();
+  Socket.all[0].say(used);
+  await settle();
+  assert.equal(Socket.all.length, 2);
+  Socket.all[1].say(used);
+  await assert.rejects(end, /already been used/);
+  assert.equal(Socket.all.length, 2);
+});
+
+test('a Termination that nobody asked for, and a plain close, are lost lines', async () => {
+  const { conversation, end, socket } = await begun();
+  conversation.offer(CHUNK);
+  socket.say({ type: 'Termination', audio_duration_seconds: 0 });
+  await pass(1);
+  Socket.all[1].say(BEGIN);
+  await settle();
+  Socket.all[1].onclose({ code: 1000, reason: '' });
+  await pass(1);
+  Socket.all[2].say(BEGIN);
+  conversation.endAudio();
+  await pass(1);
+  assert.deepEqual(Socket.all[2].sent.map((data) => data.length), [1600, TERMINATE.length]);
+  Socket.all[2].say({ type: 'Termination', audio_duration_seconds: 0 });
+  await end;
+  assert.deepEqual(told, ['begin', 1000, 'begin', 'restored 0', 1000, 'begin', 'restored 0']);
+});
+
+test('a connection without any message is replaced once, and again after words', async () => {
+  const { conversation, socket } = await begun();
+  conversation.offer(CHUNK);
+  await pass(31);
+  assert.notEqual(socket.readyState, Socket.OPEN);
+  Socket.all[1].say(BEGIN);
+  conversation.offer(CHUNK);
+  await pass(120);
+  assert.equal(Socket.all.length, 2);
+  Socket.all[1].say(final('Hi.', 90));
+  Socket.all[1].onclose({ code: 1006, reason: '' });
+  await pass(1);
+  Socket.all[2].say(BEGIN);
+  conversation.offer(CHUNK);
+  await pass(32);
+  assert.equal(Socket.all.length, 4);
+  conversation.close();
 });
 
 test('a Termination that does not come is asked for again on a new connection', async () => {
   const { conversation, end, socket } = await begun();
   conversation.offer(CHUNK);
   conversation.endAudio();
-  await pass(11);
+  await pass(31);
   assert.notEqual(socket.readyState, Socket.OPEN);
   Socket.all[1].say(BEGIN);
   await pass(1);
@@ -195,13 +246,24 @@ test('a Termination that does not come is asked for again on a new connection', 
   await end;
 });
 
-test('a machine that was asleep gets a new connection', async () => {
-  const { socket } = await begun();
-  const awake = performance.now();
-  performance.now.mock.mockImplementation(() => Math.min(Date.now(), awake));
-  mock.timers.tick(6000);
+test('a machine that was asleep gets a new connection when no heartbeat comes any more', async () => {
+  const { conversation, socket } = await begun();
+  socket.say({ type: 'Heartbeat', total_audio_received_ms: 0 });
+  let slept = 0;
+  performance.now.mock.mockImplementation(() => Date.now() - slept);
+  slept = 60_000;
+  mock.timers.tick(60_000);
   await settle();
+  socket.say({ type: 'Heartbeat', total_audio_received_ms: 0 });
+  await pass(10);
+  assert.equal(socket.readyState, Socket.OPEN);
+  slept += 60_000;
+  mock.timers.tick(60_000);
+  await pass(5);
+  assert.equal(socket.readyState, Socket.OPEN);
+  await pass(2);
   assert.notEqual(socket.readyState, Socket.OPEN);
+  conversation.close();
   assert.deepEqual(told, ['begin', 1006]);
 });
 

@@ -44,18 +44,24 @@ test('the address says what the service has to know', () => {
     sample_rate: '44100',
     encoding: 'pcm_s16le',
     format_turns: 'true',
+    session_heartbeat: 'true',
     token: 'se/cret',
   });
 });
 
-test('messages are passed on; what is no object is not, and breaks nothing', () => {
+test('messages are passed on; odd ones are not, are said once for each kind, and break nothing', (t) => {
+  const said = t.mock.method(console, 'warn', ignore).mock;
   const messages = [];
   new Link(GRANT, 16000, (message) => messages.push(message.type));
-  Socket.last.say({ type: 'Turn' });
-  Socket.last.onmessage({ data: 'no JSON' });
-  Socket.last.onmessage({ data: 'null' });
-  Socket.last.say({ type: 'Heartbeat' });
-  assert.deepEqual(messages, ['Turn', 'Heartbeat']);
+  Socket.last.say({ type: 'Turn', words: [] });
+  for (const data of ['no JSON', 'null', '[]', '5', new Blob(['{}'])]) Socket.last.onmessage({ data });
+  for (const odd of [{ type: 'Heartbeat' }, { type: 'Turn' }, { type: 'Turn', words: [1] }]) {
+    Socket.last.say(odd);
+  }
+  Socket.last.say({ type: 'SpeakerRevision' });
+  Socket.last.say({ type: 'Heartbeat', total_audio_received_ms: 5000 });
+  assert.deepEqual(messages, ['Turn', 'SpeakerRevision', 'Heartbeat']);
+  assert.equal(said.callCount(), 3);
 });
 
 test('an Error ends the connection with its own code, whatever the close says', async () => {

@@ -5,17 +5,19 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
 import { Backlog } from '../../public/session/backlog.js';
-import { explainClose } from '../../public/session/close-codes.js';
-import { pauseBefore } from '../../public/session/retry.js';
+import { explainClose, thenFor } from '../../public/session/close-codes.js';
+import { isReadable, parsed } from '../../public/session/link.js';
+import { pauseBefore, pauseBeforeOpening } from '../../public/session/retry.js';
 import { Session } from '../../public/session/session.js';
 import { requestToken } from '../../public/session/token.js';
 import { Watch } from '../../public/session/watch.js';
 
 const SAMPLES = 16; // in a millisecond
-const WALL_AHEAD = 5e8;
 
 const vectors = (name) =>
-  JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url)));
+  JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url))).filter(
+    ({ only = 'page' }) => only === 'page',
+  );
 
 /** Samples that say where they are, none of them zero; ms. */
 const sound = (start, end) =>
@@ -42,6 +44,8 @@ function taken(backlog, now) {
 function message(short) {
   if (typeof short === 'string') return { type: short, id: 's', expires_at: 1 };
   const [kind, order, ...rows] = short;
+  if (kind === 'Termination') return { type: kind, audio_duration_seconds: order };
+  if (kind === 'Heartbeat') return { type: kind, total_audio_received_ms: order };
   const isFinal = kind !== 'partial';
   return {
     type: 'Turn',
@@ -67,33 +71,50 @@ for (const { name, answer, pause } of vectors('token-answers')) {
   });
 }
 
-test('each close code has a sentence of its own that says what to do', () => {
-  const codes = vectors('close-codes');
-  const sentences = codes.map((code) => explainClose(code));
-  assert.equal(new Set(sentences).size, codes.length);
-  for (const sentence of sentences) {
-    assert.match(sentence, /^[A-Z].+\. .*(Press|press|Reload).*\.$/);
-    assert.doesNotMatch(sentence, /\d/); // the sentence for a code that nobody knows names it
-  }
-});
-
-for (const { name, ends, steps, now, asleep, is_between_turns, cause } of vectors('watch')) {
-  test(`when a connection is taken for lost: ${name}`, () => {
-    const watch = new Watch(0, ends, WALL_AHEAD);
-    for (const [step, ...values] of steps) {
-      if (step === 'hear') watch.hear(...values);
-      else watch.send(new Int16Array(160).fill(values[0] === 'loud' ? 9000 : 30), values[1]);
-    }
-    const found = watch.cause(now, now + WALL_AHEAD + asleep, is_between_turns);
-    assert.deepEqual(found && [found.code, found.reason], cause);
+for (const { name, attempt, luck, failure, pause } of vectors('opening')) {
+  test(`when the first connection is tried again: ${name}`, () => {
+    assert.equal(pauseBeforeOpening(attempt, failure, luck), pause);
   });
 }
 
-for (const { name, asked, cause } of vectors('ending')) {
-  test(`how long the last words are waited for: ${name}`, () => {
-    const watch = new Watch(0, 10_800, WALL_AHEAD);
-    const found = asked.map(([now, ahead]) => watch.causeAtEnd(now, ahead)).at(-1);
-    assert.deepEqual(found && [found.code, found.reason], cause);
+test('what each close code asks for, and a sentence that says what to do', () => {
+  for (const { code, then } of vectors('close-codes')) {
+    assert.equal(thenFor(code), then, `code ${code}`);
+    assert.match(explainClose(code), /^[A-Z].+\. .*(Press|press|Reload).*\.$/);
+    // A code that nobody knows is named.
+    const isNamed = then === 'back off twice' || code >= 4000;
+    assert.equal(/\d/.test(explainClose(code)), isNamed, `code ${code}`);
+  }
+});
+
+for (const { name, ends, steps, cause } of vectors('watch')) {
+  test(`when a connection is taken for lost: ${name}`, () => {
+    const watch = new Watch(0, ends);
+    let [now, slept, isBetweenTurns, found] = [0, 0, true, null];
+    const does = {
+      asleep: (seconds) => (slept = seconds),
+      'in a turn': () => (isBetweenTurns = false),
+      send: () => watch.send(now),
+      hear: (taken) => watch.hear(now, taken),
+      terminate: (ahead) => watch.terminate(now, ahead),
+      jump: (to) => {
+        now = to;
+        const seen = watch.look(now, slept, isBetweenTurns);
+        found ??= seen && [now, seen.code, seen.reason];
+      },
+      look: (until) => {
+        while (now < until) does.jump(now + 0.25);
+      },
+      beats: (until, taken) => {
+        for (let at = Math.floor(now / 5) * 5 + 5; at <= until; at += 5) {
+          does.look(at);
+          if (taken === undefined) watch.send(at);
+          watch.hear(at, taken ?? at * 1000);
+        }
+      },
+    };
+    for (const [step, ...values] of steps) does[step](...values);
+    assert.deepEqual(found, cause);
   });
 }
 
@@ -133,8 +154,19 @@ for (const { name, steps, finals, partial, words, kept, lost } of vectors('sessi
         while (backlog.take(now) !== null);
       },
       receive: (short, expected) => {
-        const found = session.receive(message(short));
+        let found;
+        try {
+          found = session.receive(message(short));
+        } catch ({ code }) {
+          assert.deepEqual({ closed: code }, expected);
+          return;
+        }
         assert.equal(found && (found.turn_order ?? found.type), expected);
+      },
+      odd: (text) => {
+        const read = parsed(text);
+        // Of a Warning without its fields the page shows nothing; its session goes on.
+        if (isReadable(read)) assert.equal(session.receive(read).type, 'Warning');
       },
       closed: (code, expected) => assert.equal(session.closed(code)?.code ?? null, expected),
       end_audio: () => session.endAudio(),
