@@ -3,7 +3,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
@@ -13,11 +13,13 @@ from tempkit import (
     Clip,
     ProtocolError,
     Reconnect,
+    Reconnecting,
     Sandbox,
     ServiceUnreachable,
     SessionClosed,
     SessionParameters,
     Settings,
+    StreamingSession,
     Termination,
     Turn,
     connect,
@@ -27,14 +29,17 @@ from tempkit import (
 from tempkit.sandbox import Faults, Scripted
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, chunked, our_threads, silence, spoken, tone
+from tests.relay import Relay
 
 BEGIN = '{"type": "Begin", "id": "1", "expires_at": 1}'
 
 
 @contextmanager
-def speaking(handler: Callable[[ServerConnection], None]) -> Iterator[Settings]:
+def speaking(
+    handler: Callable[[ServerConnection], None], max_queue: int = 16
+) -> Iterator[Settings]:
     """A WebSocket service that does what ``handler`` does."""
-    with serve(handler, "127.0.0.1", 0) as server:
+    with serve(handler, "127.0.0.1", 0, max_queue=max_queue, close_timeout=1) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
@@ -288,6 +293,48 @@ def test_a_connection_that_is_cut_is_1006():
         with pytest.raises(SessionClosed, match="check the network") as caught:
             list(session.stream([silence(100)] * 100))
     assert caught.value.code == 1006
+
+
+def test_a_line_on_which_nothing_passes_heals_and_no_traceback_is_logged(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+):
+    with Relay(sandbox.port, [(2_000, "down")], stalls=True) as relay:
+        policy = Reconnect(pong_seconds=1)
+        with connect(Settings("any", relay.url), reconnect=policy) as session:
+            list(session.stream(chunked(spoken(3)), realtime=False))
+        assert relay.made == 1
+    assert session.transcript.text == "Hello there. My name is Ada. How are you today?"
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_a_service_that_reads_nothing_is_left_and_closing_has_its_bound():
+    done = threading.Event()
+
+    def deaf(connection: ServerConnection) -> None:
+        connection.send(BEGIN)
+        done.wait(30)
+
+    with speaking(deaf, max_queue=1) as settings:
+        policy = Reconnect(pong_seconds=2)
+        with connect(settings, token="t", reconnect=policy) as session:
+            stream = session.stream([silence(1000)] * 400, realtime=False)
+            assert isinstance(next(stream), Reconnecting)
+            stream.close()
+        session = connect(settings, token="t", reconnect=Reconnect(pong_seconds=60))
+        sender = threading.Thread(target=send_until_closed, args=(session,))
+        sender.start()
+        while session._half.backlog.is_sent or session._half.backlog.carried_seconds < 60:
+            assert sender.is_alive()
+        session.close()
+        sender.join(5)
+        assert not sender.is_alive()
+        done.set()
+
+
+def send_until_closed(session: StreamingSession) -> None:
+    with suppress(SessionClosed):
+        while True:
+            session.send_audio(silence(1000))
 
 
 def test_no_begin_is_reported_after_the_timeout():

@@ -1,5 +1,6 @@
 """Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
 
+import logging
 from collections.abc import Mapping
 from typing import NoReturn, Self
 from urllib.parse import urlencode
@@ -18,11 +19,15 @@ from tempkit.config import Settings
 from tempkit.deadline import Deadline
 from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
-from tempkit.network import Route, quiet_log, route_to, unreachable
+from tempkit.network import Route, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
 
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
+
+# What the library says there comes as an exception, too: a late pong would print a traceback.
+library_log = logging.getLogger("tempkit.websocket.client")
+library_log.setLevel(logging.CRITICAL)
 
 
 class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or nothing
@@ -68,7 +73,7 @@ class Link:
                 max_queue=None,
                 ping_interval=pong_seconds,
                 ping_timeout=pong_seconds,
-                logger=quiet_log,
+                logger=library_log,
             ).__enter__()
         except (WebSocketException, OSError, ValueError) as error:
             _raise_as_ours(error, settings, route)
