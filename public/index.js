@@ -5,7 +5,7 @@ import * as panel from './page/panel.js';
 import * as view from './page/view.js';
 import { countdown, gap, loss, service, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
-import { EXPIRED } from './session/retry.js';
+import { EXPIRED } from './session/close-codes.js';
 import { Run } from './session/run.js';
 import { isLoopback, tokens } from './session/token.js';
 import { AudioFile, fetched } from './sound/file.js';

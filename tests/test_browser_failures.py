@@ -192,7 +192,7 @@ def test_too_many_sessions_are_waited_for_and_stop_now_ends_that(browser):
             saying({"type": "Error", "error_code": 3006, "error": "Odd"}, close=1006),
             "The service says: Odd. Reload the page",
         ),
-        (saying(dump(Begin("s", 1)), close=4999), "ended unexpectedly (code 4999). Press Start"),
+        (saying(dump(Begin("s", 1)), close=3999), "ended unexpectedly (code 3999). Press Start"),
         (saying(close=1008), "The service refused the session. Press Start to try"),
         (saying("[]", "no JSON", close=3007), "the length or the pace of the audio. Close what"),
     ],
