@@ -125,6 +125,8 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sandbox.add_argument("--tls", action="store_true", help="https and wss, by a new certificate")
     help_text = "hear audio as fast as it comes, not as fast as it sounds"
     sandbox.add_argument("--fast", action="store_true", help=help_text)
+    help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
+    sandbox.add_argument("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
     sandbox.set_defaults(command=_sandbox)
 
     check = commands.add_parser("check", help="say what is there, what is missing and the fix")
@@ -215,11 +217,14 @@ def _sandbox(options: argparse.Namespace) -> int:
     import tempfile
 
     from tempkit.certificates import make_certificate
-    from tempkit.sandbox import Sandbox
+    from tempkit.sandbox import Faults, Sandbox
 
+    given = (fault.partition("=") for fault in options.fault)
+    faults = Faults.from_query({name: value for name, _, value in given})
     with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
         context, authority = make_certificate(Path(folder)) if options.tls else (None, None)
-        return _run(Sandbox(port=options.port, ssl=context, realtime=not options.fast), authority)
+        sandbox = Sandbox(port=options.port, ssl=context, realtime=not options.fast, faults=faults)
+        return _run(sandbox, authority)
 
 
 def _run(sandbox: "Sandbox", authority: Path | None) -> int:

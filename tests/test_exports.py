@@ -28,7 +28,7 @@ COMMANDS = {
     "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
     "token": "--expires-in --help --max-session",
     "stream": "--fast --help --model",
-    "sandbox": "--fast --help --port --tls",
+    "sandbox": "--fast --fault --help --port --tls",
     "check": "--help --port",
 }
 VARIABLES = (

@@ -6,13 +6,13 @@ from time import monotonic
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from tempkit import Sandbox, TokenRefused, generate_temp_token
 from tempkit.sandbox import Faults, Scripted
 from tempkit.sandbox.faults import SpeedyClock
 from tests.doubles import chunked, silence, tone
-from tests.raw import REASON, TERMINATE, check_that_it_stops, opened, read, rest, types
+from tests.raw import REASON, TERMINATE, check_that_it_stops, opened, read, rest, say, types
 
 
 def post(sandbox: Sandbox, path: str, **query: object) -> httpx.Response:
@@ -91,6 +91,134 @@ def test_an_error_3005_comes_when_asked_for(sandbox: Sandbox):
         (error,), code, reason = rest(connection)
         assert (code, reason) == (3005, REASON)
         assert error["error"] == "Session Cancelled: An error occurred"
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 1014, 3009, 4001])
+def test_a_session_is_closed_with_any_code_and_no_error(sandbox: Sandbox, code: int):
+    sandbox.faults = Faults(close_after_audio_seconds=0.3, close_code=code)
+    with opened(sandbox) as connection:
+        say(connection, *chunked(silence(1000)))
+        messages, closed, reason = rest(connection)
+        assert (types(messages), closed, reason) == (["Begin"], code, "")
+    assert sandbox.journal[-1].detail == {"code": code}
+
+
+def test_a_close_can_come_without_a_code_or_be_none_at_all(sandbox: Sandbox):
+    sandbox.faults = Faults(close_after_sent=1, close_code=1005)
+    with opened(sandbox) as connection:
+        read(connection)
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(timeout=10)
+        assert closed.value.rcvd.code == 1005
+    sandbox.faults = Faults(close_after_sent=1, close_code=1006)
+    with opened(sandbox) as connection:
+        assert rest(connection)[1] == 1006
+
+
+@pytest.mark.parametrize("code", [1004, 1015, 2000])
+def test_a_code_that_no_close_can_carry_is_refused(code: int):
+    with pytest.raises(ValueError, match="close_code takes 1000 to 1003, 1005 to 1014 or 3000"):
+        Faults(close_code=code)
+
+
+def test_a_termination_comes_that_nobody_asked_for(sandbox: Sandbox):
+    sandbox.faults = Faults(terminate_after_received=5)
+    with opened(sandbox) as connection:
+        say(connection, *chunked(tone(500)))
+        messages, code, reason = rest(connection)
+        assert messages[-1]["type"] == "Termination"
+        assert (code, reason) == (1000, "Session Ended")
+        assert not any(message.get("end_of_turn") for message in messages)
+
+
+def test_the_last_words_are_late_and_heartbeats_come_meanwhile(sandbox: Sandbox):
+    sandbox.faults = Faults(slow_termination_seconds=0.6, clock_speed=20)
+    with opened(sandbox, session_heartbeat=True) as connection:
+        connection.send(tone(1000))
+        connection.send(TERMINATE)
+        messages, code, _ = rest(connection)
+        assert types(messages)[-3:] == ["Turn", "Turn", "Termination"]
+        assert (types(messages).count("Heartbeat") > 0, code) == (True, 1000)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sent"),
+    [
+        ({"say_after_sent": 1}, "not JSON"),
+        ({"say_after_sent": 1, "message": "[]"}, "[]"),
+        ({"say_binary_after_sent": 1, "message": "{}"}, b"{}"),
+    ],
+    ids=["nonsense", "a list", "binary"],
+)
+def test_an_odd_message_comes_once_and_the_session_goes_on(sandbox: Sandbox, fault: dict, sent):
+    sandbox.faults = Faults(**fault)
+    with opened(sandbox) as connection:
+        read(connection)
+        assert connection.recv(timeout=10) == sent
+        connection.send(TERMINATE)
+        messages, code, _ = rest(connection)
+        assert (types(messages), code) == (["Turn", "Termination"], 1000)
+
+
+def test_faults_of_one_moment_happen_in_their_order(sandbox: Sandbox):
+    error = '{"type": "Error", "error_code": 3009, "error": "Too many"}'
+    crowded = {"say_after_sent": 1, "message": error, "close_after_sent": 1, "close_code": 3009}
+    sandbox.faults = Faults(**crowded)
+    with opened(sandbox) as connection:
+        read(connection)
+        (message,), code, _ = rest(connection)
+        assert (message["error_code"], code) == (3009, 3009)
+
+
+def test_a_session_that_answers_nothing_still_has_heartbeats(sandbox: Sandbox):
+    sandbox.faults = Faults(stop_answering_after_sent=1, clock_speed=20)
+    with opened(sandbox, session_heartbeat=True) as connection:
+        connection.send(tone(1000))
+        connection.send(TERMINATE)
+        assert read(connection)["type"] == "Begin"
+        for _ in range(2):
+            beat = read(connection)
+            assert (beat["type"], beat["total_audio_received_ms"]) == ("Heartbeat", 1000)
+
+
+def test_heartbeats_stop_and_words_go_on(sandbox: Sandbox):
+    sandbox.faults = Faults(stop_heartbeats_after_sent=2, clock_speed=20)
+    with opened(sandbox, session_heartbeat=True) as connection:
+        assert [read(connection)["type"] for _ in range(2)] == ["Begin", "Heartbeat"]
+        with pytest.raises(TimeoutError):
+            connection.recv(timeout=0.6)
+        connection.send(tone(1000))
+        connection.send(TERMINATE)
+        messages, code, _ = rest(connection)
+        assert (types(messages)[-1], code) == ("Termination", 1000)
+        assert "Heartbeat" not in types(messages)
+
+
+def test_an_upload_that_stalls_is_not_acknowledged_and_not_heard(sandbox: Sandbox):
+    sandbox.faults = Faults(stop_upload_after_audio_seconds=0.5, clock_speed=20)
+    with opened(sandbox, session_heartbeat=True) as connection:
+        for chunk in chunked(tone(2000)):
+            connection.send(chunk)
+        connection.send(TERMINATE)
+        beats = [m for m in (read(connection) for _ in range(4)) if m["type"] == "Heartbeat"]
+        assert {beat["total_audio_received_ms"] for beat in beats} == {500}
+        assert beats[-1]["realtime_factor"] == 0
+
+
+def test_a_socket_that_is_not_read_answers_no_ping_but_still_speaks(sandbox: Sandbox):
+    sandbox.faults = Faults(stop_reading_after_received=1, clock_speed=20)
+    with opened(sandbox, session_heartbeat=True) as connection:
+        read(connection)
+        connection.send(silence(100))
+        assert read(connection)["total_audio_received_ms"] == 100
+        connection.ping()  # may still be answered: it was waited for when reading stopped
+        assert read(connection)["total_audio_received_ms"] == 100
+        connection.send(silence(100))
+        pong = connection.ping()
+        assert read(connection)["total_audio_received_ms"] == 100
+        assert not pong.is_set()
+        sandbox.stop()
+        assert rest(connection)[1] == 1001
 
 
 def test_begin_can_be_slow(sandbox: Sandbox):
@@ -200,7 +328,7 @@ def test_a_status_that_has_no_name_is_answered_all_the_same(sandbox: Sandbox):
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ({"cut": 1}, "there is no fault 'cut'; there are cut_after_sent"),
+        ({"cut": 1}, "there is no fault 'cut'; there are say|say_binary|stall|"),
         ({"sessions": "x"}, "sessions takes a whole number, not 'x'"),
         ({"refuse_status": 200}, "refuse_status takes a whole number from 400 to 599, not 200"),
     ],

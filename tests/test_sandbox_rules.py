@@ -30,7 +30,7 @@ def test_a_heartbeat_comes_every_five_seconds_when_asked_for():
     assert read(session.tick()) == [Heartbeat(3000, 5000, 0.6, 1.0)]
     assert read(session.tick()) == []
     clock.now += 5.5
-    assert said(session, silence(100))[0] == Heartbeat(3000, 10_500, 0.29, 0.0)
+    assert said(session, silence(100))[0] == Heartbeat(3000, 10_500, 0.0, 0.0)
 
 
 def test_heartbeats_can_be_switched_on_later():
@@ -40,6 +40,24 @@ def test_heartbeats_can_be_switched_on_later():
     assert read(session.tick()) == []
     said(session, UPDATE | {"session_heartbeat": True})
     assert session.deadline == clock.now + 5
+    said(session, *chunked(silence(2500)))
+    clock.now += 5
+    assert read(session.tick()) == [Heartbeat(2500, 65_000, 0.5, 0.0)]
+    said(session, UPDATE | {"session_heartbeat": False})
+    clock.now += 60
+    assert read(session.tick()) == []
+
+
+def test_the_realtime_factor_of_a_heartbeat_is_that_of_the_time_since_the_last():
+    clock = Clock()
+    session, _ = started(US | {"session_heartbeat": "true"}, clock=clock)
+    factors = []
+    for milliseconds in (5000, 1000, 10_000, 0):
+        said(session, *chunked(silence(milliseconds)))
+        clock.now += 5
+        (beat,) = read(session.tick())
+        factors.append(beat.realtime_factor)
+    assert factors == [1.0, 0.2, 2.0, 0.0]
 
 
 def test_a_session_that_is_never_quiet_reaches_its_longest_duration_too():

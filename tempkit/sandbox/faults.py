@@ -1,78 +1,125 @@
 """Faults: what goes wrong in a sandbox on demand. No I/O: when to do what; the shell does it."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from tempkit.protocol.parameters import Rule
 
-DAY = 86_400
+DAY, MOST = 86_400, 10**9
+DROPPED, NO_CODE = 1006, 1005  # close codes that stand for no close at all, and for one without
+SENDABLE = (*range(1000, 1004), *range(NO_CODE, 1015), *range(3000, 5000))
+
+# What a fault does, in the order in which those of one moment happen. The last four go on.
+WHAT = {
+    "say": "sends message as text",
+    "say_binary": "sends message in a binary frame",
+    "stall": "stops handling and answering for stall_seconds; pings are answered",
+    "cancel": "sends the service's own Error 3005",
+    "terminate": "sends a Termination that nobody asked for, and closes with 1000",
+    "close": "closes with close_code: 1005 has no code in it, 1006 drops the connection",
+    "cut": "drops the connection",
+    "stop_answering": "sends nothing any more but heartbeats, not even a Termination",
+    "stop_heartbeats": "sends no Heartbeat any more",
+    "stop_upload": "loses all that the client sends: nothing is heard, nothing acknowledged",
+    "stop_reading": "reads nothing off the socket any more, not even pings",
+}
+# What its moment is counted in.
+WAYS = {
+    "sent": Rule(int, 0, MOST),  # messages, Begin is the first
+    "received": Rule(int, 0, MOST),  # messages
+    "seconds": Rule(float, 0, DAY),
+    "audio_seconds": Rule(float, 0, DAY),  # received
+}
+MOMENTS = {f"{what}_after_{way}": rule for what in WHAT for way, rule in WAYS.items()}
 
 
-def _fault(kind: type, low: float, high: float, default: float | None = None) -> Any:  # noqa: ANN401
+def _fault(kind: type, low: float, high: float, default: float | str | None = None) -> Any:  # noqa: ANN401
     return field(default=default, metadata={"rule": Rule(kind, low, high)})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False, repr=False)
 class Faults:
-    """What goes wrong: ``Sandbox(faults=Faults(cut_after_received=20, sessions=1))``.
+    """What goes wrong: ``Sandbox(faults=Faults(close_after_received=20, close_code=1012))``.
 
-    A *cut* drops the TCP connection without a close; a *stall* stops reading and answering, pings
-    apart; a *cancel* is the service's own Error 3005. Each comes once so many messages were sent or
-    received in a session (Begin is the first sent), or at a time. ``sessions`` says how many of the
-    next sessions are hit, None all. Raises ValueError, naming the range, for a bad value.
+    What goes wrong in a session is named ``<what>_after_<way>``: what is one of ``say``,
+    ``say_binary``, ``stall``, ``cancel``, ``terminate``, ``close``, ``cut``, ``stop_answering``,
+    ``stop_heartbeats``, ``stop_upload`` and ``stop_reading`` (``tempkit.sandbox.faults.WHAT`` says
+    what each does), and it happens once so many messages were ``sent`` (Begin is the first) or
+    ``received``, or so many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
+    many of the next sessions are hit, None all. Raises ValueError for a fault that there is not,
+    and, naming the range, for a bad value.
     """
 
-    cut_after_sent: int | None = _fault(int, 0, 10**9)
-    cut_after_received: int | None = _fault(int, 0, 10**9)
-    cut_after_seconds: float | None = _fault(float, 0, DAY)
-    stall_after_sent: int | None = _fault(int, 0, 10**9)
-    stall_after_received: int | None = _fault(int, 0, 10**9)
+    moments: Mapping[str, float]  # such as close_after_received
+
+    message: str = _fault(str, 0, 100_000, "not JSON")
+    close_code: int = _fault(int, SENDABLE[0], SENDABLE[-1], 1000)
     stall_seconds: float = _fault(float, 0, DAY, 3600)
-    cancel_after_sent: int | None = _fault(int, 0, 10**9)
-    cancel_after_received: int | None = _fault(int, 0, 10**9)
     slow_begin_seconds: float = _fault(float, 0, DAY, 0)
-    sessions: int | None = _fault(int, 0, 10**9)
+    slow_termination_seconds: float = _fault(float, 0, DAY, 0)  # the last words are late, too
+    sessions: int | None = _fault(int, 0, MOST)
 
     # The next so many WebSockets are cut before they open, or answered with an HTTP status.
-    refuse_connections: int = _fault(int, 0, 10**9, 0)
+    refuse_connections: int = _fault(int, 0, MOST, 0)
     refuse_status: int | None = _fault(int, 400, 599)
 
     token_delay_seconds: float = _fault(float, 0, DAY, 0)
     token_status: int | None = _fault(int, 400, 599)
-    token_failures: int | None = _fault(int, 0, 10**9)  # with token_status: how many, None all
+    token_failures: int | None = _fault(int, 0, MOST)  # with token_status: how many, None all
 
     clock_speed: float = _fault(float, 1, 100_000, 1)  # how fast tokens and sessions age
 
-    def __post_init__(self) -> None:
+    def __init__(self, **given: float | str | None) -> None:
         """Check every value that was given."""
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is not None:
-                each.metadata["rule"].check(each.name, value)
+        given = {name: value for name, value in given.items() if value is not None}
+        for name, value in given.items():
+            _rule(name).check(name, value)
+        if given.get("close_code", NO_CODE) not in SENDABLE:
+            allowed = "1000 to 1003, 1005 to 1014 or 3000 to 4999"
+            raise ValueError(f"close_code takes {allowed}, not {given['close_code']}")
+        moments = {name: given.pop(name) for name in MOMENTS if name in given}
+        object.__setattr__(self, "moments", moments)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """The faults in a query. Raises ValueError for an unknown name or a bad value."""
-        kinds = {each.name: each.metadata["rule"].kind for each in fields(cls)}
-        unknown = [name for name in query if name not in kinds]
-        if unknown:
-            raise ValueError(f"there is no fault {unknown[0]!r:.40}; there are {', '.join(kinds)}")
-        given: dict[str, Any] = {}
-        for name, text in query.items():
-            try:
-                given[name] = kinds[name](text)
-            except ValueError:
-                said = "a whole number" if kinds[name] is int else "a number"
-                raise ValueError(f"{name} takes {said}, not {text!r:.40}") from None
-        return cls(**given)
+        return cls(**{name: _read(name, text) for name, text in query.items()})
 
-    def given(self) -> dict[str, float]:
+    def given(self) -> dict[str, float | str]:
         """The faults that are not at their default, by name."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.metadata}
         defaults = {each.name: each.default for each in fields(self)}
-        return {name: value for name, value in values.items() if value != defaults[name]}
+        changed = {name: value for name, value in plain.items() if value != defaults[name]}
+        return {**self.moments, **changed}
+
+    def __repr__(self) -> str:
+        """What it was made with."""
+        return f"Faults({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
+
+
+PLAIN = {each.name: each.metadata["rule"] for each in fields(Faults) if each.metadata}
+
+
+def _rule(name: str) -> Rule:
+    rules: dict[str, Rule] = MOMENTS | PLAIN
+    if name not in rules:
+        moments = f"{'|'.join(WHAT)} + _after_ + {'|'.join(WAYS)}"
+        raise ValueError(f"there is no fault {name!r:.40}; there are {moments}, {', '.join(PLAIN)}")
+    return rules[name]
+
+
+def _read(name: str, text: str) -> float | str:
+    kind = _rule(name).kind
+    try:
+        value: float | str = kind(text)
+    except ValueError:
+        said = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} takes {said}, not {text!r:.40}") from None
+    return value
 
 
 class Armed:
@@ -109,36 +156,31 @@ class Progress:
     def __init__(self, faults: Faults, now: float) -> None:
         self.faults = faults
         self.sent = self.received = 0
+        self.audio_seconds = 0.0
+        self.happened: set[str] = set()
         self._begun_at = now
-        self._has_stalled = False
 
-    @property
-    def cut_at(self) -> float:
-        """When the connection is cut, whatever happens until then."""
-        seconds = self.faults.cut_after_seconds
-        return float("inf") if seconds is None else self._begun_at + seconds
+    def due(self, now: float) -> Iterator[str]:
+        """What goes wrong now; each does so once."""
+        reached = {
+            "sent": self.sent,
+            "received": self.received,
+            "seconds": now - self._begun_at,
+            "audio_seconds": self.audio_seconds,
+        }
+        for what in WHAT:
+            limits = ((self.faults.moments.get(f"{what}_after_{way}"), way) for way in WAYS)
+            is_due = any(limit is not None and reached[way] >= limit for limit, way in limits)
+            if is_due and what not in self.happened:
+                self.happened.add(what)
+                yield what
 
-    def is_cut(self, now: float) -> bool:
-        """Whether the connection is cut now."""
-        return now >= self.cut_at or self._reached("cut")
-
-    def is_cancelled(self) -> bool:
-        """Whether Error 3005 is sent now."""
-        return self._reached("cancel")
-
-    def stalls(self) -> bool:
-        """Whether the session stalls now; it does so once."""
-        if self._has_stalled or not self._reached("stall"):
-            return False
-        self._has_stalled = True
-        return True
-
-    def _reached(self, what: str) -> bool:
-        for way, count in (("sent", self.sent), ("received", self.received)):
-            limit = getattr(self.faults, f"{what}_after_{way}")
-            if limit is not None and count >= limit:
-                return True
-        return False
+    def seconds_to_next(self, now: float) -> float:
+        """How long to wait for the next fault that comes at a time."""
+        moments = self.faults.moments
+        times = [moments.get(f"{w}_after_seconds") for w in WHAT if w not in self.happened]
+        waits = [self._begun_at + time - now for time in times if time is not None]
+        return max(0.0, min(waits, default=float("inf")))
 
 
 class SpeedyClock:

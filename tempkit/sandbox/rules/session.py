@@ -81,6 +81,7 @@ class ServerSession:
         self._has_begun = self._is_over = False
         self._begun_at = self._last_message_at = self._last_heartbeat_at = clock()
         self._audio_milliseconds = 0.0
+        self._counted_milliseconds = 0.0  # what the last heartbeat acknowledged
         self._short: float | None = None  # the last message's ms, when it held too little
 
     def open(self) -> Iterator[Output]:
@@ -99,6 +100,13 @@ class ServerSession:
     def tick(self) -> Iterator[Output]:
         """What time alone leads to; call it at ``deadline``."""
         yield from self._guarded(self._tick)
+
+    def end(self) -> Iterator[Output]:
+        """Termination and the close with 1000, whether that was asked for or not."""
+        self._is_over = True
+        audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
+        yield dump(Termination(int(audio), int(session)))
+        yield Closing(CloseCode.ENDED, END_REASON)
 
     def fail(self) -> Iterator[Output]:
         """The sandbox itself failed, or plays that it did."""
@@ -133,6 +141,8 @@ class ServerSession:
     @property
     def deadline(self) -> float:
         """When, in the clock's time, something is due unless a message comes in."""
+        if self._is_over:
+            return float("inf")
         limit = self._parameters.inactivity_timeout
         silent = float("inf") if limit is None else self._last_message_at + limit
         beats = self._parameters.session_heartbeat
@@ -225,7 +235,7 @@ class ServerSession:
         updated = replace(self._parameters, **changes)  # type: ignore[arg-type]
         check_model(updated)
         if updated.session_heartbeat and not self._parameters.session_heartbeat:
-            self._last_heartbeat_at = self._clock()
+            self._start_window(self._clock())
         self._parameters = self._messages.parameters = updated
         self._turns.rules = turn_rules(updated)
         kept = (f"{name} holds for a whole session" for name in FIXED if name in given)
@@ -240,10 +250,7 @@ class ServerSession:
             not self._messages.is_u3
         ):  # seen on the live service: an empty final with the next turn_order
             yield dump(Turn(self._messages.turn_order, False, True, "", 0.0, ()))
-        self._is_over = True
-        audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
-        yield dump(Termination(int(audio), int(session)))
-        yield Closing(CloseCode.ENDED, END_REASON)
+        yield from self.end()
 
     def _tick(self) -> Iterator[Output]:
         now = self._clock()
@@ -263,10 +270,16 @@ class ServerSession:
         elapsed = now - self._last_heartbeat_at
         if not self._parameters.session_heartbeat or elapsed < HEARTBEAT_SECONDS:
             return
-        self._last_heartbeat_at = now
+        # "realtime_factor": how fast audio came in since the last one, not over the session.
+        new = self._audio_milliseconds - self._counted_milliseconds
+        self._start_window(now)
         audio, passed = round(self._audio_milliseconds), round(1000 * (now - self._begun_at))
         loudest = self._turns.take_highest_probability()
-        yield dump(Heartbeat(audio, passed, round(audio / passed, 2), round(loudest, 4)))
+        yield dump(Heartbeat(audio, passed, round(new / (1000 * elapsed), 2), round(loudest, 4)))
+
+    def _start_window(self, now: float) -> None:
+        """Count the time to the next heartbeat, and the audio until then, from now on."""
+        self._last_heartbeat_at, self._counted_milliseconds = now, self._audio_milliseconds
 
 
 def _duration_violation(milliseconds: float) -> Violation:

@@ -26,8 +26,12 @@ assemblyai.STT(base_url="{socket}", api_key="sandbox")
 AssemblyAISTTService(api_endpoint_base_url="{socket}/v3/ws", api_key="sandbox")</pre>
 <h2>Make things go wrong, look, start over</h2>
 <pre>curl -X POST '{url}/sandbox/faults?cut_after_received=20&amp;sessions=1'
+curl -X POST '{url}/sandbox/faults?close_after_audio_seconds=2.5&amp;close_code=1012'
 curl {url}/sandbox/journal
 curl -X POST {url}/sandbox/reset</pre>
+<p>What goes wrong in a session is named <code>what_after_way</code>, way one of {ways}:</p>
+<ul>{whats}</ul>
+<p>Besides there are {faults_alone}.</p>
 <h2>Limits</h2>
 <p>A token opens {uses} within its 1 to 600 s; a session lasts 3 hours at most, or what its token
 says (60 s and more); a key has {per_minute} new sessions a minute. An audio message holds 50 to

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tempkit.config import is_loopback
 from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
-from tempkit.sandbox.faults import Faults
+from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
 from tempkit.sandbox.rules.opening import read_query
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire.page import PAGE
@@ -189,6 +189,9 @@ def _page(state: State, url: str) -> HttpAnswer:
         sessions=state.open_sessions,
         entries=len(state.journal),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
+        ways=", ".join(WAYS),
+        whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
+        faults_alone=", ".join(PLAIN),
         per_minute="any number of" if per_minute is None else per_minute,
         keys="Takes any key" if state.switches.api_keys is None else "Takes the keys it was given",
         pace="at the pace at which it sounds" if state.switches.realtime else "as fast as it comes",

@@ -4,15 +4,16 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
+from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import Json
-from tempkit.sandbox.faults import Progress
+from tempkit.protocol.messages import Json, parse_object
+from tempkit.sandbox.faults import DROPPED, NO_CODE, Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
@@ -26,10 +27,11 @@ log = logging.getLogger(__name__)
 
 # How often a quiet session looks at the clock, which may be a test's, and whether it is to stop.
 LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.1  # for a lock that is held for an instant only
 
 
-class _Cut(Exception):  # noqa: N818 - asked for
-    """The connection was cut by a fault."""
+class _Over(Exception):  # noqa: N818 - asked for
+    """A fault ended the session."""
 
 
 class SocketSession:
@@ -59,6 +61,17 @@ class SocketSession:
             state.clock,
             state.switches,
         )
+        self._fault: dict[str, Callable[[], object]] = {
+            "say": lambda: connection.send(self._progress.faults.message),
+            "say_binary": lambda: connection.send(self._progress.faults.message.encode()),
+            "stall": lambda: self._hold(self._progress.faults.stall_seconds),
+            "cancel": lambda: self._end(self._session.fail()),
+            "terminate": lambda: self._end(self._session.end()),
+            "close": lambda: self._close_with(self._progress.faults.close_code),
+            "cut": lambda: self._close_with(DROPPED),
+            "stop_reading": self._stop_reading,
+        }
+        self._held: threading.Lock | None = None  # so that nothing is read
         self._number = state.enter()
         self._note("opened", routes.WEBSOCKET, shown(query))
 
@@ -66,10 +79,12 @@ class SocketSession:
         """Speak until one side closes."""
         try:
             self._speak()
-        except (ConnectionClosed, _Cut):
-            # The client is gone, or was cut off: there is no one to tell.
+        except _Over:
+            pass
+        except ConnectionClosed:
             self._note("closed", "connection", {"code": self._connection.close_code})
         finally:
+            self._read_on()
             self._state.leave()
 
     def _speak(self) -> None:
@@ -80,30 +95,40 @@ class SocketSession:
             while is_open and not self._stopping.is_set():
                 is_open = self._pass_on(self._next())
             if is_open:
-                self._pass_on([Closing(CloseCode.GOING_AWAY, "")])
-        except (ConnectionClosed, _Cut):
+                self._end([Closing(CloseCode.GOING_AWAY, "")])
+        except (ConnectionClosed, _Over):
             raise
         except Exception:
             log.exception("a sandbox session failed")
-            self._pass_on(self._session.fail())
+            self._end(self._session.fail())
 
     def _next(self) -> Iterable[Output]:
         """What the next message, or the time, leads to."""
         self._play_faults()
         self._collect(0)
         if self._too_fast:
-            return self._too_fast
+            refusal, self._too_fast = self._too_fast, []
+            return refusal
         now = time.monotonic()
         data = self._inbox.take(now)
         if data is None:
             return self._wait(now)
-        self._progress.received += 1
+        progress = self._progress
+        if "stop_upload" in progress.happened:
+            return self._session.tick()
+        progress.received += 1
+        progress.audio_seconds += self._session.seconds(data)
         self._note_received(data)
+        if isinstance(data, str):
+            if "stop_answering" in progress.happened:
+                return self._session.tick()
+            if _is_terminate(data):
+                self._hold(progress.faults.slow_termination_seconds, beats=True)
         return self._session.receive(data)
 
     def _wait(self, now: float) -> Iterable[Output]:
         """What comes of waiting for the next message."""
-        wait = min(LOOK_SECONDS, self._inbox.wait(now), max(0.0, self._progress.cut_at - now))
+        wait = min(LOOK_SECONDS, self._inbox.wait(now), self._progress.seconds_to_next(now))
         if not self._inbox.is_empty:  # at audio pace it is not time yet
             self._collect(wait)
             return ()
@@ -116,9 +141,9 @@ class SocketSession:
 
         Waits for the first message only.
         """
-        if self._inbox.is_full or self._too_fast:
+        if not self._is_reading:
             self._stopping.wait(wait)
-        while not self._inbox.is_full and not self._too_fast:
+        while self._is_reading:
             try:
                 data = self._connection.recv(timeout=wait)
             except TimeoutError:
@@ -129,38 +154,83 @@ class SocketSession:
             pace = inbox.received_seconds, inbox.elapsed(now), inbox.waiting_seconds
             self._too_fast = [*self._session.check_speed(*pace)]
 
-    def _hold(self, seconds: float) -> None:
-        """Keep still for so long; raises ConnectionClosed when the client goes meanwhile."""
+    @property
+    def _is_reading(self) -> bool:
+        stopped = "stop_reading" in self._progress.happened
+        return not (stopped or self._inbox.is_full or self._too_fast)
+
+    def _hold(self, seconds: float, *, beats: bool = False) -> None:
+        """Wait so long, with ``beats`` for what time alone leads to; raises once it has closed."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
             self._collect(min(left, LOOK_SECONDS))
+            if beats:
+                self._play_faults()
+                if not self._pass_on(self._session.tick()):
+                    raise _Over
 
     def _play_faults(self) -> None:
-        progress = self._progress
-        if progress.is_cut(time.monotonic()):
-            self._note("fault", "cut", {})
+        """Let go wrong what is due; raises _Over when that ends the session."""
+        for what in self._progress.due(time.monotonic()):
+            self._note("fault", what, {**self._progress.faults.given()})
+            if what in self._fault:
+                self._fault[what]()
+
+    def _stop_reading(self) -> None:
+        # Each read takes this lock first. Where it is not to be had, the library holds it itself,
+        # since more has come in than was taken: nothing is read then either.
+        lock = self._connection.recv_flow_control
+        self._held = lock if lock.acquire(timeout=POLL_SECONDS) else None
+
+    def _read_on(self) -> None:
+        if self._held:
+            self._held.release()
+            self._held = None
+
+    def _close_with(self, code: int) -> None:
+        """Close in a way that is none of the service's; raises _Over."""
+        self._note("closed", "connection", {"code": code})
+        self._read_on()
+        if code == DROPPED:
             self._connection.close_socket()
-            raise _Cut
-        if progress.stalls():
-            self._note("fault", "stall", {"seconds": progress.faults.stall_seconds})
-            self._hold(progress.faults.stall_seconds)
+        elif code == NO_CODE:
+            with self._connection.send_context():
+                self._connection.protocol.send_close()
+        else:
+            self._connection.close(code)
+        raise _Over
+
+    def _end(self, outputs: Iterable[Output]) -> None:
+        """Send these last messages and close, whatever else goes wrong; raises _Over."""
+        for output in outputs:
+            self._send(output)
+        raise _Over
 
     def _pass_on(self, outputs: Iterable[Output]) -> bool:
         """Send what comes out of a session; False when it has closed."""
         for output in outputs:
-            if not isinstance(output, str):
-                self._note("closed", "WebSocket", output._asdict())
-                self._connection.close(*output)
-                return False
             self._play_faults()
-            self._connection.send(output)
-            self._progress.sent += 1
-            payload = json.loads(output)
-            self._note("sent", payload.pop("type"), payload)
-        if self._progress.is_cancelled():
-            self._note("fault", "cancel", {})
-            return self._pass_on(self._session.fail())
+            if self._is_withheld(output):
+                continue
+            self._send(output)
+            if isinstance(output, Closing):
+                return False
         return True
+
+    def _is_withheld(self, output: Output) -> bool:
+        is_heartbeat = isinstance(output, str) and json.loads(output)["type"] == "Heartbeat"
+        return ("stop_heartbeats" if is_heartbeat else "stop_answering") in self._progress.happened
+
+    def _send(self, output: Output) -> None:
+        if isinstance(output, Closing):
+            self._note("closed", "WebSocket", output._asdict())
+            self._read_on()
+            self._connection.close(*output)
+            return
+        self._connection.send(output)
+        self._progress.sent += 1
+        payload = json.loads(output)
+        self._note("sent", payload.pop("type"), payload)
 
     def _note_received(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
@@ -182,6 +252,13 @@ class SocketSession:
             sound: dict[str, Json] = {"messages": messages, "seconds": seconds}
             journal.add(now, self._number, "received", "audio", sound)
         journal.add(now, self._number, kind, name, detail)
+
+
+def _is_terminate(text: str) -> bool:
+    try:
+        return parse_object(text).get("type") == "Terminate"
+    except ProtocolError:
+        return False
 
 
 def headers_of(request: Request) -> dict[str, str]:
