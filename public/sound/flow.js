@@ -3,12 +3,14 @@
 
 const SILENT_LEVEL = 1e-4; // -80 dB: a quiet room is louder, a dead microphone is not
 const SILENT_LOOKS = 6;
-const DEAD_LOOKS = 4;
+const DEAD_LOOKS = 5; // two seconds at least
+const LONGEST_PATIENCE = 40; // looks: some headsets take long to begin
 
 /** What is known of one microphone. */
 export class Flow {
-  #still = 0; // looks since a chunk came, or the microphone was started anew
+  #still = 0; // looks since a chunk came, or the context began something else
   #silent = 0; // looks since a chunk was loud enough
+  #patience = DEAD_LOOKS; // before it is started anew, twice as long each time
 
   /**
    * flows or silent: chunks come; interrupted or muted: the system says why none is of use;
@@ -19,6 +21,7 @@ export class Flow {
   /** @param {number} level root mean square of a chunk, 0 to 1 */
   hear(level) {
     this.#still = 0;
+    this.#patience = DEAD_LOOKS;
     if (level > SILENT_LEVEL) this.#silent = 0;
     if (this.#isExplained) return;
     this.state = this.#silent < SILENT_LOOKS ? 'flows' : 'silent';
@@ -48,12 +51,18 @@ export class Flow {
 
   /** Whether the microphone should be started anew. */
   get isDead() {
-    return this.state === 'dead' && this.#still >= DEAD_LOOKS;
+    return this.state === 'dead' && this.#still >= this.#patience;
   }
 
-  /** The microphone is started anew; its state is what it was until chunks come. */
+  /** The context is in another state: what is waited for is waited for from now on. */
+  wait() {
+    this.#still = 0;
+  }
+
+  /** The microphone is started anew. */
   restart() {
     this.#still = 0;
+    this.#patience = Math.min(2 * this.#patience, LONGEST_PATIENCE);
   }
 
   // What hindered it is over, and nothing is known yet.

@@ -136,7 +136,7 @@ export class Microphone {
     this.#capture?.close();
     this.#capture = new Capture(options, {
       chunk: (chunk) => this.#receive(chunk),
-      state: () => this.#judge(),
+      state: () => this.#change(),
     });
     await this.#capture.start(this.#stream);
     if (this.#isReleased) throw new Failure(RELEASED);
@@ -200,6 +200,11 @@ export class Microphone {
 
   #inTurn(step) {
     this.#changes = this.#changes.then(() => (this.#isReleased ? null : step()));
+  }
+
+  #change() {
+    this.#flow.wait();
+    this.#judge();
   }
 
   #look() {
