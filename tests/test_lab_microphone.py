@@ -20,6 +20,8 @@ except ImportError:
         raise
     pytest.skip("playwright is not installed", allow_module_level=True)
 
+from tests.test_browser_phone import LOCKS
+
 pytest.importorskip("jupyterlab")
 
 HUB = "hub.example"
@@ -87,7 +89,7 @@ def notebook(lab, browser):
 
 @contextmanager
 def opened(lab, browser, name, **options):
-    with lab.opened(browser, name, scripts=[TRACKS], **options) as notebook:
+    with lab.opened(browser, name, scripts=[TRACKS, LOCKS], **options) as notebook:
         yield notebook
 
 
@@ -219,6 +221,19 @@ def test_a_recording_ends_at_its_cap(notebook, sandbox):
     expect_state(notebook, "idle")
     expect_released(notebook)
     expect_closed(sandbox, 1)
+
+
+def test_a_recording_keeps_the_screen_on_and_its_timers_in_a_worker(notebook, sandbox):
+    notebook.command("notebook:clear-all-cell-outputs")
+    others = notebook.page.workers
+    notebook.add(cell(sandbox.url))
+    press(notebook, "Start")
+    notebook.page.wait_for_function("held() === 1")
+    (worker,) = [each for each in notebook.page.workers if each not in others]
+    assert worker.url.startswith("blob:")
+    press(notebook, "Stop")
+    expect_state(notebook, "idle")
+    notebook.page.wait_for_function("held() === 0")
 
 
 def test_who_does_not_want_to_wait_for_the_last_words_stops_now(notebook, sandbox):

@@ -1,6 +1,7 @@
 // One transcription, from the press of a button to the last word.
 
 import { Conversation } from './conversation.js';
+import { keepScreenOn } from './screen.js';
 import { after } from './timers.js';
 
 /** The states in which another one may be started. */
@@ -15,6 +16,7 @@ export class Run {
   #dial;
   #on;
   #conversation;
+  #letScreenGo = null; // from the first time that it is live on
 
   state = 'starting';
   stopped = new Promise((resolve) => (this.stop = resolve));
@@ -104,6 +106,8 @@ export class Run {
 
   #show(state, failure) {
     this.state = state;
+    if (state === 'live') this.#letScreenGo ??= keepScreenOn();
+    if (this.isOver) this.#letScreenGo?.();
     this.#on.state(state, failure);
   }
 }

@@ -1,38 +1,29 @@
-// The microphone: permission, audio context, worklet. The one owner of the tracks.
+// The microphone: permission, which one, and what is said of it. The one owner of the tracks.
 
-import { Failure, NO_SERVER } from '../session/failure.js';
+import { Failure } from '../session/failure.js';
+import { every } from '../session/timers.js';
+import { Capture } from './capture.js';
 import { rms, SAMPLE_RATE } from './chunks.js';
+import { Flow } from './flow.js';
+import { checkAllowed, refusal } from './refusals.js';
 
-const WORKLET = new URL('./worklet.js', import.meta.url);
-const SILENT_SECONDS = 3;
-const SILENT_LEVEL = 1e-4; // -80 dB: a quiet room is louder, a dead microphone is not
-const FLUSH_SECONDS = 1;
+const LOOK_MILLISECONDS = 500;
 
 const RELEASED = 'The microphone was released.';
-const SILENT = 'Is it switched on, and the right one?';
-const STANDS =
-  'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
-  'this computer has a sound device.';
 
-const CAUSES = {
-  insecure:
-    'Browsers give the microphone to secure pages only. Open this page by https:// or by ' +
-    'http://localhost.',
-  policy:
-    'The page that frames this one does not share the microphone. Open this page in a tab of its own.',
-  NotAllowedError:
-    'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
-    'system settings), then press Start again.',
-  framed:
-    'The microphone was denied: the page or the editor that shows this one may not share it. Open it ' +
-    'in a browser, in a tab of its own.',
-  NotFoundError: 'There is no microphone. Connect one, then press Start again.',
-  OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
-  NotSupportedError:
-    'This browser cannot change to a microphone with another sample rate in the middle of a session. ' +
-    'Open a new session with it.',
-  NotReadableError:
-    'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
+/** What is said of a Flow's state. */
+const SAYS = {
+  flows: () => '',
+  silent: (name) => `Your microphone is silent: ${name}. Is it switched on, and the right one?`,
+  muted: (name) => `${name} is muted by the system or the browser.`,
+  interrupted: () =>
+    'A call or another app has the microphone. Listening goes on by itself when it is free again.',
+  suspended: () =>
+    'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
+    'this computer has a sound device.',
+  dead: () =>
+    'No sound comes from the browser, so the microphone is being started anew. If that does not ' +
+    'help, press Stop, then Start.',
 };
 
 /** Captures from `open()` until `finish()` or `release()`; use it once. */
@@ -40,16 +31,13 @@ export class Microphone {
   #on;
   #deviceId;
   #stream = null;
-  #context = null;
-  #source = null;
-  #node = null;
+  #capture = null;
   #changes; // one after another
-  #watch;
-  #soundAt = 0;
+  #flow = new Flow();
+  #endLooks = () => {};
   #said = '';
   #isReleased = false;
   #settle = {};
-  #flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
 
   /** Resolves with a Failure when the microphone goes away and no other can go on. */
   ended = new Promise((resolve) => (this.#settle.ended = resolve));
@@ -76,14 +64,15 @@ export class Microphone {
   async open() {
     try {
       this.#stream = await this.#ask(this.#deviceId);
-      await this.#capture();
+      await this.#begin();
     } catch (error) {
       this.release();
-      throw named(error);
+      throw refusal(error);
     }
-    this.#watchSilence();
+    this.#follow(this.#stream);
+    this.#endLooks = every(LOOK_MILLISECONDS, () => this.#look());
     this.#settle.opened();
-    return this.#context.sampleRate;
+    return this.#capture.sampleRate;
   }
 
   /**
@@ -92,14 +81,14 @@ export class Microphone {
    * @param {string} deviceId of the microphone, '' for the default one
    */
   choose(deviceId) {
-    this.#changes = this.#changes.then(async () => {
-      if (this.#isReleased || deviceId === this.#deviceId) return;
+    this.#inTurn(async () => {
+      if (deviceId === this.#deviceId) return;
       try {
         await this.#changeTo(deviceId);
         this.#tell('');
       } catch (error) {
         if (this.#isReleased) return;
-        this.#tell(`${named(error).message} Still listening to ${this.#name}.`);
+        this.#tell(`${refusal(error).message} Still listening to ${this.#name}.`);
       }
       this.#on.device(this.#deviceId);
     });
@@ -107,30 +96,23 @@ export class Microphone {
 
   /** Hands out what has not filled a chunk yet, then lets go of the microphone. */
   async finish() {
-    this.#node?.port.postMessage('flush');
-    const timeOut = new Promise((resolve) => setTimeout(resolve, FLUSH_SECONDS * 1000));
-    if (this.#node) await Promise.race([this.#flushed, timeOut]);
+    await this.#capture?.flush();
     this.release();
   }
 
   /** Lets go of the microphone at once. */
   release() {
     this.#isReleased = true;
-    this.#settle.flushed();
     this.#settle.opened();
-    clearInterval(this.#watch);
-    if (this.#node) this.#node.port.onmessage = null;
+    this.#endLooks();
     if (this.#stream) letGo(this.#stream);
-    this.#context?.close().catch(() => {}); // it is closed already
+    this.#capture?.close();
     this.#on.level(0);
     this.#say('');
   }
 
   async #ask(deviceId) {
-    if (!window.isSecureContext || !navigator.mediaDevices) throw new Failure(CAUSES.insecure);
-    // Only Chromium can tell a frame's policy from a person's refusal.
-    const policy = document.permissionsPolicy ?? document.featurePolicy;
-    if (policy?.allowsFeature('microphone') === false) throw new Failure(CAUSES.policy);
+    checkAllowed();
     // The page plays nothing, so there is no echo to cancel.
     const audio = { channelCount: 1, echoCancellation: false };
     if (deviceId) audio.deviceId = { exact: deviceId };
@@ -140,44 +122,32 @@ export class Microphone {
     throw new Failure(RELEASED);
   }
 
-  async #capture() {
+  async #begin() {
     try {
-      await this.#connect(new AudioContext({ sampleRate: SAMPLE_RATE }));
+      await this.#start({ sampleRate: SAMPLE_RATE });
     } catch (error) {
       if (error.name !== 'NotSupportedError') throw error;
       // Firefox does not resample a microphone: take the device's own rate.
-      await this.#context?.close();
-      await this.#connect(new AudioContext());
+      await this.#start({});
     }
   }
 
-  async #connect(context) {
-    this.#context = context;
-    this.#source = context.createMediaStreamSource(this.#stream);
-    await context.audioWorklet.addModule(WORKLET).catch(() => {
-      throw new Failure(NO_SERVER);
+  async #start(options) {
+    this.#capture?.close();
+    this.#capture = new Capture(options, {
+      chunk: (chunk) => this.#receive(chunk),
+      state: () => this.#change(),
     });
+    await this.#capture.start(this.#stream);
     if (this.#isReleased) throw new Failure(RELEASED);
-    this.#node = new AudioWorkletNode(context, 'audio-processor', {
-      numberOfOutputs: 0, // nothing goes to the speakers
-      channelCount: 1,
-      channelCountMode: 'explicit',
-    });
-    this.#node.port.onmessage = ({ data }) => this.#receive(data);
-    this.#source.connect(this.#node);
-    this.#follow(this.#stream);
-    context.resume().catch(() => {}); // closed in the meantime
   }
 
-  #receive(data) {
-    if (data === 'flushed') {
-      this.#settle.flushed();
-      return;
-    }
-    const level = rms(data);
-    if (level > SILENT_LEVEL) this.#hear();
+  #receive(chunk) {
+    const level = rms(chunk);
+    this.#flow.hear(level);
+    this.#judge();
     this.#on.level(level);
-    this.#on.chunk(data);
+    this.#on.chunk(chunk);
   }
 
   // The context, and with it the sample rate that the session declared, stays.
@@ -185,10 +155,7 @@ export class Microphone {
     const stream = await this.#ask(deviceId);
     try {
       if (this.#isReleased) throw new Failure(RELEASED);
-      const source = this.#context.createMediaStreamSource(stream);
-      this.#source.disconnect();
-      source.connect(this.#node);
-      this.#source = source;
+      this.#capture.listenTo(stream);
     } catch (error) {
       letGo(stream);
       throw error;
@@ -196,51 +163,65 @@ export class Microphone {
     letGo(this.#stream);
     this.#stream = stream;
     this.#deviceId = deviceId;
-    this.#soundAt = performance.now();
+    this.#flow = new Flow();
     this.#follow(stream);
   }
 
   #follow(stream) {
-    const [track] = stream.getAudioTracks();
+    const track = trackOf(stream);
     track.onended = () => this.#replace(stream);
-    track.onmute = () => this.#say(`${this.#name} is muted by the system or the browser.`);
-    track.onunmute = () => this.#hear();
+    track.onmute = () => this.#judge();
+    track.onunmute = () => this.#judge();
   }
 
   // The microphone that went away is replaced by the default one.
   #replace(gone) {
     const loss = `${this.#name} was disconnected or taken away.`;
-    this.#changes = this.#changes.then(async () => {
-      if (this.#isReleased || this.#stream !== gone) return;
+    this.#inTurn(async () => {
+      if (this.#stream !== gone) return;
       try {
         await this.#changeTo('');
         this.#tell(`${loss} Listening to ${this.#name} now.`);
         this.#on.device('');
       } catch (error) {
-        this.#settle.ended(new Failure(`${loss} ${named(error).message}`));
+        this.#settle.ended(new Failure(`${loss} ${refusal(error).message}`));
       }
     });
   }
 
-  // By the clock and not by chunks: an audio context that stands still sends none.
-  #watchSilence() {
-    this.#soundAt = performance.now();
-    this.#watch = setInterval(() => {
-      const isSilent = performance.now() - this.#soundAt >= SILENT_SECONDS * 1000;
-      if (!isSilent || this.#stream.getAudioTracks()[0].muted) return;
-      const stands = this.#context.state !== 'running';
-      if (stands) this.#context.resume().catch(() => {});
-      this.#say(stands ? STANDS : `Your microphone is silent: ${this.#name}. ${SILENT}`);
-    }, 500);
+  // After a call a phone's context may say that it runs, and bring nothing any more.
+  #restart() {
+    this.#flow.restart();
+    this.#inTurn(async () => {
+      const { sampleRate } = this.#capture; // what the session declared
+      await this.#start({ sampleRate }).catch(() => {}); // the next looks see it
+    });
   }
 
-  #hear() {
-    this.#soundAt = performance.now();
-    this.#say('');
+  #inTurn(step) {
+    this.#changes = this.#changes.then(() => (this.#isReleased ? null : step()));
+  }
+
+  #change() {
+    this.#flow.wait();
+    this.#judge();
+  }
+
+  #look() {
+    this.#flow.pass();
+    if (this.#flow.isStill) this.#on.level(0);
+    this.#judge();
+  }
+
+  #judge() {
+    this.#flow.see(this.#capture.state, trackOf(this.#stream).muted);
+    this.#capture.wake();
+    if (this.#flow.isDead) this.#restart();
+    this.#say(SAYS[this.#flow.state](this.#name));
   }
 
   get #name() {
-    return this.#stream.getAudioTracks()[0].label || 'The microphone';
+    return trackOf(this.#stream).label || 'The microphone';
   }
 
   /** Says what holds until it does not any more. */
@@ -257,6 +238,8 @@ export class Microphone {
   }
 }
 
+const trackOf = (stream) => stream.getAudioTracks()[0];
+
 function letGo(stream) {
   for (const track of stream.getTracks()) {
     track.onended = null;
@@ -264,12 +247,4 @@ function letGo(stream) {
     track.onunmute = null;
     track.stop();
   }
-}
-
-function named(error) {
-  if (error instanceof Failure) return error;
-  // Only Chromium tells a frame's policy; for a person who says no, a tab of its own is right, too.
-  const isFramed = error.name === 'NotAllowedError' && window.parent !== window;
-  if (isFramed) return new Failure(CAUSES.framed);
-  return new Failure(CAUSES[error.name] ?? `The microphone cannot be used: ${error.message}`);
 }

@@ -1,0 +1,78 @@
+// How the sound flows: judged by what comes, not by what the browser says of itself. Looks come twice
+// a second, and one that is late counts once: what came in the meantime may still wait behind it.
+
+const SILENT_LEVEL = 1e-4; // -80 dB: a quiet room is louder, a dead microphone is not
+const SILENT_LOOKS = 6;
+const DEAD_LOOKS = 5; // two seconds at least
+const LONGEST_PATIENCE = 40; // looks: some headsets take long to begin
+
+/** What is known of one microphone. */
+export class Flow {
+  #still = 0; // looks since a chunk came, or the context began something else
+  #silent = 0; // looks since a chunk was loud enough
+  #patience = DEAD_LOOKS; // before it is started anew, twice as long each time
+
+  /**
+   * flows or silent: chunks come; interrupted or muted: the system says why none is of use;
+   * suspended: the browser wants a person to do something; dead: it says that all is well.
+   */
+  state = 'flows';
+
+  /** @param {number} level root mean square of a chunk, 0 to 1 */
+  hear(level) {
+    this.#still = 0;
+    this.#patience = DEAD_LOOKS;
+    if (level > SILENT_LEVEL) this.#silent = 0;
+    if (this.#isExplained) return;
+    this.state = this.#silent < SILENT_LOOKS ? 'flows' : 'silent';
+  }
+
+  /** Half a second has passed. */
+  pass() {
+    this.#still += 1;
+    this.#silent += 1;
+  }
+
+  /**
+   * @param {string} context what the audio context says of itself
+   * @param {boolean} isMuted what the track says
+   */
+  see(context, isMuted) {
+    if (context === 'interrupted') this.state = 'interrupted';
+    else if (isMuted) this.state = 'muted';
+    else if (this.#isExplained) this.#begin();
+    else if (this.#still >= DEAD_LOOKS) this.state = context === 'suspended' ? 'suspended' : 'dead';
+  }
+
+  /** No chunk has come since the last look but one. */
+  get isStill() {
+    return this.#still > 1;
+  }
+
+  /** Whether the microphone should be started anew. */
+  get isDead() {
+    return this.state === 'dead' && this.#still >= this.#patience;
+  }
+
+  /** The context is in another state: what is waited for is waited for from now on. */
+  wait() {
+    this.#still = 0;
+  }
+
+  /** The microphone is started anew. */
+  restart() {
+    this.#still = 0;
+    this.#patience = Math.min(2 * this.#patience, LONGEST_PATIENCE);
+  }
+
+  // What hindered it is over, and nothing is known yet.
+  #begin() {
+    this.#still = 0;
+    this.#silent = 0;
+    this.state = 'flows';
+  }
+
+  get #isExplained() {
+    return this.state === 'interrupted' || this.state === 'muted';
+  }
+}

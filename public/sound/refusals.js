@@ -1,0 +1,41 @@
+// Why there is no microphone, in words for people.
+
+import { Failure } from '../session/failure.js';
+
+const CAUSES = {
+  insecure:
+    'Browsers give the microphone to secure pages only. Open this page by https:// or by ' +
+    'http://localhost.',
+  policy:
+    'The page that frames this one does not share the microphone. Open this page in a tab of its own.',
+  NotAllowedError:
+    'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
+    'system settings), then press Start again.',
+  framed:
+    'The microphone was denied: the page or the editor that shows this one may not share it. Open it ' +
+    'in a browser, in a tab of its own.',
+  NotFoundError: 'There is no microphone. Connect one, then press Start again.',
+  OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
+  NotSupportedError:
+    'This browser cannot change to a microphone with another sample rate in the middle of a session. ' +
+    'Open a new session with it.',
+  NotReadableError:
+    'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
+};
+
+/** Throws a Failure where it makes no sense to ask for a microphone. */
+export function checkAllowed() {
+  if (!window.isSecureContext || !navigator.mediaDevices) throw new Failure(CAUSES.insecure);
+  // Only Chromium can tell a frame's policy from a person's refusal.
+  const policy = document.permissionsPolicy ?? document.featurePolicy;
+  if (policy?.allowsFeature('microphone') === false) throw new Failure(CAUSES.policy);
+}
+
+/** @param {Error} error what the browser threw */
+export function refusal(error) {
+  if (error instanceof Failure) return error;
+  // For a person who says no, a tab of its own is right, too.
+  const isFramed = error.name === 'NotAllowedError' && window.parent !== window;
+  if (isFramed) return new Failure(CAUSES.framed);
+  return new Failure(CAUSES[error.name] ?? `The microphone cannot be used: ${error.message}`);
+}
