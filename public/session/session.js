@@ -10,7 +10,7 @@ import { Failure } from './failure.js';
 import { Transcript } from './transcript.js';
 
 const ENDED = 1000;
-const ROUNDING_SECONDS = 2; // a Termination counts whole seconds
+const ROUNDING_SECONDS = 1.1; // a Termination counts whole seconds
 export const TERMINATE = '{"type":"Terminate"}';
 
 /** The client half of a session, without any I/O. `now` is steady seconds. */
@@ -107,8 +107,9 @@ export class Session {
   #endWith(message) {
     const { carriedSeconds } = this.backlog;
     const { audio_duration_seconds: heard = Infinity } = message;
-    const isWhole = heard >= carriedSeconds - ROUNDING_SECONDS;
-    if (!this.isTerminating || !isWhole) throw this.closed(ENDED);
+    const isShort = heard < carriedSeconds - ROUNDING_SECONDS;
+    // "Finish the open turn, then Termination": one that nobody asked for may cross our Terminate.
+    if (isShort || !this.isTerminating || this.transcript.partial) throw this.closed(ENDED);
     this.termination = message;
   }
 

@@ -30,7 +30,7 @@ from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.transcript import Transcript
 
 TERMINATE = '{"type": "Terminate"}'
-ROUNDING_SECONDS = 2.0  # a Termination counts whole seconds
+ROUNDING_SECONDS = 1.1  # a Termination counts whole seconds
 
 log = logging.getLogger(__name__)
 
@@ -194,9 +194,13 @@ class ClientSession:
         return ended
 
     def _end(self, message: Termination) -> Termination:
-        """The Termination of the whole session; the end is one that was asked for, and answered."""
+        """The Termination of the whole session. Raises SessionClosed before all was said.
+
+        "Finish the open turn, then Termination": one that nobody asked for may cross our Terminate.
+        """
         heard, carried = message.audio_duration_seconds, self.backlog.carried_seconds
-        if not self.is_terminating or heard < carried - ROUNDING_SECONDS:
+        is_short = heard < carried - ROUNDING_SECONDS
+        if is_short or not self.is_terminating or self.transcript.partial:
             text = f"ended by the service after {heard} of {carried:.0f} s of audio"
             raise SessionClosed(CloseCode.ENDED, text, CloseCode.ENDED.advice)
         if self._first_order or self.backlog.lost:
