@@ -10,26 +10,21 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tempkit import sandbox_command
 from tempkit.config import Settings, default_settings, key_origin
-from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
+from tempkit.env_file import KEY_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError
-from tempkit.protocol.parameters import SPEECH_MODELS, U3_MODELS, SessionParameters
+from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS, SessionParameters
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
-from tempkit.serving import Service
-from tempkit.terminal import replace_what_is_missing, show_live
+from tempkit.terminal import replace_what_is_missing, show_live, wait_for_ctrl_c
 from tempkit.tokens import generate_temp_token
 
-if TYPE_CHECKING:
-    from tempkit.sandbox import Sandbox
-
-SANDBOX_PORT = 8765
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 
 DESCRIPTION = """\
@@ -113,21 +108,14 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
     stream.add_argument(
         "--model",
-        choices=SPEECH_MODELS,
         default=SPEECH_MODELS[0],
         metavar="MODEL",
-        help=f"{SPEECH_MODELS[0]} (the default), {U3_MODELS[0]}, ...",
+        help=f"{SPEECH_MODELS[0]} (the default), {DEFAULT_MODEL}, or any other that there is",
     )
     stream.set_defaults(command=_stream)
 
-    sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
-    sandbox.add_argument("--port", type=int, default=SANDBOX_PORT, help="0: any free port")
-    sandbox.add_argument("--tls", action="store_true", help="https and wss, by a new certificate")
-    help_text = "hear audio as fast as it comes, not as fast as it sounds"
-    sandbox.add_argument("--fast", action="store_true", help=help_text)
-    help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
-    sandbox.add_argument("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
-    sandbox.set_defaults(command=_sandbox)
+    help_text = "run a stand-in for the streaming service"
+    sandbox_command.add_options(commands.add_parser("sandbox", help=help_text))
 
     check = commands.add_parser("check", help="say what is there, what is missing and the fix")
     check.add_argument(
@@ -160,16 +148,9 @@ def _serve(options: argparse.Namespace) -> int:
     ) as server:
         if authority:
             print(f"Devices trust it once this authority is installed there: {authority}")
-        _wait_for_ctrl_c(server)
+        wait_for_ctrl_c(server.wait)
         print("\nServer stopped.")
     return 0
-
-
-def _wait_for_ctrl_c(service: Service) -> None:
-    """Keep a service running until Ctrl-C. Raises TempkitError when it ends by itself."""
-    print("Press Ctrl-C to stop.", flush=True)
-    with suppress(KeyboardInterrupt):
-        service.wait()
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -210,33 +191,6 @@ def _stream(options: argparse.Namespace) -> int:
         print(turn.transcript, flush=True)
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)
-    return 0
-
-
-def _sandbox(options: argparse.Namespace) -> int:
-    import tempfile
-
-    from tempkit.certificates import make_certificate
-    from tempkit.sandbox import Faults, Sandbox
-
-    given = (fault.partition("=") for fault in options.fault)
-    faults = Faults.from_query({name: value for name, _, value in given})
-    with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
-        context, authority = make_certificate(Path(folder)) if options.tls else (None, None)
-        sandbox = Sandbox(port=options.port, ssl=context, realtime=not options.fast, faults=faults)
-        return _run(sandbox, authority)
-
-
-def _run(sandbox: "Sandbox", authority: Path | None) -> int:
-    with sandbox:
-        print(f"Sandbox is running at {sandbox.url}")
-        print("Point a program at it with:")
-        print(f"  export {URL_VARIABLE}={sandbox.url} {KEY_VARIABLE}=sandbox")
-        if authority:
-            print(f"  export SSL_CERT_FILE={authority} NODE_EXTRA_CA_CERTS={authority}")
-        print(f"Faults, journal and how to point an SDK at it: {sandbox.url}/sandbox")
-        _wait_for_ctrl_c(sandbox)
-        print("\nSandbox stopped.")
     return 0
 
 

@@ -3,6 +3,8 @@
 import io
 import shutil
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 
 def replace_what_is_missing() -> None:
@@ -10,6 +12,13 @@ def replace_what_is_missing() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def wait_for_ctrl_c(wait: Callable[[], None]) -> None:
+    """Keep what runs running until Ctrl-C. Raises what ``wait`` raises when it ends by itself."""
+    print("Press Ctrl-C to stop.", flush=True)
+    with suppress(KeyboardInterrupt):
+        wait()
 
 
 def show_live(text: str, heard_seconds: float, duration_seconds: float) -> None:

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tempkit import Sandbox
+from tempkit.protocol.parameters import US_MODELS
 
 REASON = "See Error message for details"
 TERMINATE = '{"type": "Terminate"}'
@@ -24,7 +25,7 @@ UPGRADE = (
 def opened(sandbox: Sandbox, *, key: str | None = "any", **query: object) -> connect:
     """A socket that the sandbox has upgraded; ``sample_rate`` is 16000 unless given."""
     headers = {} if key is None else {"Authorization": key}
-    parameters = {"sample_rate": 16000} | query
+    parameters = {"speech_model": US_MODELS[0], "sample_rate": 16000} | query
     url = f"{sandbox.settings.websocket_url}?{urlencode(parameters, doseq=True)}"
     return connect(url, additional_headers=headers, compression=None, proxy=None)
 

@@ -28,7 +28,12 @@ COMMANDS = {
     "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
     "token": "--expires-in --help --max-session",
     "stream": "--fast --help --model",
-    "sandbox": "--fast --fault --help --port --tls",
+    "sandbox": (
+        "--api-key --cors --documented-token-errors --fast --fault --formatted-partials --help "
+        "--host --most-ahead-seconds --name --no-cors --no-documented-token-errors "
+        "--no-formatted-partials --no-one-final --no-single-use --no-warnings --one-final --port "
+        "--sessions-per-minute --single-use --tls --warnings"
+    ),
     "check": "--help --port",
 }
 VARIABLES = (

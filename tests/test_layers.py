@@ -25,6 +25,7 @@ ROOMS = {
     "streaming": {*WORDS, "deadline", "network", "tokens"},
     "widgets": {*WORDS, "pictures", "server", "serving", "streaming", "tokens"},
     "pytest_plugin": WORDS,
+    "sandbox_command": {*WORDS, "terminal"},
     "wsgi": {"config", "server"},
     "__init__": None,  # the two front doors see everything
     "__main__": None,
@@ -38,6 +39,7 @@ LATE = {
     "tokens": {"http_client"},
     "server": {"http_client", "network"},
     "pytest_plugin": {"sandbox"},
+    "sandbox_command": {"certificates", "sandbox"},
 }
 
 # Inside the two large rooms, likewise from the ground up.

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from websockets.sync.client import connect as websocket
 
 from tempkit import Sandbox, Settings, connect
 from tests.conftest import KEY
@@ -211,6 +212,49 @@ def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str
     finally:
         code, _, error = end(process, signal.SIGINT)
     assert (code, error) == (0, "")
+
+
+def test_sandbox_has_a_flag_for_each_switch():
+    switches = "--no-warnings --documented-token-errors --sessions-per-minute 1 --api-key right"
+    host = "--tls --name streaming.assemblyai.com --fault token_status=503 --fault token_failures=1"
+    process = running("sandbox", "--port", "0", *switches.split(), *host.split())
+    try:
+        url = line_with(process, "Sandbox is running at https://").split()[-1]
+        line_with(process, "ASSEMBLYAI_API_KEY=...")
+        authority = line_with(process, "export SSL_CERT_FILE=").split()[1].partition("=")[2]
+        trusted = ssl.create_default_context(cafile=authority)
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=15) as plain:
+            with trusted.wrap_socket(plain, server_hostname="streaming.assemblyai.com") as fixed:
+                request = "GET /v3/token?expires_in_seconds=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+                fixed.sendall(request.encode())
+                assert fixed.recv(4096).startswith(b"HTTP/1.1 503 ")
+        answer = httpx.get(f"{url}/v3/token", verify=trusted, trust_env=False)
+        assert answer.status_code == 401
+        headers = {"Authorization": "right"}
+        socket_url = f"wss{url.removeprefix('https')}/v3/ws?speech_model=u3-rt-pro&prompt=birds"
+        with websocket(socket_url, additional_headers=headers, ssl=trusted, proxy=None) as talk:
+            assert '"Begin"' in talk.recv(timeout=10)
+            talk.send('{"type": "Terminate"}')
+            assert '"Termination"' in talk.recv(timeout=10)  # and no Warning before it
+        with websocket(socket_url, additional_headers=headers, ssl=trusted, proxy=None) as talk:
+            assert "Too many concurrent sessions" in talk.recv(timeout=10)
+    finally:
+        assert end(process, signal.SIGTERM)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fault", "cut_after_sent=x"], "cut_after_sent takes a whole number, not 'x'"),
+        (["--fault", "cut"], "there is no fault 'cut'"),
+        (["--name", "streaming.assemblyai.com"], "--name says what a certificate is for"),
+    ],
+)
+def test_sandbox_says_what_is_wrong_with_its_options(options: list[str], said: str):
+    done = run("sandbox", "--port", "0", *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
 
 
 def test_check_says_what_is_there(free_port: int):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tempkit import SessionParameters
-from tempkit.protocol.parameters import RULES
+from tempkit.protocol.parameters import RULES, SPEECH_MODELS
 
 
 def test_model_rate_encoding_and_formatting_are_always_sent():
@@ -51,14 +51,15 @@ def test_a_query_reads_back_as_what_it_was_made_of():
         ("sample_rate", 16000.0, "a whole number from 8000 to 96000, not float"),
         ("sample_rate", True, "not bool"),
         ("sample_rate", None, "always sent"),
-        ("min_turn_silence", 49, "from 50 to 10000"),
         ("inactivity_timeout", 4, "from 5 to 3600"),
         ("vad_threshold", 1.01, "a number from 0 to 1"),
         ("vad_threshold", float("nan"), "a number from 0 to 1, not nan"),
         ("vad_threshold", "0.5", "a number from 0 to 1, not str"),
         ("format_turns", 1, "true or false, not int"),
-        ("speech_model", "whisper", "one of universal-streaming-english"),
-        ("encoding", "flac", "one of pcm_s16le"),
+        ("max_turn_silence", 49, "from 50 to 10000"),
+        ("mode", "balanced", "for the U3 models, not for universal-streaming-english"),
+        ("voice_focus_threshold", 0.5, "needs voice_focus"),
+        ("language_codes", ["en", "multi"], "takes multi alone"),
         ("keyterms_prompt", ["x"] * 101, "at most|0 to 100 items"),
         ("keyterms_prompt", "x", "a list of strings"),
         ("keyterms_prompt", [1], "a list of strings"),
@@ -71,6 +72,25 @@ def test_what_the_service_would_refuse_is_refused_here_with_the_range(name, valu
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("speech_model", "a-model-of-next-year"),
+        ("encoding", "flac"),
+        ("domain", "legal-v1"),
+        ("voice_focus", "mid-field"),
+        ("redact_pii_sub", "stars"),
+    ],
+)
+def test_a_name_that_is_not_known_here_is_sent_with_one_warning(
+    name: str, value: str, caplog: pytest.LogCaptureFixture
+):
+    for _ in range(2):
+        assert SessionParameters(**{name: value}).query()[name] == value
+    said = f"{name} '{value}' is not known here; it is sent, and the service decides"
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
+@pytest.mark.parametrize(
     ("query", "text"),
     [
         ({"sample_rate": "7000"},
@@ -80,6 +100,11 @@ def test_what_the_service_would_refuse_is_refused_here_with_the_range(name, valu
          "invalid literal for int() with base 10: '160.0'"),
         ({"encoding": "flac"},
          "Invalid 'encoding': Value error, 'flac' is not a valid Encoding"),
+        ({"speech_model": "whisper"},
+         "Invalid 'speech_model': Value error, speech_model takes one of "
+         + ", ".join(SPEECH_MODELS) + ", not 'whisper'"),
+        ({"voice_focus_threshold": "0.5"},
+         "Invalid 'voice_focus_threshold': Value error, voice_focus_threshold needs voice_focus"),
         ({"keyterms_prompt": "a,b"},
          "Invalid 'keyterms_prompt': Value error, Invalid JSON array"),
         ({"keyterms_prompt": json.dumps(["x"] * 101)},

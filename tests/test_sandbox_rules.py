@@ -8,7 +8,7 @@ from tempkit.protocol.messages import Heartbeat, Silence, SpeechStarted, Turn, W
 from tempkit.sandbox.hearing.recognizer import Samples, Scripted, ScriptedListener
 from tempkit.sandbox.rules.ledger import Ledger, Refused
 from tempkit.sandbox.rules.opening import Opening, read_query
-from tempkit.sandbox.rules.session import ServerSession
+from tempkit.sandbox.rules.session import Note, ServerSession
 from tempkit.sandbox.rules.switches import Switches
 from tempkit.sandbox.wire.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tests.doubles import chunked, silence, spoken, tone
@@ -90,11 +90,11 @@ def test_the_first_partial_of_u3_waits_for_the_interruption_delay(asked: dict, l
     assert least <= heard <= least + 250
 
 
-def test_long_speech_has_a_partial_about_every_three_seconds_on_u3():
+def test_long_speech_has_a_partial_each_second_or_every_three_on_u3():
     session, _ = started(U3)
-    assert len(partials(said(session, *chunked(tone(10_000))))) == 4
+    assert len(partials(said(session, *chunked(tone(10_000))))) == 9
     session, _ = started(U3 | {"continuous_partials": "false"})
-    assert len(partials(said(session, *chunked(tone(10_000))))) == 1
+    assert len(partials(said(session, *chunked(tone(10_000))))) == 4
 
 
 def test_silence_after_an_open_sentence_brings_one_partial_on_u3_and_no_end():
@@ -142,17 +142,30 @@ def test_a_prompt_is_for_u3_only():
     assert refused(said(session, UPDATE | {"prompt": "birds"}), 3006, full)
 
 
-def test_an_update_without_effect_is_warned_about():
+def test_an_update_without_effect_is_noted_once_and_never_answered():
     session, _ = started()
-    (warning,) = said(session, UPDATE | {"keyterms_prompt": ["Ana Ruiz"], "vad_threshold": 0.5})
-    assert warning == Warning(1, "keyterms_prompt has no effect in the sandbox")
+    asked = UPDATE | {"keyterms_prompt": ["Ana Ruiz"], "vad_threshold": 0.5}
+    assert said(session, asked) == [Note(3, "keyterms_prompt has no effect in the sandbox")]
+    assert said(session, asked) == []
 
 
-def test_an_update_knows_older_names_and_says_what_it_cannot_change():
+def test_what_has_no_effect_is_said_once_by_a_stable_code():
+    asked = {"keyterms_prompt": '["a"]', "turn_left_pad_ms": "5", "agent_context": "Hello."}
+    session, (_, *warnings) = started(U3 | asked)
+    assert warnings == [
+        Warning(1, "turn_left_pad_ms has no effect in the sandbox"),
+        Warning(3, "keyterms_prompt, agent_context have no effect in the sandbox"),
+    ]
+    assert said(session, UPDATE | {"agent_context": "How can I help you?"}) == []
+    _, messages = started(U3 | asked, switches=Switches(warnings=False))
+    assert messages[1:] == [Note(w.warning_code, w.warning) for w in warnings]
+
+
+def test_an_update_knows_older_names_and_notes_what_it_cannot_change():
     session, _ = started()
     older = {"min_end_of_turn_silence_when_confident": 3000, "max_turn_silence": 5000}
-    (warning,) = said(session, UPDATE | older | {"sample_rate": 8000})
-    assert warning == Warning(1, "sample_rate holds for a whole session")
+    (note,) = said(session, UPDATE | older | {"sample_rate": 8000})
+    assert note == Note(9, "sample_rate: fixed for a whole session")
     assert not any(m.end_of_turn for m in said(session, *chunked(spoken(1))))
     messages = said(session, UPDATE | {"min_end_of_turn_silence_when_confident": "1"})
     assert "Invalid 'min_turn_silence'" in messages[0].error

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
+from tempkit.protocol.parameters import US_MODELS
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import Opening
@@ -15,7 +16,7 @@ from tests.conftest import SCRIPT
 from tests.doubles import chunked, silence, spoken, tone
 
 REASON = "See Error message for details"
-US = {"sample_rate": "16000", "encoding": "pcm_s16le"}
+US = {"speech_model": US_MODELS[0], "sample_rate": "16000", "encoding": "pcm_s16le"}
 U3 = US | {"speech_model": "u3-rt-pro"}
 
 
@@ -294,9 +295,13 @@ def test_the_duration_of_a_chunk_follows_rate_and_encoding():
     assert said(session, b"\xff" * 8001)[-1] == Closing(3007, REASON)
 
 
-def test_half_a_sample_is_refused():
-    session, _ = started()
-    assert said(session, bytes(3201))[-1] == Closing(3006, REASON)
+def test_half_a_sample_at_the_end_of_a_message_belongs_to_the_next():
+    # 50 ms at 22,050 Hz are 2,205 bytes.
+    session, _ = started(US | {"sample_rate": "22050"})
+    sound = silence(300, 22_050) + tone(1000, 22_050) + silence(1500, 22_050)
+    final = said(session, *chunked(sound, 2205))[-1]
+    assert final.transcript == "hello there"
+    assert abs(final.words[-1].end - 1300) <= 64
 
 
 @pytest.mark.parametrize(
@@ -393,7 +398,7 @@ def test_a_failure_of_the_sandbox_is_the_documented_3005():
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
 def test_every_rate_has_the_same_times(rate: int):
-    session, _ = started({"sample_rate": str(rate)})
+    session, _ = started(US | {"sample_rate": str(rate)})
     sound = silence(300, rate) + tone(1000, rate) + silence(1500, rate)
     final = said(session, *chunked(sound, rate // 10 * 2))[-1]
     assert final.transcript == "hello there"

@@ -23,6 +23,9 @@ END_REASON = "Session Ended"
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
+ON_REQUEST = {"left_out": True}  # a field that a message has only when it says something
+
+
 @dataclass(frozen=True)
 class Word:
     """A word of a turn. ``start`` and ``end`` are ms, ``confidence`` is 0 to 1."""
@@ -68,6 +71,9 @@ class Turn:
     end_of_turn_confidence: float
     words: tuple[Word, ...]
     utterance: str = ""
+    # Finals only, when asked for with ``language_detection``.
+    language_code: str = field(default="", metadata=ON_REQUEST)
+    language_confidence: float = field(default=0.0, metadata=ON_REQUEST)
 
     @property
     def text(self) -> str:
@@ -149,7 +155,11 @@ KNOWN: dict[str, type[Known]] = {
 
 def dump(message: Known) -> str:
     """A server message as JSON text for the wire."""
-    return json.dumps({"type": message.type, **asdict(message)})
+    payload = {"type": message.type, **asdict(message)}
+    for each in fields(message):
+        if "left_out" in each.metadata and payload[each.name] == each.default:
+            del payload[each.name]
+    return json.dumps(payload)
 
 
 def load(text: str | bytes) -> ServerMessage:

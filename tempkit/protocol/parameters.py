@@ -5,9 +5,11 @@ Source: AssemblyAI's documentation of the streaming WebSocket API. The client bu
 """
 
 import json
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Self, TypeAlias
 
 Value: TypeAlias = str | int | float | bool | Sequence[str] | Mapping[str, object]
@@ -21,13 +23,18 @@ U3_MODELS = (
     "universal-3-6-pro",
     "universal-3-6",
     "universal-3-7-preview",
+    "assemblyai-stt-3-7-realtime",
 )
 SPEECH_MODELS = (*US_MODELS, "whisper-rt", *U3_MODELS)
+DEFAULT_MODEL = "universal-3-6-pro"  # of a query that names none
 ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
 EXPIRES_IN_SECONDS = (1, 600)  # how long a token may be used to open a session
 MAX_SESSION_DURATION_SECONDS = (60, 10_800)  # how long that session may last
 SAMPLE_RATE = (8000, 96_000)  # Hz
 SAMPLE_WIDTH = {"pcm_s16le": 2, "pcm_mulaw": 1}  # bytes
+FIXED = ("speech_model", "sample_rate", "encoding")  # always sent, and no update changes them
+
+log = logging.getLogger(__name__)
 
 
 # Each kind of value in words, and what its range counts.
@@ -43,12 +50,16 @@ KINDS: dict[type, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parameter may hold: its kind and, inclusive, its range, length or choices."""
+    """What a parameter may hold: its kind and, inclusive, its range or length.
+
+    ``known`` are the names that the documentation has. The list is not closed: a model that is
+    newer than this version is a name too.
+    """
 
     kind: type
     low: float | None = None
     high: float | None = None
-    choices: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     def check(self, name: str, value: object) -> None:
         """Raises ValueError, naming the range, unless ``value`` is allowed."""
@@ -57,8 +68,8 @@ class Rule:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             measure: float = value
         elif isinstance(value, str):
-            if self.choices and value not in self.choices:
-                raise ValueError(f"{name} takes one of {', '.join(self.choices)}, not {value!r}")
+            if self.known and value not in self.known:
+                _warn_once(name, value)
             measure = len(value)
         else:
             measure = len(value) if isinstance(value, Sequence) else 0
@@ -88,6 +99,11 @@ class Rule:
         return isinstance(value, (int, float) if self.kind is float else self.kind)
 
 
+@cache
+def _warn_once(name: str, value: str) -> None:
+    log.warning("%s %.80r is not known here; it is sent, and the service decides", name, value)
+
+
 def check_whole_number(name: str, value: object, limits: tuple[int, int]) -> None:
     """Raises ValueError, naming the range, unless ``value`` is an int within ``limits``."""
     Rule(int, *limits).check(name, value)
@@ -102,10 +118,10 @@ def _parameter(
     low: float | None = None,
     high: float | None = None,
     *,
-    choices: tuple[str, ...] = (),
+    known: tuple[str, ...] = (),
     default: Value | None = None,
 ) -> Any:  # noqa: ANN401 - the same as dataclasses.field
-    return field(default=default, metadata={"rule": Rule(kind, low, high, choices)})
+    return field(default=default, metadata={"rule": Rule(kind, low, high, known)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,19 +129,20 @@ class SessionParameters:
     """What a session is asked for. None leaves a parameter to the service's default.
 
     Silences and delays are milliseconds, ``inactivity_timeout`` is seconds, thresholds are 0 to 1.
-    Raises ValueError, naming the range, for a value that the service would refuse.
+    Raises ValueError, naming the range, for a value that the service would refuse. A name that is
+    not known here, of a newer model for one, is sent all the same, with a warning in the log.
     """
 
-    speech_model: str = _parameter(str, choices=SPEECH_MODELS, default=US_MODELS[0])
+    speech_model: str = _parameter(str, known=SPEECH_MODELS, default=US_MODELS[0])
     sample_rate: int = _parameter(int, *SAMPLE_RATE, default=16_000)
-    encoding: str = _parameter(str, choices=ENCODINGS, default="pcm_s16le")
+    encoding: str = _parameter(str, known=ENCODINGS, default="pcm_s16le")
     format_turns: bool | None = _parameter(bool, default=True)
 
     end_of_turn_confidence_threshold: float | None = _parameter(float, 0, 1)
-    min_turn_silence: int | None = _parameter(int, 50, 10_000)
+    min_turn_silence: int | None = _parameter(int)  # the service takes 50 to 10,000 of it
     max_turn_silence: int | None = _parameter(int, 50, 10_000)
     vad_threshold: float | None = _parameter(float, 0, 1)
-    mode: str | None = _parameter(str, choices=("min_latency", "balanced", "max_accuracy"))
+    mode: str | None = _parameter(str, known=("min_latency", "balanced", "max_accuracy"))
     interruption_delay: int | None = _parameter(int, 0, 1000)
     continuous_partials: bool | None = _parameter(bool)
     include_partial_turns: bool | None = _parameter(bool)
@@ -144,13 +161,13 @@ class SessionParameters:
     speaker_labels: bool | None = _parameter(bool)
     max_speakers: int | None = _parameter(int, 1, 10)
     speaker_labels_revision_interval_ms: int | None = _parameter(int, 0, 86_400_000)
-    domain: str | None = _parameter(str, choices=("medical-v1",))
-    voice_focus: str | None = _parameter(str, choices=("near-field", "far-field"))
+    domain: str | None = _parameter(str, known=("medical-v1",))
+    voice_focus: str | None = _parameter(str, known=("near-field", "far-field"))
     voice_focus_threshold: float | None = _parameter(float, 0, 1)
     filter_profanity: bool | None = _parameter(bool)
     redact_pii: bool | None = _parameter(bool)
     redact_pii_policies: Sequence[str] | None = _parameter(list)
-    redact_pii_sub: str | None = _parameter(str, choices=("hash", "entity_name"))
+    redact_pii_sub: str | None = _parameter(str, known=("hash", "entity_name"))
     llm_gateway: Mapping[str, object] | None = _parameter(dict)
     webhook_url: str | None = _parameter(str)
     webhook_auth_header_name: str | None = _parameter(str)
@@ -165,8 +182,10 @@ class SessionParameters:
             value = getattr(self, name)
             if value is not None:
                 rule.check(name, value)
-            elif name in ("speech_model", "sample_rate", "encoding"):
+            elif name in FIXED:
                 raise ValueError(f"{name} is always sent and takes {rule.expected}")
+        for text in self._contradictions():
+            raise ValueError(text)
 
     def query(self) -> dict[str, str]:
         """The parameters that were given, as they travel in the query of the address."""
@@ -179,7 +198,7 @@ class SessionParameters:
 
         Raises ValueError with the service's text, ``Invalid '<name>': ...``, for a bad value.
         """
-        given: dict[str, Any] = {"format_turns": None}
+        given: dict[str, Any] = {"format_turns": None, "speech_model": DEFAULT_MODEL}
         for sent, text in query.items():
             name = ALIASES.get(sent, sent)
             if name in RULES:
@@ -187,7 +206,21 @@ class SessionParameters:
         for name, value in given.items():
             if value is not None:
                 check_as_service(name, value)
-        return cls(**given)
+        try:
+            return cls(**given)
+        except ValueError as error:
+            name = str(error).partition(" ")[0]
+            raise ValueError(f"Invalid '{name}': Value error, {error}") from None
+
+    def _contradictions(self) -> Iterator[str]:
+        """What cannot be asked for together; each sentence starts with a parameter."""
+        if self.mode is not None and self.speech_model in US_MODELS:
+            yield f"mode is for the U3 models, not for {self.speech_model}"
+        if self.voice_focus_threshold is not None and self.voice_focus is None:
+            yield "voice_focus_threshold needs voice_focus"
+        codes = self.language_codes or ()
+        if "multi" in codes and len(codes) > 1:
+            yield "language_codes takes multi alone, not beside other languages"
 
 
 RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}
@@ -205,7 +238,7 @@ ALIASES = {
 def check_as_service(name: str, value: object) -> None:
     """Raises ValueError with the service's text for a bad value: ``Invalid '<name>': ...``."""
     rule = RULES[name]
-    if name == "encoding" and value not in rule.choices:
+    if name == "encoding" and value not in rule.known:
         raise ValueError(f"Invalid 'encoding': Value error, '{value}' is not a valid Encoding")
     if name == "sample_rate" and isinstance(value, int) and rule.low and value < rule.low:
         text = "sample_rate must be at least 8,000 Hz"
@@ -216,6 +249,8 @@ def check_as_service(name: str, value: object) -> None:
         text = f"prompt exceeds maximum length of {rule.high} characters (got {len(value)})"
         raise ValueError(f"Invalid 'prompt': Value error, {text}")
     try:
+        if rule.known and isinstance(value, str) and value not in rule.known:
+            raise ValueError(f"{name} takes one of {', '.join(rule.known)}, not {value!r:.80}")
         rule.check(name, value)
     except ValueError as error:
         raise ValueError(f"Invalid '{name}': Value error, {error}") from None
@@ -234,6 +269,8 @@ def _decoded(name: str, text: str, kind: type) -> object:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
+        if name == "redact_pii_policies" and not text.startswith("["):
+            return text.split(",")
         if kind in (list, dict):
             value = json.loads(text)
             return value if isinstance(value, kind) else json.loads("")

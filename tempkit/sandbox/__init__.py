@@ -42,7 +42,8 @@ class Sandbox(Service):
     ``sessions_per_minute`` (of one key) and ``most_ahead_seconds`` (of audio before real time) are
     limits, off by default. Where the documentation and the live service disagree, ``single_use``,
     ``one_final``, ``formatted_partials`` and ``documented_token_errors`` choose; ``cors`` lets
-    pages of any origin ask for tokens, of which the documentation says nothing.
+    pages of any origin ask for tokens, of which the documentation says nothing. ``warnings`` False
+    says in the journal alone what has no effect.
 
     Raises ConfigurationError when the extra or the model files are missing.
     """
@@ -67,6 +68,7 @@ class Sandbox(Service):
         formatted_partials: bool = True,
         documented_token_errors: bool = False,
         cors: bool = False,
+        warnings: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(host, port)
@@ -82,6 +84,7 @@ class Sandbox(Service):
             formatted_partials=formatted_partials,
             documented_token_errors=documented_token_errors,
             cors=cors,
+            warnings=warnings,
         )
         self._state = State(switches, faults, clock)
 

@@ -20,7 +20,7 @@ HARMLESS = re.compile(r"[A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{0,20})*")
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that happened: ``kind`` is request, opened, received, sent, fault or closed.
+    """One thing that happened: ``kind`` is request, opened, received, sent, note, fault or closed.
 
     ``at`` is Unix seconds by the sandbox's clock, ``session`` counts from 1 and is 0 for requests.
     """

@@ -7,7 +7,7 @@ from typing import Self
 
 from tempkit.config import Settings, default_settings
 from tempkit.protocol.messages import Json
-from tempkit.protocol.parameters import SAMPLE_WIDTH, SessionParameters, check_as_service
+from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParameters
 from tempkit.streaming.audio import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.dialer import Dialer
@@ -131,13 +131,13 @@ class StreamingSession:
         Raises ValueError for a value that is out of range, TypeError for an unknown name.
         """
         for name, value in changes.items():
-            if name not in SessionParameters.__dataclass_fields__:
+            if name not in RULES:
                 raise TypeError(f"{name} is no session parameter")
-            if name in ("speech_model", "sample_rate", "encoding"):
+            if name in FIXED:
                 raise ValueError(f"{name} is fixed when a session opens; open another session")
-            check_as_service(name, value)
-        self._command({"type": "UpdateConfiguration", **changes})
+            RULES[name].check(name, value)
         self._half.update(**changes)
+        self._command({"type": "UpdateConfiguration", **changes})
 
     def terminate(self) -> Transcript:
         """End the session: everything said, the last words included. Raises SessionClosed.

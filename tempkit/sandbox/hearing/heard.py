@@ -16,7 +16,8 @@ class TurnRules:
     vad_threshold: float
     end_of_turn_confidence_threshold: float
     first_partial: int = PARTIAL_MILLISECONDS  # after the first sound
-    next_partial: int | None = PARTIAL_MILLISECONDS  # None: there is only one
+    next_partial: int = PARTIAL_MILLISECONDS
+    longest: int = 60_000  # "max_turn_duration": a turn is closed then, whatever is said
     utters_in_pauses: bool = True  # a short pause completes an utterance
     guesses_in_silence: bool = False  # a partial at min_turn_silence, when the turn goes on
     acknowledges_silence: bool = False

@@ -22,6 +22,7 @@ class PcmDecoder:
 
     def __init__(self, sample_rate: int, encoding: str) -> None:
         self._encoding = encoding
+        self._odd = b""  # half a sample, which the next message completes
         self._bytes_per_ms = sample_rate * SAMPLE_WIDTH[encoding] / 1000
         self._resampler = (
             None if sample_rate == RATE else soxr.ResampleStream(sample_rate, RATE, 1, "float32")
@@ -36,6 +37,9 @@ class PcmDecoder:
         if self._encoding == "pcm_mulaw":
             samples: Samples = MULAW[np.frombuffer(data, np.uint8)]
         else:
+            data = self._odd + data
+            whole = len(data) // 2 * 2
+            data, self._odd = data[:whole], data[whole:]
             samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
         if self._resampler is None:
             return samples

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,8 @@ PAUSE = 160 // FRAME_MILLISECONDS  # frames of silence after which an utterance 
 QUIET = 1000 // FRAME_MILLISECONDS  # frames of silence in one Quiet
 PARTIAL_SILENCE = 300 // FRAME_MILLISECONDS  # frames of silence after which no partial is made
 SETTLE_MILLISECONDS = 600  # a word this far from the edge of the audio may become final
-LONGEST = 28_000 // FRAME_MILLISECONDS  # frames: the recogniser knows no longer turns
+STRETCH = 28_000 // FRAME_MILLISECONDS  # frames: the recogniser knows no longer ones
+GAP = 3  # frames without speech: a place to divide a long turn at
 
 
 class TurnDetector:
@@ -83,7 +85,9 @@ class TurnDetector:
             return
         turn = self._turn
         turn.add(frame, is_speech=probability >= self.rules.vad_threshold - HYSTERESIS)
-        if len(turn.frames) >= LONGEST:
+        if turn.spoken_frames() >= STRETCH:
+            turn.divide()
+        if (turn.position - turn.begin) * FRAME_MILLISECONDS >= self.rules.longest:
             yield from self._close(turn, turn.hypothesis())
         elif turn.silence * FRAME_MILLISECONDS >= self.rules.least_silence:
             yield from self._in_silence(turn)
@@ -134,13 +138,15 @@ class _OpenTurn:
         self, listener: Listener, frames: list[Samples], position: int, probability: float
     ) -> None:
         self.frames = frames
-        self.first = position - len(frames)  # the frame of the session that the audio starts with
+        # The frames of the session that the turn, and what is kept of its audio, start with.
+        self.begin = self.first = position - len(frames)
         self.speech = list(range(position - ONSET, position))  # frames of the session
         self.silence = 0  # frames since the last speech
         self.kept: Hypothesis | None = None  # decoded when the silence began to count
         self.has_spoken = False
         self._listener = listener
         self._probability = probability
+        self._earlier: list[HeardWord] = []  # of a long turn, what is decoded for good
         self._fixed: list[HeardWord] = []
         self._last: Hypothesis | None = None
         self.next_partial: float = 0  # milliseconds of the session's audio
@@ -169,6 +175,23 @@ class _OpenTurn:
         samples = np.concatenate(self.frames[: self.spoken_frames()])
         return self._listener.recognize(samples, [word.spoken for word in self._fixed], None)
 
+    def divide(self) -> None:
+        """Decode for good what lies before the latest long gap, and keep the audio after it."""
+        at = self._latest_gap()
+        kept, self.frames = self.frames[at:], self.frames[:at]
+        words = self._timed(self.hypothesis(), self.first + at)
+        self._earlier += [HeardWord(w.spoken, w.start, w.end, True) for w in words]
+        self.frames, self.first = kept, self.first + at
+        self._fixed, self._last, self.kept = [], None, None
+        self._listener.end_turn()
+
+    def _latest_gap(self) -> int:
+        """The middle of the longest gap in the later half of the audio, or else its end."""
+        half = self.first + len(self.frames) // 2
+        speech = [half, *(frame for frame in self.speech if frame > half), self.position]
+        size, middle = max((b - a, (a + b) // 2) for a, b in pairwise(speech))
+        return (middle if size > GAP else self.position) - self.first
+
     def is_due_for_partial(self) -> bool:
         """Whether it is time to say what was heard so far; by the audio's clock."""
         now = self.position * FRAME_MILLISECONDS
@@ -184,8 +207,7 @@ class _OpenTurn:
             self.next_partial = now + RETRY_MILLISECONDS
             return
         length = len(self.frames) * FRAME_MILLISECONDS
-        pause = math.inf if rules.next_partial is None else rules.next_partial
-        self.next_partial = now + max(pause, math.ceil(length * PARTIAL_SHARE))
+        self.next_partial = now + max(rules.next_partial, math.ceil(length * PARTIAL_SHARE))
         heard = self.heard(hypothesis, end_of_turn=False)
         self._last = hypothesis
         self.has_spoken = True
@@ -199,7 +221,7 @@ class _OpenTurn:
         if not end_of_turn:
             self._fixed = words[:settled]
         return Heard(
-            words=tuple(words),
+            words=(*self._earlier, *words),
             end_of_turn=end_of_turn,
             confidence=hypothesis.end_confidence if end_of_turn else 0.0,
             speech_start=self.speech[0] * FRAME_MILLISECONDS,
@@ -222,7 +244,7 @@ class _OpenTurn:
             count += 1
         return count
 
-    def _timed(self, hypothesis: Hypothesis) -> list[HeardWord]:
+    def _timed(self, hypothesis: Hypothesis, until: float = math.inf) -> list[HeardWord]:
         """The words laid over the speech frames, each as long as its letters' share of them."""
         fixed = self._fixed
         timed = [
@@ -230,8 +252,8 @@ class _OpenTurn:
             for spoken, word in zip(hypothesis.words, fixed, strict=False)
         ]
         new = hypothesis.words[len(fixed) :]
-        start = fixed[-1].end if fixed else 0
-        frames = [f for f in self.speech if f * FRAME_MILLISECONDS >= start]
+        start = fixed[-1].end if fixed else self.first * FRAME_MILLISECONDS
+        frames = [f for f in self.speech if f * FRAME_MILLISECONDS >= start and f < until]
         letters = sum(len(word.text) for word in new)
         passed = 0
         for word in new:

@@ -55,13 +55,15 @@ class Ledger:
         max_session_duration_seconds: int = MAX_SESSION_DURATION_SECONDS[1],
         *,
         key: str = "",
+        is_reusable: bool = False,
     ) -> str:
-        """A new token, good for one session that opens within ``expires_in_seconds``.
+        """A new token, good for one session that opens within ``expires_in_seconds``, or for many.
 
         The session counts as one of ``key``'s.
         """
         nonce, account = secrets.token_hex(8), self._account(key)
         claims = [now + expires_in_seconds, max_session_duration_seconds, nonce, account]
+        claims.append(is_reusable)
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{PREFIX}{body}.{self._sign(body)}"
 
@@ -85,14 +87,15 @@ class Ledger:
         body, _, signature = token.removeprefix(PREFIX).partition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             raise Refused(INVALID)
-        expires_at, cap, nonce, account = json.loads(base64.urlsafe_b64decode(body))
+        expires_at, cap, nonce, account, is_reusable = json.loads(base64.urlsafe_b64decode(body))
         # "The token expires after expires_in_seconds": it opens no session from then on.
         if now >= expires_at:
             raise Refused(EXPIRED)
         with self._lock:
             self._spent = {n: until for n, until in self._spent.items() if until > now}
-            # "Each token can be used for one session."
-            if self.switches.single_use and nonce in self._spent:
+            # "Each token can be used for one session"; those of the token host open "more than one
+            # session until the window ends".
+            if self.switches.single_use and not is_reusable and nonce in self._spent:
                 raise Refused(SPENT)
             self._count(now, account)
             self._spent[nonce] = expires_at

@@ -5,36 +5,56 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import Json
+from tempkit.protocol.messages import (
+    Json,
+    Warning,  # noqa: A004 - the service's own name
+)
 from tempkit.protocol.parameters import (
     ALIASES,
+    FIXED,
+    RULES,
     SAMPLE_WIDTH,
     U3_MODELS,
     US_MODELS,
     SessionParameters,
+    check_as_service,
 )
 from tempkit.sandbox.hearing.heard import TurnRules
 
-# What each model family waits for unless told otherwise.
+# What each model family waits for unless told otherwise, ms and 0 to 1: "the mode presets" of the
+# newer U3 models, and what speakers make of it.
 US_DEFAULTS = TurnRules(400, 1280, 0.4, 0.4)
 U3_DEFAULTS = {"u3-rt-pro": TurnRules(100, 1000, 0.3, 0.0)}
-U3_NEWER_DEFAULTS = TurnRules(128, 1536, 0.2, 0.0)
-INTERRUPTION_DELAY = 500  # ms, unless told otherwise
-INTERRUPTION_EXTRA = 256  # ms that the service was seen to add to it
-CONTINUOUS_MILLISECONDS = 3000  # between two partials of long speech on U3
+U3_MODES = {
+    "min_latency": TurnRules(128, 640, 0.2, 0.0, first_partial=0),
+    "balanced": TurnRules(128, 1280, 0.2, 0.0),
+    "max_accuracy": TurnRules(512, 2560, 0.2, 0.0),
+}
+WITH_SPEAKERS = TurnRules(640, 768, 0.5, 0.0, longest=10_000)
+MODE_SETS = ("min_turn_silence", "max_turn_silence", "vad_threshold", "interruption_delay")
+MIN_TURN_SILENCE = (50, 10_000)  # "clamped"
+INTERRUPTION_EXTRA = 256  # ms that the service was seen to add to interruption_delay
+CONTINUOUS, SPARSE = 1000, 3000  # ms between two partials of long speech on U3
 
-# Accepted, checked, and then without effect in the sandbox: the session says so in a Warning.
-WITHOUT_EFFECT = (
-    *("mode", "turn_left_pad_ms", "keyterms_prompt", "prompt", "agent_context"),
-    *("previous_context_n_turns", "language_codes", "language_code", "language_detection"),
-    *("speaker_labels", "max_speakers", "speaker_labels_revision_interval_ms", "domain"),
-    *("voice_focus", "voice_focus_threshold", "filter_profanity", "redact_pii"),
-    *("redact_pii_policies", "redact_pii_sub", "llm_gateway", "webhook_url"),
-    *("webhook_auth_header_name", "webhook_auth_header_value", "customer_support_audio_capture"),
-)
+# Accepted, checked, and then without effect in the sandbox, by the warning_code that says so.
+WITHOUT_EFFECT = {
+    1: ("turn_left_pad_ms",),
+    2: ("language_codes", "language_code"),
+    3: ("keyterms_prompt", "prompt", "agent_context", "previous_context_n_turns"),
+    4: ("speaker_labels", "max_speakers", "speaker_labels_revision_interval_ms"),
+    5: ("voice_focus", "voice_focus_threshold", "domain"),
+    6: (
+        *("filter_profanity", "redact_pii", "redact_pii_policies", "redact_pii_sub"),
+        "customer_support_audio_capture",
+    ),
+    7: (
+        *("llm_gateway", "webhook_url"),
+        *("webhook_auth_header_name", "webhook_auth_header_value"),
+    ),
+}
+ENGLISH_ONLY, NO_UPDATE = 8, 9  # two more warning codes
 
 AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
-    "mode": ("balanced",),  # the service's own default; no page gives the other presets' numbers
     "language_code": ("en",),
     "language_codes": (["en"],),
 }
@@ -104,38 +124,90 @@ def check_model(parameters: SessionParameters) -> None:
         raise bad_input(f"{text}'{model}'")
 
 
+def updated(
+    parameters: SessionParameters, message: Mapping[str, Json]
+) -> tuple[SessionParameters, list[Warning]]:
+    """The parameters after an UpdateConfiguration, and what of it has no effect.
+
+    Raises Violation.
+    """
+    # "Absent fields keep their value"; an invalid value ends the session as at connect.
+    given = {ALIASES.get(name, name): value for name, value in message.items()}
+    given = {name: given[name] for name in given if name in RULES and given[name] is not None}
+    changes = {name: value for name, value in given.items() if name not in FIXED}
+    # "Updating mode applies its preset again", but for what is set beside it.
+    preset = dict.fromkeys(MODE_SETS) if "mode" in changes else {}
+    try:
+        for name, value in given.items():
+            check_as_service(name, value)
+        new = replace(parameters, **{**preset, **changes})  # type: ignore[arg-type]
+    except ValueError as error:
+        raise bad_input(error) from None
+    check_model(new)
+    kept = ", ".join(name for name in FIXED if name in given)
+    fixed = [Warning(NO_UPDATE, f"{kept}: fixed for a whole session")] if kept else []
+    return new, [*fixed, *without_effect(changes, "")]
+
+
 def turn_rules(parameters: SessionParameters) -> TurnRules:
     """What decides about turns and partials: the model's own, or what was asked for."""
     p = parameters
-    is_u3 = p.speech_model in U3_MODELS
-    rules = U3_DEFAULTS.get(p.speech_model, U3_NEWER_DEFAULTS) if is_u3 else US_DEFAULTS
-    names = ("min_turn_silence", "max_turn_silence", "vad_threshold")
-    given = {name: getattr(p, name) for name in (*names, "end_of_turn_confidence_threshold")}
+    given = {name: getattr(p, name) for name in ("max_turn_silence", "vad_threshold")}
+    if p.min_turn_silence is not None:
+        low, high = MIN_TURN_SILENCE
+        given["min_turn_silence"] = min(max(p.min_turn_silence, low), high)
     given = {name: value for name, value in given.items() if value is not None}
-    if not is_u3:
-        return replace(rules, **given)
+    if p.speech_model not in U3_MODELS:
+        threshold = p.end_of_turn_confidence_threshold
+        if threshold is not None:
+            given["end_of_turn_confidence_threshold"] = threshold
+        return replace(US_DEFAULTS, **given)
+    rules = WITH_SPEAKERS if p.speaker_labels else _of_mode(p)
+    delay = rules.first_partial if p.interruption_delay is None else p.interruption_delay
+    # "continuous_partials" is on by default, "off with speaker_labels".
+    is_continuous = not p.speaker_labels if p.continuous_partials is None else p.continuous_partials
     # "end_of_turn_confidence_threshold has no effect" on U3: punctuation decides. Zero would let
     # the silence alone decide, so it is a hair above.
     given["end_of_turn_confidence_threshold"] = 1e-9
-    delay = INTERRUPTION_DELAY if p.interruption_delay is None else p.interruption_delay
     return replace(
         rules,
         **given,
         first_partial=delay + INTERRUPTION_EXTRA,
-        next_partial=None if p.continuous_partials is False else CONTINUOUS_MILLISECONDS,
+        next_partial=CONTINUOUS if is_continuous else SPARSE,
         utters_in_pauses=False,
         guesses_in_silence=True,
         acknowledges_silence=bool(p.acknowledge_silence),
     )
 
 
-def without_effect(given: Mapping[str, object], model: str) -> Iterator[str]:
-    """What the sandbox does not do though it was asked to, a sentence each."""
-    for name in WITHOUT_EFFECT:
-        if given.get(name) and given[name] not in AS_THE_SANDBOX_DOES.get(name, ()):
-            yield f"{name} has no effect in the sandbox"
+def _of_mode(parameters: SessionParameters) -> TurnRules:
+    own = U3_DEFAULTS.get(parameters.speech_model)
+    if own and parameters.mode is None:
+        return own
+    return U3_MODES[parameters.mode or "balanced"]
+
+
+def partials_wanted(parameters: SessionParameters) -> bool:
+    """Whether turns that still go on are sent: "by default unless redact_pii"."""
+    asked = parameters.include_partial_turns
+    return not parameters.redact_pii if asked is None else asked
+
+
+def language_wanted(parameters: SessionParameters) -> bool:
+    """Whether finals say their language, which the English model does not."""
+    return bool(parameters.language_detection) and parameters.speech_model != US_MODELS[0]
+
+
+def without_effect(given: Mapping[str, object], model: str) -> Iterator[Warning]:
+    """What the sandbox does not do though it was asked to, by cause."""
+    for code, names in WITHOUT_EFFECT.items():
+        asked = [name for name in names if given.get(name)]
+        asked = [n for n in asked if given[n] not in AS_THE_SANDBOX_DOES.get(n, ())]
+        if asked:
+            verb = "has" if len(asked) == 1 else "have"
+            yield Warning(code, f"{', '.join(asked)} {verb} no effect in the sandbox")
     if "multilingual" in model:
-        yield f"the sandbox recognises English only, with {model} too"
+        yield Warning(ENGLISH_ONLY, f"the sandbox recognises English only, with {model} too")
 
 
 def configuration(parameters: SessionParameters) -> dict[str, Json]:

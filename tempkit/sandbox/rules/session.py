@@ -6,7 +6,6 @@ WebSocket API), beside the close code and the text that answer a breach.
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from tempkit.errors import ProtocolError
@@ -25,7 +24,7 @@ from tempkit.protocol.messages import (
     dump,
     parse_object,
 )
-from tempkit.protocol.parameters import ALIASES, RULES, SAMPLE_WIDTH, check_as_service
+from tempkit.protocol.parameters import RULES
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.hearing.turns import TurnDetector
@@ -34,10 +33,10 @@ from tempkit.sandbox.rules.opening import (
     Opening,
     Violation,
     bad_input,
-    check_model,
     configuration,
     read_parameters,
     turn_rules,
+    updated,
     without_effect,
 )
 from tempkit.sandbox.rules.switches import Switches
@@ -46,7 +45,6 @@ from tempkit.sandbox.rules.turn_messages import TurnMessages
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
 HEARTBEAT_SECONDS = 5.0
 MOST_BUFFERED_SECONDS = 300.0  # of audio, at audio pace
-FIXED = ("speech_model", "sample_rate", "encoding")  # what no update changes
 
 
 class Closing(NamedTuple):
@@ -56,7 +54,14 @@ class Closing(NamedTuple):
     reason: str
 
 
-Output = str | Closing
+class Note(NamedTuple):
+    """Something for the sandbox's journal alone."""
+
+    warning_code: int
+    warning: str
+
+
+Output = str | Closing | Note
 
 
 class ServerSession:
@@ -82,6 +87,7 @@ class ServerSession:
         self._begun_at = self._last_message_at = self._last_heartbeat_at = clock()
         self._audio_milliseconds = 0.0
         self._counted_milliseconds = 0.0  # what the last heartbeat acknowledged
+        self._warned_of: set[int] = set()  # causes: each is said once
         self._short: float | None = None  # the last message's ms, when it held too little
 
     def open(self) -> Iterator[Output]:
@@ -173,7 +179,8 @@ class ServerSession:
         begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
         yield dump(begin)
         given = {name: getattr(self._parameters, name) for name in RULES}
-        yield from _warnings(without_effect(given, self._parameters.speech_model))
+        warnings = without_effect(given, self._parameters.speech_model)
+        yield from self._warn(warnings, aloud=self._switches.warnings)
 
     def _admit(self) -> int:
         # 1008 - a session needs the API key in the header, or a temporary token.
@@ -192,9 +199,6 @@ class ServerSession:
             raise _duration_violation(milliseconds)
         if self._short is not None and self._audio_milliseconds >= GRACE_MILLISECONDS:
             raise _duration_violation(self._short)
-        # 3006 - our own: half a sample means that every later one is noise.
-        if len(data) % SAMPLE_WIDTH[self._parameters.encoding]:
-            raise bad_input(f"Invalid audio: {len(data)} bytes are no whole number of samples")
         self._short = milliseconds if milliseconds < CHUNK_MILLISECONDS[0] else None
         self._audio_milliseconds += milliseconds
         for heard in self._turns.hear(self._decoder.decode(data)):
@@ -223,23 +227,19 @@ class ServerSession:
             yield from map(dump, self._messages.about(heard))
 
     def _update(self, message: Mapping[str, Json]) -> Iterator[Output]:
-        # "Absent fields keep their value"; an invalid value ends the session as at connect.
-        given = {ALIASES.get(name, name): value for name, value in message.items()}
-        given = {name: given[name] for name in given if name in RULES and given[name] is not None}
-        try:
-            for name, value in given.items():
-                check_as_service(name, value)
-        except ValueError as error:
-            raise bad_input(error) from None
-        changes = {name: value for name, value in given.items() if name not in FIXED}
-        updated = replace(self._parameters, **changes)  # type: ignore[arg-type]
-        check_model(updated)
-        if updated.session_heartbeat and not self._parameters.session_heartbeat:
+        new, warnings = updated(self._parameters, message)
+        if new.session_heartbeat and not self._parameters.session_heartbeat:
             self._start_window(self._clock())
-        self._parameters = self._messages.parameters = updated
-        self._turns.rules = turn_rules(updated)
-        kept = (f"{name} holds for a whole session" for name in FIXED if name in given)
-        yield from _warnings([*kept, *without_effect(changes, "")])
+        self._parameters = self._messages.parameters = new
+        self._turns.rules = turn_rules(new)
+        # "UpdateConfiguration is never answered."
+        yield from self._warn(warnings, aloud=False)
+
+    def _warn(self, warnings: Iterable[Warning], *, aloud: bool) -> Iterator[Output]:
+        for warning in warnings:
+            if warning.warning_code not in self._warned_of:
+                self._warned_of.add(warning.warning_code)
+                yield dump(warning) if aloud else Note(warning.warning_code, warning.warning)
 
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."
@@ -286,9 +286,3 @@ def _duration_violation(milliseconds: float) -> Violation:
     least, most = CHUNK_MILLISECONDS
     text = f"{milliseconds:.1f} ms. Expected between {least} and {most} ms"
     return Violation(CloseCode.BAD_AUDIO, f"Input Duration Error: Input Duration Violation: {text}")
-
-
-def _warnings(sentences: Iterable[str]) -> Iterator[Output]:
-    # Our own: the service publishes no codes.
-    for code, sentence in enumerate(sentences, 1):
-        yield dump(Warning(code, sentence))

@@ -19,4 +19,5 @@ class Switches:
     # U3 partials say that they are formatted, as was seen; the documentation says it of finals.
     formatted_partials: bool = True
     documented_token_errors: bool = False
+    warnings: bool = True  # what has no effect is said in a Warning, not in the journal alone
     cors: bool = False

@@ -6,6 +6,7 @@ from dataclasses import replace
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.protocol.parameters import U3_MODELS, SessionParameters
 from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, plain
+from tempkit.sandbox.rules.opening import language_wanted, partials_wanted
 from tempkit.sandbox.rules.switches import Switches
 
 
@@ -28,13 +29,22 @@ class TurnMessages:
             # U3: "about every 1 s of silence with acknowledge_silence=true".
             yield Silence(heard.start, heard.end)
             return
-        if heard.end_of_turn or self.parameters.include_partial_turns is not False:
-            yield from self._u3_messages(heard) if self.is_u3 else self._us_messages(heard)
+        if heard.end_of_turn or partials_wanted(self.parameters):
+            messages = self._u3_messages(heard) if self.is_u3 else self._us_messages(heard)
+            yield from map(self._with_language, messages)
         if heard.end_of_turn:
             self.turn_order += 1
             self._has_started = False
             self._uttered = ""
             self._written = []
+
+    def _with_language(self, message: Known) -> Known:
+        # "language_detection": finals say the language; it only reports.
+        if not (isinstance(message, Turn) and message.end_of_turn):
+            return message
+        if not language_wanted(self.parameters):
+            return message
+        return replace(message, language_code="en", language_confidence=1.0)
 
     def _us_messages(self, heard: Heard) -> Iterator[Turn]:
         # US: the transcript holds final words only; with format_turns a formatted final follows the

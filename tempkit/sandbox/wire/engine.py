@@ -20,6 +20,7 @@ from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
+from tempkit.sandbox.wire.body import BodyTaken
 from tempkit.sandbox.wire.listening import ListeningSocket
 from tempkit.sandbox.wire.socket_session import SocketSession, headers_of
 from tempkit.serving import listen_on
@@ -27,15 +28,31 @@ from tempkit.serving import listen_on
 # How long a sandbox that stops waits for sessions to close, and for clients that have opened none.
 CLOSE_SECONDS, OPEN_SECONDS = 2.0, 0.5
 POLL_SECONDS = 0.02
-LARGEST_MESSAGE = 2**24  # bytes
+LARGEST_MESSAGE = 128 * 1024  # bytes: what is longer closes the session with 1009
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
 
 
 class AnsweringProtocol(ServerProtocol):
     """The library's protocol, with an answer to what it takes for no request, as one with a body.
 
-    The library ends such a connection without a word.
+    The library ends such a connection without a word. The routes that need a body have it in
+    ``taken``.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **options)
+        self.taken = BodyTaken()
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Read what came in, but for the body of a request."""
+        if for_library := self.taken.feed(bytes(data)):
+            super().receive_data(for_library)
+
+    def receive_eof(self) -> None:
+        """Read that nothing more comes in."""
+        if held := self.taken.rest():
+            super().receive_data(held)
+        super().receive_eof()
 
     def data_to_send(self) -> list[bytes]:
         """What goes out next; the client is told so when that is nothing but the end."""
@@ -122,12 +139,16 @@ class WireEngine:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         asked = routes.HttpRequest(
-            request.method, request.path, headers_of(request), _peer(connection)
+            request.method,
+            request.path,
+            headers_of(request),
+            _peer(connection),
+            connection.protocol.taken.body,  # type: ignore[attr-defined]
         )
         state = self._state
         if asked.opens_socket:
             return self._refusal(connection)
-        if asked.path == routes.TOKEN:
+        if asked.path in (routes.TOKEN, routes.UNIFIED_TOKEN):
             self._stopping.wait(state.faults.token_delay_seconds)
         answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
         if not asked.path.startswith("/sandbox"):

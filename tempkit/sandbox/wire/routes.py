@@ -8,8 +8,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
-from tempkit.protocol.messages import Json
-from tempkit.protocol.parameters import EXPIRES_IN_SECONDS, MAX_SESSION_DURATION_SECONDS
+from tempkit.errors import ProtocolError
+from tempkit.protocol.messages import Json, parse_object
+from tempkit.protocol.parameters import (
+    EXPIRES_IN_SECONDS,
+    MAX_SESSION_DURATION_SECONDS,
+    check_whole_number,
+)
 from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
 from tempkit.sandbox.rules.opening import read_query
 from tempkit.sandbox.state import State
@@ -19,7 +24,11 @@ LIMITS = {
     "expires_in_seconds": EXPIRES_IN_SECONDS,
     "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
 }
+USUAL = {"expires_in_seconds": 60, "max_session_duration_seconds": 10_800}
+OTHER_PRODUCTS = ("tts", "agents")
 TOKEN = "/v3/token"
+UNIFIED_TOKEN = "/v1/token"  # of the token host
+OLD_TOKEN = "/v2/realtime/token"
 WEBSOCKET = "/v3/ws"
 OLD_WEBSOCKET = "/v2/realtime/ws"
 ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"),)
@@ -33,6 +42,7 @@ class HttpRequest:
     target: str
     headers: Mapping[str, str]
     peer: str
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -64,6 +74,10 @@ def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
     if request.path == TOKEN:
         return _answer_token(request, state)
+    if request.path == UNIFIED_TOKEN:
+        return _answer_unified_token(request, state)
+    if request.path == OLD_TOKEN:
+        return _json(404, {"error": "This route is gone; tokens come from GET /v3/token"})
     if request.path == OLD_WEBSOCKET:
         return HttpAnswer(410, b"Deprecated endpoint", "text/plain")
     own = {
@@ -86,9 +100,35 @@ def _answer_token(request: HttpRequest, state: State) -> HttpAnswer:
             204, headers=(*ANY_ORIGIN, ("Access-Control-Allow-Headers", "Authorization"))
         )
     if request.method != "GET":
-        return HttpAnswer(403)
+        return HttpAnswer(405, headers=(("Allow", "GET"),))
     given = _token(request, state)
     return given._replace(headers=ANY_ORIGIN) if state.switches.cors else given
+
+
+def _answer_unified_token(request: HttpRequest, state: State) -> HttpAnswer:
+    """What the token host answers: a token for as many sessions as open within its window.
+
+    Its page could be read in part only: what is not known of it is taken and has no effect.
+    """
+    if (status := state.armed.token_status()) is not None:
+        return _json(status, {"error": "A fault that was asked for"})
+    if request.method != "POST":
+        return HttpAnswer(405, headers=(("Allow", "POST"),))
+    key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not state.ledger.accepts_key(key):
+        return _json(401, {"error": "Invalid API key" if key else "Missing Authorization header"})
+    try:
+        asked = parse_object(request.body or b"{}")
+        given = {name: asked.get(name, usual) for name, usual in USUAL.items()}
+        for name, value in given.items():
+            check_whole_number(name, value, LIMITS[name])
+    except (ProtocolError, ValueError) as error:
+        return _json(400, {"error": str(error)})
+    if (product := asked.get("product", "")) in OTHER_PRODUCTS:
+        return _json(400, {"error": f"the sandbox has streaming alone, not {product}"})
+    expires, longest = (int(str(value)) for value in given.values())
+    token = state.ledger.issue(state.clock(), expires, longest, key=key, is_reusable=True)
+    return _json(200, {"token": token, "expires_in_seconds": expires})
 
 
 def is_from_here(request: HttpRequest) -> bool:

@@ -18,7 +18,7 @@ from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
 from tempkit.sandbox.rules.opening import Opening, read_query
-from tempkit.sandbox.rules.session import Closing, Output, ServerSession
+from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.inbox import Inbox
@@ -203,12 +203,16 @@ class SocketSession:
     def _end(self, outputs: Iterable[Output]) -> None:
         """Send these last messages and close, whatever else goes wrong; raises _Over."""
         for output in outputs:
-            self._send(output)
+            if not isinstance(output, Note):
+                self._send(output)
         raise _Over
 
     def _pass_on(self, outputs: Iterable[Output]) -> bool:
         """Send what comes out of a session; False when it has closed."""
         for output in outputs:
+            if isinstance(output, Note):
+                self._note("note", "no effect", output._asdict())
+                continue
             self._play_faults()
             if self._is_withheld(output):
                 continue
@@ -217,11 +221,11 @@ class SocketSession:
                 return False
         return True
 
-    def _is_withheld(self, output: Output) -> bool:
+    def _is_withheld(self, output: str | Closing) -> bool:
         is_heartbeat = isinstance(output, str) and json.loads(output)["type"] == "Heartbeat"
         return ("stop_heartbeats" if is_heartbeat else "stop_answering") in self._progress.happened
 
-    def _send(self, output: Output) -> None:
+    def _send(self, output: str | Closing) -> None:
         if isinstance(output, Closing):
             self._note("closed", "WebSocket", output._asdict())
             self._read_on()

@@ -1,0 +1,90 @@
+"""The command tempkit sandbox: its options, and a sandbox that runs until Ctrl-C."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
+from tempkit.errors import ConfigurationError
+from tempkit.terminal import wait_for_ctrl_c
+
+if TYPE_CHECKING:
+    from tempkit.sandbox import Sandbox
+
+PORT = 8765
+SWITCHES = {
+    "single_use": (True, "a token opens one session"),
+    "one_final": (False, "formatted turns end once, not twice"),
+    "formatted_partials": (True, "U3 partials say that they are formatted"),
+    "documented_token_errors": (False, "400 and 401 of the token route, not 422"),
+    "cors": (False, "pages of any origin may take tokens"),
+    "warnings": (True, "what has no effect is said in a Warning, not in the journal alone"),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes, a flag for each switch of ``Sandbox``."""
+    parser.add_argument("--port", type=int, default=PORT, help="0: any free port")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets in other machines")
+    parser.add_argument("--tls", action="store_true", help="https and wss, by a new certificate")
+    help_text = "with --tls: a name that the certificate is for, too; again for more"
+    parser.add_argument("--name", action="append", default=[], metavar="HOST", help=help_text)
+    help_text = "the only API key that is taken; again for more"
+    parser.add_argument("--api-key", action="append", metavar="KEY", help=help_text)
+    help_text = "hear audio as fast as it comes, not as fast as it sounds"
+    parser.add_argument("--fast", action="store_true", help=help_text)
+    help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
+    help_text = "new sessions of a key in a minute; without it any number"
+    parser.add_argument("--sessions-per-minute", type=int, metavar="N", help=help_text)
+    help_text = "how far ahead of real time audio may come"
+    parser.add_argument("--most-ahead-seconds", type=float, metavar="SECONDS", help=help_text)
+    for name, (default, help_text) in SWITCHES.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            action=argparse.BooleanOptionalAction,
+            default=default,
+            help=help_text,
+        )
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    import tempfile
+
+    from tempkit.certificates import LOOPBACK, make_certificate
+    from tempkit.sandbox import Faults, Sandbox
+
+    given = (fault.partition("=") for fault in options.fault)
+    faults = Faults.from_query({name: value for name, _, value in given})
+    if options.name and not options.tls:
+        raise ConfigurationError("--name says what a certificate is for; give --tls, too")
+    with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
+        context, authority = None, None
+        if options.tls:
+            context, authority = make_certificate(Path(folder), {*LOOPBACK, *options.name})
+        sandbox = Sandbox(
+            host=options.host,
+            port=options.port,
+            ssl=context,
+            realtime=not options.fast,
+            faults=faults,
+            api_keys=frozenset(options.api_key) if options.api_key else None,
+            sessions_per_minute=options.sessions_per_minute,
+            most_ahead_seconds=options.most_ahead_seconds,
+            **{name: getattr(options, name) for name in SWITCHES},
+        )
+        return _serve(sandbox, authority, key="..." if options.api_key else "sandbox")
+
+
+def _serve(sandbox: "Sandbox", authority: Path | None, *, key: str) -> int:
+    with sandbox:
+        print(f"Sandbox is running at {sandbox.url}")
+        print("Point a program at it with:")
+        print(f"  export {URL_VARIABLE}={sandbox.url} {KEY_VARIABLE}={key}")
+        if authority:
+            print(f"  export SSL_CERT_FILE={authority} NODE_EXTRA_CA_CERTS={authority}")
+        print(f"Faults, journal and how to point an SDK at it: {sandbox.url}/sandbox")
+        wait_for_ctrl_c(sandbox.wait)
+        print("\nSandbox stopped.")
+    return 0
