@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -163,14 +162,5 @@ class TokenServer(Service):
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
-        visits = list(self._site.visits)[: -most - 1 : -1]
-        rows = (
-            (_time(v.at), v.method[:8], v.shown_path, str(v.status), f"{v.milliseconds:.0f}")
-            for v in visits
-        )
         columns = ("time", "method", "path", "status", "ms")
-        return Report(super().report().line, columns, tuple(rows))
-
-
-def _time(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+        return Report(super().report().line, columns, tuple(self._site.visits.copy())[:most])

@@ -24,7 +24,7 @@ from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
 from tempkit.server.head import BadHead, Head, read_head
 from tempkit.server.relay import dial, relay
-from tempkit.server.room import Room
+from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
 from tempkit.serving import listen
 
@@ -41,8 +41,8 @@ BUSY = (
 )
 
 
-class Handler(BaseHTTPRequestHandler):
-    """A connection: its requests, one after another, and what it may be cut off for."""
+class Handler(Connection, BaseHTTPRequestHandler):
+    """A connection: its requests, one after another."""
 
     server: "Server"
     protocol_version = request_version = "HTTP/1.1"
@@ -55,9 +55,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.request, server_side=True, do_handshake_on_connect=False
             )
         super().setup()
-        self.was_answered = self.is_sending = self.may_say_more = False
-        self.silent_since: float | None  # None while the browser waits for us
-        self._await(HEAD_SECONDS)
+        self.may_say_more = False
+        self.await_browser(HEAD_SECONDS)
         self.server.room.enter(self)
 
     def handle(self) -> None:
@@ -75,19 +74,12 @@ class Handler(BaseHTTPRequestHandler):
             self.server.room.leave(self)
             self.request.close()
 
-    def cut(self) -> None:
-        """End the connection from another thread: whatever this one does with it next fails."""
-        self.deadline = float("inf")
-        with suppress(OSError):
-            # Not SSLSocket's own, which for a moment lets the other thread write plain text.
-            socket.socket.shutdown(self.request, socket.SHUT_RDWR)
-
     def handle_one_request(self) -> None:
         """Read a request's head, strictly, and answer it."""
         self.close_connection = True
         connection = cast("io.BufferedReader", self.rfile)
         if connection.peek(1) and self.was_answered:  # its time begins with its first byte
-            self._await(HEAD_SECONDS)
+            self.await_browser(HEAD_SECONDS)
         head, status = None, 0
         try:
             head = read_head(connection)
@@ -101,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_error(status)
         if not self.close_connection:
-            self._await(IDLE_SECONDS)
+            self.await_browser(IDLE_SECONDS)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no request; nothing after it is read."""
@@ -111,10 +103,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
         """Nothing: the site has a line for each request, without its query."""
-
-    def _await(self, seconds: float) -> None:
-        now = time.monotonic()
-        self.silent_since, self.deadline = now, now + seconds
 
     def _answer(self, head: Head) -> None:
         self.command, self.may_say_more = head.method, head.has_body
@@ -168,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
     def _hang_up(self) -> None:
         """Say that this is the end, and take what still comes: a reset would undo the answer."""
         self.is_sending = False
-        self._await(DRAIN_SECONDS)
+        self.await_browser(DRAIN_SECONDS)
         with suppress(OSError, ValueError):
             if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
                 self.request.setblocking(False)

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from tempkit.config import Settings
 from tempkit.server.guard import ACCESS_HEADER
 
+READS, WRITES = selectors.EVENT_READ, selectors.EVENT_WRITE
+# One that needs no descriptor of its own, as it is made anew each time.
+Waiting = getattr(selectors, "PollSelector", selectors.SelectSelector)
 WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 PIECE = 64 * 1024
 SEND_SECONDS = 30.0  # how long one side may take nothing of what the other one said
@@ -62,34 +65,24 @@ def pass_on(browser: socket.socket, service: socket.socket) -> None:
     unsent = {browser: b"", service: b""}
     for side in others:
         side.setblocking(False)
-    with selectors.DefaultSelector() as selector:
-        while True:
+    while True:
+        with Waiting() as waiting:
             for side, other in others.items():
-                _watch(selector, side, reads=not unsent[other], writes=bool(unsent[side]))
-            ready = selector.select(SEND_SECONDS if any(unsent.values()) else None)
-            if not ready:
-                return
-            for key, events in ready:
-                side = cast("socket.socket", key.fileobj)
-                if events & selectors.EVENT_WRITE:
-                    unsent[side] = _rest(side, unsent[side])
-                if events & selectors.EVENT_READ:
-                    data = _received(side)
-                    if data == b"":
-                        return
-                    unsent[others[side]] = _rest(others[side], data or b"")
-
-
-def _watch(
-    selector: selectors.BaseSelector, side: socket.socket, *, reads: bool, writes: bool
-) -> None:
-    events = reads * selectors.EVENT_READ | writes * selectors.EVENT_WRITE
-    key = selector.get_map().get(side)
-    if key is not None and key.events != events:
-        selector.unregister(side)
-        key = None
-    if key is None and events:
-        selector.register(side, events)
+                events = (not unsent[other]) * READS | bool(unsent[side]) * WRITES
+                if events:
+                    waiting.register(side, events)
+            ready = waiting.select(SEND_SECONDS if any(unsent.values()) else None)
+        if not ready:
+            return
+        for key, events in ready:
+            side = cast("socket.socket", key.fileobj)
+            if events & WRITES:
+                unsent[side] = _rest(side, unsent[side])
+            if events & READS:
+                data = _received(side)
+                if data == b"":
+                    return
+                unsent[others[side]] = _rest(others[side], data or b"")
 
 
 def _received(side: socket.socket) -> bytes | None:
