@@ -257,7 +257,7 @@ def test_however_often_a_browser_asks_few_questions_are_worked_on(browser, sandb
     assert browser.all("refused")[0]["status"] == 429
     until(lambda: len(browser.all("grant") + browser.all("opened")) == MOST_AT_ONCE)
     sandbox.faults = Faults()
-    browser.microphone._close_tunnels()
+    browser.microphone._close_tunnel()
     until(lambda: not tunnels())
     browser.say("token", id="later")
     until(lambda: any(each["id"] == "later" for each in browser.all("grant")))
