@@ -80,29 +80,23 @@ class Handler(Connection, BaseHTTPRequestHandler):
         connection = cast("io.BufferedReader", self.rfile)
         if connection.peek(1) and self.was_answered:  # its time begins with its first byte
             self.await_browser(HEAD_SECONDS)
-        head, status = None, 0
         try:
             head = read_head(connection)
         except BadHead as bad:
-            status = bad.status
-        if not (head or status) or not self.server.room.begin(self):
+            self._refuse(bad.status)
+            return
+        if head is None or not self.server.room.begin(self):
             return
         self.deadline = time.monotonic() + ANSWER_SECONDS
-        if head:
-            self._answer(head)
-        else:
-            self.send_error(status)
+        self._answer(head)
         if not self.close_connection:
             self.await_browser(IDLE_SECONDS)
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def _refuse(self, status: int) -> None:
         """Refuse what is no request; nothing after it is read."""
         self.close_connection = self.may_say_more = True
         self.command = ""
-        self._send(self.server.site.unreadable(code, self.client_address[0]))
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
-        """Nothing: the site has a line for each request, without its query."""
+        self._send(self.server.site.unreadable(status, self.client_address[0]))
 
     def _answer(self, head: Head) -> None:
         self.command, self.may_say_more = head.method, head.has_body
@@ -124,7 +118,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
         try:
             service = dial(settings)
         except OSError:
-            self.send_error(503)
+            self._refuse(503)
         else:
             self.deadline = float("inf")
             self.request.setblocking(False)
@@ -195,10 +189,6 @@ class Server(ThreadingHTTPServer):
         """Have a connection served in a thread, or turn it away."""
         if not self.room.take(partial(self.process_request_thread, request, client_address)):
             turn_away(request)
-
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
-        """Close a connection; its handler has said goodbye."""
-        self.close_request(request)
 
     def service_actions(self) -> None:
         """Cut the connections whose time is over; the library calls this between two accepts."""
