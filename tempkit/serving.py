@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 20  # ports after the default one, when another program holds that
 BACKLOG = 1024  # a burst that does not fit is lost for a second, without any error to see
-BOTH = {"127.0.0.1": "::1", "::1": "127.0.0.1", "localhost": "::1"}
+IPV4, IPV6 = "127.0.0.1", "::1"
+LOOPBACK = {"localhost": (IPV4, IPV6), IPV4: (IPV4, IPV6), IPV6: (IPV6, IPV4)}
 STOP_SECONDS = 5.0  # how long stopping waits for the serving thread
 
 
@@ -109,8 +110,10 @@ class Service(ABC):
             if self.is_running:
                 return self
             self.stop()  # what is left when serving ended by itself
-            for other in _same_place(self):
-                other.stop()
+            wanted = self.first_port
+            for other in list(_running):
+                if other.kind == self.kind and wanted in (other.first_port, other.port) and wanted:
+                    other.stop()
             engine = self._listen()
             name = f"tempkit {self.kind}"
             self._thread = threading.Thread(target=engine.serve_forever, name=name, daemon=True)
@@ -194,18 +197,16 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
     Raises OSError.
     """
-    first = listen_on("127.0.0.1" if host == "localhost" else host, port)
-    other = BOTH.get(host)
-    if other is None:
-        return [first]
+    address, *others = LOOPBACK.get(host, (host,))
+    listeners = [listen_on(address, port)]
     try:
-        return [first, listen_on(other, first.getsockname()[1])]
+        listeners += [listen_on(other, listeners[0].getsockname()[1]) for other in others]
     except OSError as error:
         # "localhost" may lead to the other program; without a second family there is none.
         if error.errno == errno.EADDRINUSE and port != 0:
-            first.close()
+            listeners[0].close()
             raise
-        return [first]
+    return listeners
 
 
 def listen_on(host: str, port: int) -> socket.socket:
@@ -220,16 +221,6 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 _starting = threading.Lock()
 _running: list[Service] = []
-
-
-def _same_place(service: Service) -> list[Service]:
-    """The running services of the same kind that hold, or asked for, the port ``service`` wants."""
-    port = service.first_port
-    return [
-        other
-        for other in _running
-        if other.kind == service.kind and port != 0 and port in (other.first_port, other.port)
-    ]
 
 
 @atexit.register
