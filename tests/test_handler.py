@@ -246,6 +246,7 @@ def test_who_takes_nothing_of_an_answer_makes_room_last(service, folder, monkeyp
     with with_threads(monkeypatch, 2, service, folder) as server, ExitStack() as held:
         slow, kept = (held.enter_context(connected(server.port)) for _ in range(2))
         slow.sendall(PAGE.replace(b"index.html", b"large.bin"))
+        assert slow.recv(12) == b"HTTP/1.1 200"
         kept.sendall(PAGE)
         assert kept.recv(65536).endswith(b"here")
         assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")

@@ -17,6 +17,7 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -89,8 +90,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
             return
         self.deadline = time.monotonic() + ANSWER_SECONDS
         self._answer(head)
-        if not self.close_connection:
-            self.await_browser(IDLE_SECONDS)
+        self.deadline = time.monotonic() + IDLE_SECONDS
 
     def _refuse(self, status: int) -> None:
         """Refuse what is no request; nothing after it is read."""
@@ -136,16 +136,15 @@ class Handler(Connection, BaseHTTPRequestHandler):
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
-        self.is_sending = True
-        if self.command != "HEAD":
-            for piece in (body,) if isinstance(body, bytes) else body.pieces():
-                self.silent_since = time.monotonic()
-                self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
-                unsent = b""
-        if unsent:
-            self.wfile.write(unsent)
+        if self.command == "HEAD":
+            body = b""
+        # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
+        self.was_answered, self.is_sending = True, not isinstance(body, bytes)
+        for piece in (body,) if isinstance(body, bytes) else body.pieces():
+            self.silent_since = time.monotonic()
+            self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
+            unsent = b""
         self.is_sending = False
-        self.was_answered = True
 
     def _hang_up(self) -> None:
         """Say that this is the end, and take what still comes: a reset would undo the answer."""
@@ -169,8 +168,7 @@ class Server(ThreadingHTTPServer):
     def __init__(
         self, site: Site, room: Room, listener: socket.socket, tls: ssl.SSLContext | None
     ) -> None:
-        super().__init__(listener.getsockname()[:2], Handler, bind_and_activate=False)
-        self.socket.close()
+        BaseServer.__init__(self, listener.getsockname()[:2], Handler)  # it has its socket
         self.socket = listener
         self.site, self.room, self.tls = site, room, tls
         self._next_sweep = 0.0
