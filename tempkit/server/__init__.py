@@ -100,7 +100,9 @@ class TokenServer(Service):
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
                 lines.append("Without TLS (--tls) their browsers give the page no microphone.")
-        print("\n".join(lines + self._directions()), flush=True)
+        if self._place is not None:
+            lines += self._directions(self._place)
+        print("\n".join(lines), flush=True)
 
     def _find_place(self) -> Place | None:
         """Where a browser that runs elsewhere finds the server; its name there is let in."""
@@ -115,13 +117,11 @@ class TokenServer(Service):
         self._site.guard = replace(guard, allowed_hosts=guard.allowed_hosts | {place.host})
         return place
 
-    def _directions(self) -> list[str]:
+    def _directions(self, place: Place) -> list[str]:
         """What to open, and what is missing, on a machine whose browser is elsewhere."""
-        if self._place is None:
-            return []
         start = "this hub's own address, then " if self.browser_url.startswith("/") else ""
         lines = [f"In your browser it is at {start}{self.browser_url}"]
-        if not self._place.carries_sockets:
+        if not place.carries_sockets:
             if self.settings.is_local:
                 lines.append("Colab passes no WebSockets on: the sandbox hears nothing there.")
         elif find_spec("jupyter_server_proxy") is None:

@@ -82,9 +82,8 @@ def colab_place(port: int) -> Place | None:
 
     Only a cell can ask, so from another thread the answer is None too.
     """
-    if "google.colab" not in sys.modules:
-        return None
-    if threading.current_thread() is not threading.main_thread():
+    is_cell = threading.current_thread() is threading.main_thread()
+    if "google.colab" not in sys.modules or not is_cell:
         return None
     try:
         output = import_module("google.colab.output")

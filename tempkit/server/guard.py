@@ -58,13 +58,10 @@ class RateUnavailableError(Exception):
 
 
 class Counter(Protocol):
-    """Counts the tokens that were given."""
+    """What a guard needs of a TokenCounter."""
 
     def take(self, client: str) -> float | None:
-        """Count one more; None, or the Unix time of the next free place.
-
-        Raises RateUnavailableError.
-        """
+        """Count one more token of a client, if there is a free place."""
 
 
 @dataclass(frozen=True)

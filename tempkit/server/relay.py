@@ -48,10 +48,10 @@ def relay(
     with service:
         service.sendall(b"".join([*lines, b"\r\n", early]))
         browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
-        _pass_on(browser, service)
+        pass_on(browser, service)
 
 
-def _pass_on(browser: socket.socket, service: socket.socket) -> None:
+def pass_on(browser: socket.socket, service: socket.socket) -> None:
     """Pass bytes both ways until one side ends, or takes nothing for too long. Raises OSError.
 
     In one thread, as a TLS connection wants it; a side is read only when the other one has taken
