@@ -180,10 +180,6 @@ def default_settings() -> Settings:
             f"{URL_VARIABLE} is set but {KEY_VARIABLE} is not; set both, or neither to use a "
             "sandbox in this process (a sandbox elsewhere takes any key)"
         )
-    return _shared_sandbox().settings
-
-
-def _shared_sandbox() -> "Sandbox":
     # A late look upward: the kit works without the sandbox extra.
     from tempkit.sandbox import Sandbox
 
@@ -192,7 +188,7 @@ def _shared_sandbox() -> "Sandbox":
         if _sandbox is None or not _sandbox.is_running:
             _sandbox = Sandbox(realtime=False).start()
             print(f"No {KEY_VARIABLE} found: using the sandbox at {_sandbox.url}", flush=True)
-        return _sandbox
+        return _sandbox.settings
 
 
 def _forget_sandbox() -> None:

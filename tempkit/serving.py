@@ -7,20 +7,26 @@ import os
 import socket
 import threading
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
 from tempkit.errors import ConfigurationError, TempkitError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 log = logging.getLogger(__name__)
 
 TRIES = 20  # ports after the default one, when another program holds that
 BACKLOG = 1024  # a burst that does not fit is lost for a second, without any error to see
-BOTH = {"127.0.0.1": "::1", "::1": "127.0.0.1", "localhost": "::1"}
+IPV4, IPV6 = "127.0.0.1", "::1"
+LOOPBACK = {"localhost": (IPV4, IPV6), IPV4: (IPV4, IPV6), IPV6: (IPV6, IPV4)}
 STOP_SECONDS = 5.0  # how long stopping waits for the serving thread
 
 
 class Engine(Protocol):
-    """What serves: it holds the port from its making until ``shutdown``."""
+    """What serves: it holds its port from its making until ``shutdown``."""
+
+    port: int
 
     def serve_forever(self) -> None:
         """Serve until ``shutdown``."""
@@ -52,16 +58,16 @@ class Service(ABC):
     kind: ClassVar[str]
     default_port: ClassVar[int]
 
-    def __init__(self, host: str, port: int | None) -> None:
+    def __init__(self, host: str, port: int | None, tls: "SSLContext | None" = None) -> None:
         self.host = host
         self._wanted = port  # None: the default port, or the next free one
+        self._tls = tls
         self._engine: Engine | None = None
-        self._thread: threading.Thread | None = None
-        self._port = 0
+        self._thread: threading.Thread  # the engine's, while there is one
 
     @abstractmethod
-    def _bind(self, port: int) -> tuple[Engine, int]:
-        """The engine on a port (0: any free one), and the port it got. Raises OSError."""
+    def _bind(self, port: int) -> Engine:
+        """The engine on a port, 0 standing for any free one. Raises OSError."""
 
     def _announce(self) -> None:  # noqa: B027 - a service may start in silence
         """Say that the service is running."""
@@ -78,7 +84,7 @@ class Service(ABC):
     @property
     def port(self) -> int:
         """The port that is listened on, 0 while stopped."""
-        return self._port
+        return self._engine.port if self._engine else 0
 
     @property
     def first_port(self) -> int:
@@ -90,12 +96,13 @@ class Service(ABC):
         """The address of the running service. Raises ConfigurationError while it is stopped."""
         if not self.is_running:
             raise ConfigurationError(f"the {self.kind} is not running; call start() first")
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self._port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
     def is_running(self) -> bool:
         """Whether the service listens."""
-        return self._engine is not None and self._thread is not None and self._thread.is_alive()
+        return self._engine is not None and self._thread.is_alive()
 
     def start(self) -> Self:
         """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
@@ -103,13 +110,15 @@ class Service(ABC):
             if self.is_running:
                 return self
             self.stop()  # what is left when serving ended by itself
-            for other in _same_place(self):
-                other.stop()
-            engine, port = self._listen()
+            wanted = self.first_port
+            for other in list(_running):
+                if other.kind == self.kind and wanted in (other.first_port, other.port) and wanted:
+                    other.stop()
+            engine = self._listen()
             name = f"tempkit {self.kind}"
-            thread = threading.Thread(target=engine.serve_forever, name=name, daemon=True)
-            thread.start()
-            self._engine, self._port, self._thread = engine, port, thread
+            self._thread = threading.Thread(target=engine.serve_forever, name=name, daemon=True)
+            self._thread.start()
+            self._engine = engine
             _running.append(self)
         self._announce()
         return self
@@ -120,15 +129,12 @@ class Service(ABC):
         if engine is None:
             return
         engine.shutdown()
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+        self._thread.join(STOP_SECONDS)
         _running.remove(self)
-        self._port = 0
 
     def _forget(self) -> None:
         """Be stopped in a forked child, which has none of the threads; the parent's goes on."""
         engine, self._engine = self._engine, None
-        self._thread, self._port = None, 0
         if engine is not None:
             engine.forget()
 
@@ -137,7 +143,7 @@ class Service(ABC):
 
         Raises TempkitError when it ended by itself.
         """
-        while self.is_running and self._thread is not None:
+        while self.is_running:
             self._thread.join(0.5)
         if self._engine is not None:
             raise TempkitError(f"the {self.kind} ended by itself; its log says why")
@@ -147,6 +153,11 @@ class Service(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def __repr__(self) -> str:
+        """Where it listens."""
+        where = f" {self.url}" if self.is_running else ", stopped"
+        return f"<{type(self).__name__}{where}>"
 
     def _repr_html_(self) -> str:
         from tempkit import pictures
@@ -161,7 +172,7 @@ class Service(ABC):
             return {}
         return bundle(self)
 
-    def _listen(self) -> tuple[Engine, int]:
+    def _listen(self) -> Engine:
         wanted = self.first_port
         last = wanted + (TRIES if self._wanted is None and wanted else 0)
         for port in range(wanted, last + 1):
@@ -186,18 +197,16 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
     Raises OSError.
     """
-    first = listen_on("127.0.0.1" if host == "localhost" else host, port)
-    other = BOTH.get(host)
-    if other is None:
-        return [first]
+    address, *others = LOOPBACK.get(host, (host,))
+    listeners = [listen_on(address, port)]
     try:
-        return [first, listen_on(other, first.getsockname()[1])]
+        listeners += [listen_on(other, listeners[0].getsockname()[1]) for other in others]
     except OSError as error:
         # "localhost" may lead to the other program; without a second family there is none.
         if error.errno == errno.EADDRINUSE and port != 0:
-            first.close()
+            listeners[0].close()
             raise
-        return [first]
+    return listeners
 
 
 def listen_on(host: str, port: int) -> socket.socket:
@@ -212,16 +221,6 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 _starting = threading.Lock()
 _running: list[Service] = []
-
-
-def _same_place(service: Service) -> list[Service]:
-    """The running services of the same kind that hold, or asked for, the port ``service`` wants."""
-    port = service.first_port
-    return [
-        other
-        for other in _running
-        if other.kind == service.kind and port != 0 and port in (other.first_port, other.port)
-    ]
 
 
 @atexit.register

@@ -22,6 +22,10 @@ from tempkit.protocol.parameters import (
 
 log = logging.getLogger(__name__)
 
+LIMITS = {
+    "expires_in_seconds": EXPIRES_IN_SECONDS,
+    "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
+}
 ADVICE = {
     400: "correct the parameter that the text names",
     401: "check the API key",
@@ -72,13 +76,11 @@ class TemporaryToken(str):
         """A secret is never stored."""
         raise TypeError("a TemporaryToken is a secret and is not stored; take a new one")
 
-    def __copy__(self) -> Self:
+    def __copy__(self, memo: object = None) -> Self:
         """Itself: a string never changes."""
         return self
 
-    def __deepcopy__(self, memo: object) -> Self:
-        """Itself: a string never changes."""
-        return self
+    __deepcopy__ = __copy__
 
     def spend(self) -> None:
         """Mark the token as used for a session. Raises ValueError when it was used before."""
@@ -111,12 +113,11 @@ def generate_temp_token(
     ConfigurationError (key), TokenRefused, ServiceUnreachable or ProtocolError; all but the first
     are logged as well.
     """
-    check_whole_number("expires_in_seconds", expires_in_seconds, EXPIRES_IN_SECONDS)
     query = {"expires_in_seconds": expires_in_seconds}
     if max_session_duration_seconds is not None:
-        name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
-        check_whole_number(name, max_session_duration_seconds, limits)
-        query[name] = max_session_duration_seconds
+        query["max_session_duration_seconds"] = max_session_duration_seconds
+    for name, seconds in query.items():
+        check_whole_number(name, seconds, LIMITS[name])
     from tempkit.http_client import get  # here, as httpx takes long: a server listens before
 
     try:
@@ -127,14 +128,7 @@ def generate_temp_token(
     except TempkitError as error:
         log.error("Error generating temp token: %s", error)
         raise
-    return TemporaryToken(
-        token,
-        expires_at=asked_at + expires_in_seconds,
-        expires_in_seconds=expires_in_seconds,
-        max_session_duration_seconds=query.get(
-            "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS[1]
-        ),
-    )
+    return TemporaryToken(token, expires_at=asked_at + expires_in_seconds, **query)
 
 
 def _token_in(status: int, answer: bytes, settings: Settings) -> str:

@@ -19,8 +19,6 @@ from tempkit.server.files import PUBLIC
 from tempkit.server.guard import Guard, Request
 from tempkit.server.site import Site, session_cap
 
-HEADER = "HTTP_"
-
 
 class Application:
     """A WSGI application; what is not given comes from the environment."""
@@ -64,9 +62,9 @@ def _request(environ: dict[str, Any]) -> Request:
         path or "/",
         environ.get("QUERY_STRING", ""),
         {
-            name[len(HEADER) :].replace("_", "-").lower(): value
+            name.removeprefix("HTTP_").replace("_", "-").lower(): value
             for name, value in environ.items()
-            if name.startswith(HEADER)
+            if name.startswith("HTTP_")
         },
         environ.get("REMOTE_ADDR", ""),
         environ.get("wsgi.url_scheme") == "https",

@@ -11,6 +11,7 @@ from tempkit import Sandbox, Settings
 from tempkit.sandbox import Scripted
 from tests.doubles import AnsweringService
 from tests.secret_shapes import check_outputs
+from tests.talking import free_port
 
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
@@ -61,3 +62,8 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def settings(sandbox: Sandbox) -> Settings:
     return sandbox.settings
+
+
+@pytest.fixture(name="free_port")
+def a_free_port() -> int:
+    return free_port()

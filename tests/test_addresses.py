@@ -1,7 +1,6 @@
 """Addresses behind proxies, and who is let in there; what a request looks like is written out."""
 
 import json
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from tempkit.server.addresses import (
     launcher,
 )
 from tempkit.server.guard import Guard
+from tests.talking import raw
 
 PATH = "/user/alice/proxy/8000/"
 
@@ -92,11 +92,7 @@ def ask(
     """The status, headers and body for a request of this machine by a name."""
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
-        connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
+    answer = raw(server.port, "\r\n".join([*lines, "", ""]).encode())
     head, _, body = answer.decode().partition("\r\n\r\n")
     status, *fields = head.split("\r\n")
     return int(status.split()[1]), dict(field.split(": ", 1) for field in fields), body

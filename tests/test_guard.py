@@ -210,6 +210,7 @@ def test_the_environment_describes_a_guard():
     assert guard.allowed_origins == {"https://a.example"}
     assert guard.rate == Rate(5, 10, 120, "redis://:hush@127.0.0.1:6379", "allow")
     assert Guard.from_variables({}) == Guard()
+    assert Guard.from_variables({"ALLOWED_HOSTS": "other.example", "RATE_CLIENT": "5"}) == Guard()
     assert SECRET not in repr(guard)
     assert "hush" not in repr(guard)
 

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tempkit.server import handler, room
 from tempkit.server.guard import Guard
 from tests.conftest import require
 from tests.doubles import AnsweringService
+from tests.talking import connected, everything, raw, until
 
 PAGE = b"GET /index.html HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TOKEN = b"GET /token HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -37,33 +38,6 @@ def server(service: AnsweringService, folder: Path) -> Iterator[TokenServer]:
         yield server
 
 
-def connected(server: TokenServer, host: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection((host, server.port), timeout=10)
-
-
-def everything(connection: socket.socket) -> bytes:
-    """All that comes until the end."""
-    answer = b""
-    with suppress(ConnectionResetError):
-        while piece := connection.recv(65536):
-            answer += piece
-    return answer
-
-
-def ask(server: TokenServer, data: bytes) -> bytes:
-    with connected(server) as connection:
-        connection.sendall(data)
-        return everything(connection)
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for something that other threads bring about."""
-    deadline = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < deadline, "it did not come about within 10 s"
-        threading.Event().wait(0.01)
-
-
 def threads() -> int:
     return sum(thread.name == "tempkit worker" for thread in threading.enumerate())
 
@@ -81,13 +55,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_requests_that_come_at_once_are_answered_one_after_another(server: TokenServer):
-    answer = ask(server, PAGE * 20 + TOKEN + CLOSING + PAGE)
+    answer = raw(server.port, PAGE * 20 + TOKEN + CLOSING + PAGE)
     assert answer.count(b"HTTP/1.1 200 OK\r\n") == 22  # nothing after the one that closes
     assert answer.index(b'"token":') > answer.index(b"here")
 
 
 def test_a_request_that_comes_in_single_bytes_is_answered(server: TokenServer):
-    with connected(server) as connection:
+    with connected(server.port) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in CLOSING:
             connection.sendall(bytes([byte]))
@@ -109,7 +83,7 @@ def test_a_request_that_comes_in_single_bytes_is_answered(server: TokenServer):
     ],
 )
 def test_a_smuggling_shape_is_refused_and_what_follows_never_read(server, service, smuggling):
-    answer = ask(server, PAGE[:-2] + smuggling + b"\r\n\r\n" + TOKEN)
+    answer = raw(server.port, PAGE[:-2] + smuggling + b"\r\n\r\n" + TOKEN)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert answer.count(b"HTTP/1.1") == 1
     assert service.requests == []
@@ -117,23 +91,23 @@ def test_a_smuggling_shape_is_refused_and_what_follows_never_read(server, servic
 
 def test_tls_on_the_plain_port_fails_at_once(server: TokenServer):
     began = time.monotonic()
-    with connected(server) as connection, pytest.raises(ssl.SSLError):
+    with connected(server.port) as connection, pytest.raises(ssl.SSLError):
         ssl.create_default_context().wrap_socket(connection, server_hostname="localhost")
     assert time.monotonic() - began < 5  # not the time that a head may take
 
 
 def test_an_old_client_that_asks_for_it_is_told_that_the_connection_is_kept(server: TokenServer):
     old = PAGE.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\nConnection: keep-alive\r\n")
-    with connected(server) as connection:
+    with connected(server.port) as connection:
         for _ in range(2):
             connection.sendall(old)
             assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65536)
-    assert b"\r\nConnection: close\r\n" in ask(server, PAGE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert b"\r\nConnection: close\r\n" in raw(server.port, PAGE.replace(b"HTTP/1.1", b"HTTP/1.0"))
 
 
 @pytest.mark.parametrize("length", [b"48", b"9" * 30])
 def test_a_body_is_not_read_as_a_request(server, service, length: bytes):
-    answer = ask(server, PAGE[:-2] + b"Content-Length: " + length + b"\r\n\r\n" + TOKEN)
+    answer = raw(server.port, PAGE[:-2] + b"Content-Length: " + length + b"\r\n\r\n" + TOKEN)
     assert answer.count(b"HTTP/1.1") == 1
     assert b"Connection: close\r\n" in answer
     assert service.requests == []
@@ -143,7 +117,7 @@ def test_a_body_is_not_read_as_a_request(server, service, length: bytes):
     "target", [b"http://localhost/token", b"https://evil.example/", b"*", b"token", b"/\xff"]
 )
 def test_a_target_that_is_no_path_is_refused(server: TokenServer, service, target: bytes):
-    answer = ask(server, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = raw(server.port, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert service.requests == []
 
@@ -153,13 +127,13 @@ def test_a_target_that_is_no_path_is_refused(server: TokenServer, service, targe
     [(b"GET /" + b"a" * 100_000, b"414"), (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, b"431")],
 )
 def test_endless_heads_are_cut(server: TokenServer, endless: bytes, status: bytes):
-    assert ask(server, endless).split(b" ")[1] == status
+    assert raw(server.port, endless).split(b" ")[1] == status
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("said", [b"", b"GET /index.html HTTP/1.1\r\nHost: ", PAGE])
 def test_a_connection_that_says_nothing_more_is_closed(server: TokenServer, said: bytes):
-    with connected(server) as connection:
+    with connected(server.port) as connection:
         connection.sendall(said)
         answer = everything(connection)
     assert answer.startswith(b"HTTP/1.1 200 " if said == PAGE else b"")
@@ -168,7 +142,7 @@ def test_a_connection_that_says_nothing_more_is_closed(server: TokenServer, said
 @pytest.mark.usefixtures("impatient")
 def test_a_head_that_drips_in_has_no_longer_than_one_that_does_not_come(server: TokenServer):
     began = time.monotonic()
-    with connected(server) as connection, suppress(ConnectionError):
+    with connected(server.port) as connection, suppress(ConnectionError):
         connection.sendall(PAGE + b"GET /")
         connection.settimeout(0.02)
         while time.monotonic() - began < 10:
@@ -181,17 +155,17 @@ def test_a_head_that_drips_in_has_no_longer_than_one_that_does_not_come(server: 
 
 @pytest.mark.usefixtures("impatient")
 def test_an_answer_that_nobody_takes_is_given_up(server: TokenServer):
-    with connected(server) as connection:
+    with connected(server.port) as connection:
         connection.sendall(PAGE.replace(b"index.html", b"large.bin"))
         until(lambda: open_in(server) == 0)
-    assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+    assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_large_answer_to_a_slow_client_is_whole_and_stops_nobody(server: TokenServer):
-    with connected(server) as slow:
+    with connected(server.port) as slow:
         slow.sendall(CLOSING.replace(b"index.html", b"large.bin"))
         assert b" 200 " in slow.recv(100)
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
         assert everything(slow).endswith(bytes(range(256)) * 40_000)
 
 
@@ -202,9 +176,9 @@ def test_silent_dripping_and_slow_clients_together_keep_no_honest_request_out(
         huge.truncate(50_000_000)
     ends = threading.Event()
     with ExitStack() as held:
-        silent = [held.enter_context(connected(server)) for _ in range(300)]
-        dripping = [held.enter_context(connected(server)) for _ in range(300)]
-        slow = [held.enter_context(connected(server)) for _ in range(50)]
+        silent = [held.enter_context(connected(server.port)) for _ in range(300)]
+        dripping = [held.enter_context(connected(server.port)) for _ in range(300)]
+        slow = [held.enter_context(connected(server.port)) for _ in range(50)]
         for connection in slow:
             with suppress(OSError):
                 connection.sendall(PAGE.replace(b"index.html", b"huge.bin"))
@@ -218,7 +192,9 @@ def test_silent_dripping_and_slow_clients_together_keep_no_honest_request_out(
         dripper = threading.Thread(target=drip)
         dripper.start()
         try:
-            answers = [ask(server, CLOSING.replace(b"index.html", b"token")) for _ in range(100)]
+            answers = [
+                raw(server.port, CLOSING.replace(b"index.html", b"token")) for _ in range(100)
+            ]
         finally:
             ends.set()
             dripper.join()
@@ -240,11 +216,11 @@ def with_threads(
 
 def test_the_oldest_silent_connection_makes_room(service, folder, monkeypatch):
     with with_threads(monkeypatch, 16, service, folder) as server, ExitStack() as held:
-        kept = held.enter_context(connected(server))
+        kept = held.enter_context(connected(server.port))
         kept.sendall(PAGE)
         assert kept.recv(65536).endswith(b"here")
-        silent = [held.enter_context(connected(server)) for _ in range(50)]
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        silent = [held.enter_context(connected(server.port)) for _ in range(50)]
+        assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
         assert everything(silent[0]) == b""
         kept.sendall(CLOSING)  # who was answered before stays longer than who never asked
         assert everything(kept).startswith(b"HTTP/1.1 200 ")
@@ -255,11 +231,11 @@ def test_the_oldest_silent_connection_makes_room(service, folder, monkeypatch):
 
 def test_who_asked_last_stays_longest(service, folder, monkeypatch):
     with with_threads(monkeypatch, 4, service, folder) as server, ExitStack() as held:
-        kept = [held.enter_context(connected(server)) for _ in range(4)]
+        kept = [held.enter_context(connected(server.port)) for _ in range(4)]
         for connection in (*kept, kept[0]):
             connection.sendall(PAGE)
             assert connection.recv(65536).endswith(b"here")
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
         assert everything(kept[1]) == b""
         kept[0].sendall(CLOSING)
         assert everything(kept[0]).startswith(b"HTTP/1.1 200 ")
@@ -268,17 +244,18 @@ def test_who_asked_last_stays_longest(service, folder, monkeypatch):
 def test_who_takes_nothing_of_an_answer_makes_room_last(service, folder, monkeypatch):
     monkeypatch.setattr(room, "STALL_SECONDS", 0.0)
     with with_threads(monkeypatch, 2, service, folder) as server, ExitStack() as held:
-        slow, kept = (held.enter_context(connected(server)) for _ in range(2))
+        slow, kept = (held.enter_context(connected(server.port)) for _ in range(2))
         slow.sendall(PAGE.replace(b"index.html", b"large.bin"))
+        assert slow.recv(12) == b"HTTP/1.1 200"
         kept.sendall(PAGE)
         assert kept.recv(65536).endswith(b"here")
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
         assert everything(kept) == b""
         service.holds.clear()
-        asking = held.enter_context(connected(server))
+        asking = held.enter_context(connected(server.port))
         asking.sendall(TOKEN)
         until(lambda: len(service.requests) == 1)
-        assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+        assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
         assert len(everything(slow)) < 256 * 40_000
         service.holds.set()
         assert asking.recv(12) == b"HTTP/1.1 200"
@@ -287,11 +264,11 @@ def test_who_takes_nothing_of_an_answer_makes_room_last(service, folder, monkeyp
 def test_over_the_bounds_there_is_a_fast_503(service, folder, monkeypatch):
     with with_threads(monkeypatch, 4, service, folder) as server, ExitStack() as held:
         service.holds.clear()
-        asking = [held.enter_context(connected(server)) for _ in range(4)]
+        asking = [held.enter_context(connected(server.port)) for _ in range(4)]
         for connection in asking:
             connection.sendall(TOKEN)
         until(lambda: len(service.requests) == 4)
-        answer = ask(server, TOKEN)
+        answer = raw(server.port, TOKEN)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 1\r\n" in answer
         assert threads() == 4
@@ -303,12 +280,12 @@ def test_over_the_bounds_there_is_a_fast_503(service, folder, monkeypatch):
 def test_clients_that_vanish_while_the_token_is_made_leave_nothing_behind(server, service):
     service.holds.clear()
     for _ in range(5):
-        with connected(server) as connection:
+        with connected(server.port) as connection:
             connection.sendall(TOKEN)
     until(lambda: len(service.requests) == 5)
     service.holds.set()
     until(lambda: open_in(server) == 0)
-    assert ask(server, CLOSING).startswith(b"HTTP/1.1 200 ")
+    assert raw(server.port, CLOSING).startswith(b"HTTP/1.1 200 ")
 
 
 def test_stopping_takes_less_than_a_second_with_all_of_this_going_on(server, service):
@@ -316,7 +293,7 @@ def test_stopping_takes_less_than_a_second_with_all_of_this_going_on(server, ser
         service.holds.clear()
         for said in (b"", PAGE, PAGE[:-3], TOKEN, PAGE.replace(b"index.html", b"large.bin")):
             for _ in range(10):
-                held.enter_context(connected(server)).sendall(said)
+                held.enter_context(connected(server.port)).sendall(said)
         until(lambda: len(service.requests) == 10)
         began = time.monotonic()
         server.stop()
@@ -328,7 +305,7 @@ def test_stopping_takes_less_than_a_second_with_all_of_this_going_on(server, ser
 def test_a_thread_is_used_again(server: TokenServer):
     names: set[int] = set()
     for _ in range(20):
-        assert b'"token":' in ask(server, CLOSING.replace(b"/index.html", b"/token"))
+        assert b'"token":' in raw(server.port, CLOSING.replace(b"/index.html", b"/token"))
         names.add(threads())
     assert max(names) <= 2
 
@@ -338,7 +315,7 @@ def test_both_loopback_families_are_served(server: TokenServer):
         pytest.skip("this machine has no IPv6")
     with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
-        with connected(server, "::1") as connection:
+        with connected(server.port, "::1") as connection:
             connection.sendall(CLOSING.replace(b"localhost", b"[::1]"))
             assert everything(connection).startswith(b"HTTP/1.1 200 ")
 
@@ -381,13 +358,13 @@ def test_tls_neither_waits_for_a_silent_client_nor_falls_for_plain_text(
 ):
     with ExitStack() as held:
         for said in (b"", b"\x16\x03\x01", PAGE):
-            held.enter_context(connected(secure)).sendall(said)
+            held.enter_context(connected(secure.port)).sendall(said)
         trust = ssl.create_default_context(cafile=certificate[0])
         connection = http.client.HTTPSConnection("localhost", secure.port, context=trust, timeout=5)
         connection.request("GET", "/")
         assert connection.getresponse().status == 200
         connection.close()
-    assert not ask(secure, PAGE).startswith(b"HTTP/1.1 200")
+    assert not raw(secure.port, PAGE).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("request_head", [CLOSING, b"nonsense\r\n\r\n"])
@@ -396,7 +373,7 @@ def test_the_end_of_a_tls_connection_does_not_look_like_a_cut(
 ):
     trust = ssl.create_default_context(cafile=certificate[0])
     with trust.wrap_socket(
-        connected(secure), server_hostname="localhost", suppress_ragged_eofs=False
+        connected(secure.port), server_hostname="localhost", suppress_ragged_eofs=False
     ) as connection:
         connection.sendall(request_head)
         assert everything(connection).startswith(b"HTTP/1.1 ")

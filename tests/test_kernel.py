@@ -1,12 +1,13 @@
 """In a Jupyter kernel: cells that run twice, an interrupt in mid-stream, a restart."""
 
-import socket
 from collections.abc import Iterator
 from queue import Empty
 
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+
+from tests.talking import free_port, is_taken
 
 START = """
 from tempkit import TokenServer, connect
@@ -57,17 +58,8 @@ def kernel() -> Iterator[Kernel]:
 
 @pytest.fixture
 def start_cell() -> tuple[str, list[int]]:
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(int(probe.getsockname()[1]))
+    ports = [free_port() for _ in range(2)]
     return START.format(sandbox_port=ports[0], server_port=ports[1]), ports
-
-
-def is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_start_cell_runs_as_often_as_one_likes(kernel: Kernel, start_cell):

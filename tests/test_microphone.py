@@ -4,8 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +24,7 @@ from tempkit.widgets.tunnel import LONGEST_QUEUE
 from tests.conftest import KEY
 from tests.doubles import chunked, spoken
 from tests.secret_shapes import SECRET
+from tests.talking import until
 
 RUN = "a"
 OPEN = {"kind": "open", "id": "s", "sample_rate": 16000}
@@ -86,14 +86,6 @@ def turn(order: int, text: str, *, final: bool = True, formatted: bool = True) -
         "end_of_turn_confidence": 1,
         "words": words,
     }
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits for what another thread does."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def record(browser: Browser, *turns: dict) -> None:
@@ -257,7 +249,7 @@ def test_however_often_a_browser_asks_few_questions_are_worked_on(browser, sandb
     assert browser.all("refused")[0]["status"] == 429
     until(lambda: len(browser.all("grant") + browser.all("opened")) == MOST_AT_ONCE)
     sandbox.faults = Faults()
-    browser.microphone._close_tunnels()
+    browser.microphone._close_tunnel()
     until(lambda: not tunnels())
     browser.say("token", id="later")
     until(lambda: any(each["id"] == "later" for each in browser.all("grant")))

@@ -7,11 +7,9 @@ this machine). The two variables are what JupyterHub sets.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from importlib.util import find_spec
 
 import httpx
@@ -20,6 +18,7 @@ import pytest
 from tempkit import TokenServer
 from tempkit.server.addresses import PREFIX_VARIABLE, PUBLIC_VARIABLE
 from tests import test_browser
+from tests.talking import free_port
 from tests.test_browser import SECONDS, expect, expect_state, frames_sent, opened, press
 
 if find_spec("jupyter_server_proxy") is None and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
@@ -35,9 +34,7 @@ LOGIN = "a-token-of-alice"
 def hub(tmp_path_factory):
     """The address of alice's Jupyter server by the hub's name; ``127.0.0.1`` leads there too."""
     home = tmp_path_factory.mktemp("alice")
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = {
         "ServerApp.ip": "127.0.0.1", "ServerApp.port": port, "ServerApp.port_retries": 0,
         "ServerApp.base_url": PREFIX, "ServerApp.allow_remote_access": True,

@@ -14,6 +14,7 @@ from tempkit import ConfigurationError, Settings, TokenServer, connect
 from tempkit.server.guard import Guard
 from tests.conftest import KEY
 from tests.doubles import AnsweringService
+from tests.talking import raw
 
 
 @pytest.fixture
@@ -39,16 +40,6 @@ def server(settings: Settings, folder: Path) -> Iterator[TokenServer]:
 def client(server: TokenServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, trust_env=False) as client:
         yield client
-
-
-def raw(server: TokenServer, request: bytes) -> bytes:
-    """The bytes that answer the bytes of a request; no client library tidies them."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
-        connection.sendall(request)
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
-    return answer
 
 
 def test_a_token_of_the_server_opens_a_session(client: httpx.Client, settings: Settings):
@@ -135,7 +126,7 @@ def test_head_has_the_headers_alone(client: httpx.Client, path: str):
 )  # fmt: skip
 def test_nothing_else_is_served(server: TokenServer, path: str):
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = raw(server, request.encode("latin-1"))
+    answer = raw(server.port, request.encode("latin-1"))
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"outside" not in answer
     assert answer.endswith(b"404 Not Found\n")
@@ -167,7 +158,7 @@ def test_connections_are_kept_between_requests(server: TokenServer):
 def test_a_request_with_a_body_ends_its_connection(server: TokenServer):
     hidden = b"GET /token HTTP/1.1\r\nHost: localhost\r\n\r\n"
     head = b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(hidden)
-    answer = raw(server, head + hidden)
+    answer = raw(server.port, head + hidden)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"Connection: close" in answer
 
@@ -177,7 +168,7 @@ def test_a_request_with_a_body_ends_its_connection(server: TokenServer):
     [(b"nonsense", b"400"), (b"GET /token HTTP/9.9", b"505"), (b"GET " + b"/" * 70000, b"414")],
 )
 def test_a_request_that_cannot_be_read_gets_a_short_answer(server, request_line, status):
-    answer = raw(server, request_line + b"\r\nHost: localhost\r\n\r\n")
+    answer = raw(server.port, request_line + b"\r\nHost: localhost\r\n\r\n")
     assert answer.split(b" ", 2)[1] == status
     assert b"<html" not in answer.lower()
 
@@ -185,7 +176,7 @@ def test_a_request_that_cannot_be_read_gets_a_short_answer(server, request_line,
 def test_a_name_that_is_not_ours_gets_neither_page_nor_token(server: TokenServer):
     for path in ("/", "/token"):
         request = f"GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
-        answer = raw(server, request.encode())
+        answer = raw(server.port, request.encode())
         assert answer.startswith(b"HTTP/1.1 403 ")
         assert b'"token":' not in answer
 
@@ -206,7 +197,7 @@ def test_every_answer_carries_the_headers_that_keep_others_out(
     server: TokenServer, request_line: str, host: str
 ):
     request = f"{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
-    answer = raw(server, f"{request}Origin: http://evil.example\r\n\r\n".encode())
+    answer = raw(server.port, f"{request}Origin: http://evil.example\r\n\r\n".encode())
     head = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
     headers = dict(line.split(": ", 1) for line in head)
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -276,21 +267,23 @@ def test_a_host_that_others_can_reach_is_said_with_the_address_that_lets_them_in
         assert "no microphone" in said[2]
         assert server.access_secret not in f"{server!r} {server._repr_html_()} {vars(server)}"
         request = "GET /token{} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n\r\n"
-        assert b" 403 " in raw(server, request.format("").encode())
-        answer = raw(server, request.format(f"?access={server.access_secret}").encode())
+        assert b" 403 " in raw(server.port, request.format("").encode())
+        answer = raw(server.port, request.format(f"?access={server.access_secret}").encode())
         assert b" 200 " in answer
         assert b'"token":' in answer
 
 
 def test_the_secret_moves_from_the_address_to_a_cookie(server: TokenServer):
     head = "GET {} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n{}\r\n"
-    first = raw(server, head.format(f"/code.js?a=1&access={server.access_secret}", "").encode())
+    first = raw(
+        server.port, head.format(f"/code.js?a=1&access={server.access_secret}", "").encode()
+    )
     assert b" 303 " in first
     assert b"Location: ./code.js?a=1\r\n" in first
     assert b"; HttpOnly; SameSite=Lax" in first
     cookie = first.partition(b"Set-Cookie: ")[2].partition(b";")[0].decode()
     for path, found in (("/code.js?a=1", b"export const"), ("/token", b'"token":')):
-        answer = raw(server, head.format(path, f"Cookie: {cookie}\r\n").encode())
+        answer = raw(server.port, head.format(path, f"Cookie: {cookie}\r\n").encode())
         assert b" 200 " in answer
         assert found in answer
         assert server.access_secret.encode() not in answer

@@ -7,18 +7,7 @@ import pytest
 
 from tempkit import ConfigurationError, Sandbox, Settings, TokenServer
 from tempkit.sandbox import Scripted
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+from tests.talking import is_taken
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tempkit import (
 )
 from tests.conftest import KEY
 from tests.doubles import AnsweringService
+from tests.listening import Listening
 
 BODY = b'{"token": "granted"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -34,21 +35,15 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], None]) -> Iterator[Settings]:
-    """The way to a program that treats its connections one after another with ``serve``."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    """The way to a program that treats each of its connections with ``serve``."""
 
-        def run() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, suppress(OSError):
-                        serve(connection)
+    class Program(Listening):
+        def serve(self, client: socket.socket) -> None:
+            with client, suppress(OSError):
+                serve(client)
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        yield Settings(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=5)
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    with Program() as program:
+        yield Settings(KEY, f"http://127.0.0.1:{program.port}", timeout=5)
 
 
 def test_the_token_is_the_string_of_the_service(service: AnsweringService):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -36,6 +36,7 @@ from tempkit.widgets import TokenView, TranscriptView
 from tempkit.widgets.service_view import ServiceView
 from tests.doubles import our_threads, silence, spoken, tone
 from tests.secret_shapes import SECRET
+from tests.talking import until
 
 LONG = Clip(spoken(20), 16000).chunks()
 
@@ -54,13 +55,6 @@ def html_of(widget: Widget) -> str:
 def button_of(widget: Widget) -> Button | None:
     inner = (button_of(child) for child in getattr(widget, "children", ()))
     return widget if isinstance(widget, Button) else next((b for b in inner if b), None)
-
-
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,14 +24,9 @@ from tempkit.server.guard import Guard, Rate
 from tempkit.wsgi import Application
 from tests.conftest import KEY, require
 from tests.doubles import AnsweringService
+from tests.talking import free_port
 
 SECRET = "a-secret-of-a-server_0"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(

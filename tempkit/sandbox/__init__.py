@@ -71,9 +71,8 @@ class Sandbox(Service):
         warnings: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(host, port)
+        super().__init__(host, port, ssl)
         self._recognizer = recognizer
-        self._ssl = ssl
         switches = Switches(
             api_keys=api_keys,
             realtime=realtime,
@@ -87,12 +86,6 @@ class Sandbox(Service):
             warnings=warnings,
         )
         self._state = State(switches, faults, clock)
-
-    @property
-    def url(self) -> str:
-        """The address of the running sandbox. Raises ConfigurationError while it is stopped."""
-        url = super().url
-        return f"https{url.removeprefix('http')}" if self._ssl else url
 
     @property
     def settings(self) -> Settings:
@@ -131,18 +124,13 @@ class Sandbox(Service):
         """Start over: no faults, an empty journal, every token unknown; open sessions go on."""
         self._state.reset()
 
-    def __repr__(self) -> str:
-        """Where it listens."""
-        return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
-
-    def _bind(self, port: int) -> tuple[Engine, int]:
+    def _bind(self, port: int) -> Engine:
         _require(*MODULES)
         if self._recognizer is None:
             self._recognizer = load_recognizer()
         from tempkit.sandbox.wire.engine import WireEngine
 
-        engine = WireEngine(self._state, self._recognizer, self.host, port, self._ssl)
-        return engine, engine.port
+        return WireEngine(self._state, self._recognizer, self.host, port, self._tls)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from tempkit.certificates import read_certificate
 from tempkit.config import Settings, default_settings, is_loopback
 from tempkit.errors import ConfigurationError
-from tempkit.server.addresses import Addresses, Place, colab_place, hub_place, page_address
+from tempkit.server.addresses import Place, colab_place, hub_place, page_address
 from tempkit.server.files import PUBLIC
-from tempkit.server.guard import Guard
+from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard
 from tempkit.server.handler import Servers
 from tempkit.server.site import Site
 from tempkit.serving import Engine, Report, Service
@@ -56,11 +55,11 @@ class TokenServer(Service):
         ssl: "SSLContext | None" = None,
         max_session_duration_seconds: int | None = None,
     ) -> None:
-        super().__init__(host, port)
+        tls = ssl if certfile is None else read_certificate(certfile, keyfile)
+        super().__init__(host, port, tls)
         folder = Path(directory).resolve()
         if not folder.is_dir():
             raise ConfigurationError(f"there is no folder {folder} to serve")
-        self._tls = ssl if certfile is None else read_certificate(certfile, keyfile)
         if guard.access_secret is None:
             guard = replace(guard, access_secret=os.urandom(24).hex())
         self._site = Site(
@@ -90,19 +89,20 @@ class TokenServer(Service):
         warming.start()
         return self
 
-    def _bind(self, port: int) -> tuple[Engine, int]:
-        servers = Servers(self._site, self.host, port, self._tls)
-        return servers, servers.port
+    def _bind(self, port: int) -> Engine:
+        return Servers(self._site, self.host, port, self._tls)
 
     def _announce(self) -> None:
         self._place = self._find_place()
-        lines = [f"Server is running at {self._addresses.direct}"]
+        lines = [f"Server is running at {self._direct_url}"]
         if not is_loopback(self.host):
             rule = "who opens that address may spend your key."
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
                 lines.append("Without TLS (--tls) their browsers give the page no microphone.")
-        print("\n".join(lines + self._directions()), flush=True)
+        if self._place is not None:
+            lines += self._directions(self._place)
+        print("\n".join(lines), flush=True)
 
     def _find_place(self) -> Place | None:
         """Where a browser that runs elsewhere finds the server; its name there is let in."""
@@ -117,13 +117,11 @@ class TokenServer(Service):
         self._site.guard = replace(guard, allowed_hosts=guard.allowed_hosts | {place.host})
         return place
 
-    def _directions(self) -> list[str]:
+    def _directions(self, place: Place) -> list[str]:
         """What to open, and what is missing, on a machine whose browser is elsewhere."""
-        if self._place is None:
-            return []
         start = "this hub's own address, then " if self.browser_url.startswith("/") else ""
         lines = [f"In your browser it is at {start}{self.browser_url}"]
-        if not self._place.carries_sockets:
+        if not place.carries_sockets:
             if self.settings.is_local:
                 lines.append("Colab passes no WebSockets on: the sandbox hears nothing there.")
         elif find_spec("jupyter_server_proxy") is None:
@@ -131,20 +129,16 @@ class TokenServer(Service):
         return lines
 
     @property
-    def _addresses(self) -> Addresses:
-        is_open = not is_loopback(self.host)
-        return Addresses(page_address(self.url), self._place, is_open, self.access_secret)
-
-    @property
-    def url(self) -> str:
-        """The address of the running server. Raises ConfigurationError while it is stopped."""
-        url = super().url
-        return url if self._tls is None else url.replace("http://", "https://", 1)
-
-    @property
     def page_url(self) -> str:
         """The address for people: a name rather than 127.0.0.1 or 0.0.0.0."""
-        return self._addresses.page
+        return page_address(self.url)
+
+    @property
+    def _direct_url(self) -> str:
+        """The address to open on this machine, or by its name from another one."""
+        if is_loopback(self.host):
+            return self.page_url
+        return f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
 
     @property
     def browser_url(self) -> str:
@@ -153,26 +147,20 @@ class TokenServer(Service):
         A path, where the hub does not say its own name: right as a link in a notebook. Where the
         server cannot know by which name it is called, the address holds the access secret.
         """
-        return self._addresses.browser
+        if self._place is None:
+            return self._direct_url
+        address, host, _ = self._place
+        if host:
+            return address
+        return f"{address}{'&' if '?' in address else '?'}{MASKED_PARAMETER}={self.access_secret}"
 
     @property
     def link(self) -> str:
         """The address that a view shows: ``browser_url``, without the access secret."""
-        return self._addresses.shown
+        page = self.page_url
+        return self._place.address if self._place else page
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
-        visits = list(self._site.visits)[: -most - 1 : -1]
-        rows = (
-            (_time(v.at), v.method[:8], v.shown_path, str(v.status), f"{v.milliseconds:.0f}")
-            for v in visits
-        )
         columns = ("time", "method", "path", "status", "ms")
-        return Report(super().report().line, columns, tuple(rows))
-
-    def __repr__(self) -> str:
-        return f"<TokenServer {self.url}>" if self.is_running else "<TokenServer, stopped>"
-
-
-def _time(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+        return Report(super().report().line, columns, tuple(self._site.visits.copy())[:most])

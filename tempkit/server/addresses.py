@@ -11,13 +11,12 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tempkit.server.files import PUBLIC
-from tempkit.server.guard import ACCESS_HEADER, MASKED_PARAMETER, SECRET_PARAMETER
+from tempkit.server.guard import ACCESS_HEADER
 
 COLAB_SECONDS = 5  # how long the browser may take to answer
 LAUNCH_SECONDS = 60.0  # the recogniser is loaded first
@@ -83,9 +82,8 @@ def colab_place(port: int) -> Place | None:
 
     Only a cell can ask, so from another thread the answer is None too.
     """
-    if "google.colab" not in sys.modules:
-        return None
-    if threading.current_thread() is not threading.main_thread():
+    is_cell = threading.current_thread() is threading.main_thread()
+    if "google.colab" not in sys.modules or not is_cell:
         return None
     try:
         output = import_module("google.colab.output")
@@ -115,40 +113,6 @@ def launcher() -> dict[str, object]:
         "timeout": LAUNCH_SECONDS,
         "launcher_entry": {"title": "tempkit", "icon_path": str(PUBLIC / "icon.svg")},
     }
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """The addresses of a running server: at ``page`` on this machine, elsewhere at ``place``.
-
-    ``secret`` is the access secret, which is needed where a browser comes by an unknown name;
-    ``is_open`` says that other machines reach the port itself.
-    """
-
-    page: str
-    place: Place | None
-    is_open: bool
-    secret: str = field(repr=False)
-
-    @property
-    def direct(self) -> str:
-        """The address to open on this machine, or by its name from another one."""
-        return f"{self.page}/?{SECRET_PARAMETER}={self.secret}" if self.is_open else self.page
-
-    @property
-    def browser(self) -> str:
-        """The address to open in your browser, through a hub's or Colab's proxy too."""
-        if self.place is None:
-            return self.direct
-        address = self.place.address
-        if self.place.host:
-            return address
-        return f"{address}{'&' if '?' in address else '?'}{MASKED_PARAMETER}={self.secret}"
-
-    @property
-    def shown(self) -> str:
-        """``browser`` without the secret: a view's text is stored with the notebook."""
-        return self.page if self.place is None else self.place.address
 
 
 def page_address(url: str) -> str:

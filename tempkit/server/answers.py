@@ -15,12 +15,6 @@ from tempkit.errors import (
 from tempkit.server.files import Content
 
 Headers = tuple[tuple[str, str], ...]
-CODES: dict[type[TempkitError], str] = {
-    ConfigurationError: "not_configured",
-    TokenRefused: "refused_by_service",
-    ServiceUnreachable: "service_unreachable",
-    ProtocolError: "unexpected_answer",
-}
 UNREACHABLE = f"the streaming service cannot be reached; check the network and {URL_VARIABLE}"
 # What another program wrote may hold anything: no address, nothing that could be a key or a token.
 UNFIT = re.compile(r"\w[\w+.-]*://\S*|(?=\S*\d)[\w+/=.-]{20,}|[^ -~]+", re.ASCII)
@@ -53,20 +47,17 @@ def text_answer(status: int, text: str) -> Answer:
 
 def failed_token(error: TempkitError) -> Answer:
     """The published answer when no token could be had, with a code for programs and a hint."""
-    body: dict[str, str | int] = {
-        "error": "Failed to generate token",
-        "code": CODES.get(type(error), "error"),
-        "hint": _hint(error),
-    }
-    if isinstance(error, TokenRefused):  # whether asking again may help is in its status
-        body["status"] = error.status
-    return json_answer(500, body)
-
-
-def _hint(error: TempkitError) -> str:
-    """What people are told about a failed token: without addresses, secrets and odd signs."""
-    if isinstance(error, ServiceUnreachable):
-        return UNREACHABLE
-    if isinstance(error, TokenRefused):
-        return str(error).replace(error.detail, UNFIT.sub("***", error.detail))
-    return str(error)
+    code, hint, more = "error", str(error), {}
+    match error:
+        case ConfigurationError():
+            code = "not_configured"
+        case ServiceUnreachable():
+            code, hint = "service_unreachable", UNREACHABLE
+        case TokenRefused():
+            code = "refused_by_service"
+            hint = hint.replace(error.detail, UNFIT.sub("***", error.detail))
+            more = {"status": error.status}  # whether asking again may help
+        case ProtocolError():
+            code = "unexpected_answer"
+    body = {"error": "Failed to generate token", "code": code, "hint": hint}
+    return json_answer(500, body | more)

@@ -31,7 +31,7 @@ class Content:
     """A file's bytes, read while they are sent; ``len`` is their number."""
 
     def __init__(self, path: str, status: os.stat_result) -> None:
-        self._path, self._version, self._size = path, _version(status), status.st_size
+        self._path, self._etag, self._size = path, _etag(status), status.st_size
 
     def __len__(self) -> int:
         return self._size
@@ -39,7 +39,7 @@ class Content:
     def pieces(self) -> Iterator[bytes]:
         """The bytes. Raises OSError when the file is no longer what it was."""
         with open(self._path, "rb", buffering=0) as source:
-            if _version(os.fstat(source.fileno())) != self._version:
+            if _etag(os.fstat(source.fileno())) != self._etag:
                 raise OSError("the file has changed")
             left = self._size
             while left:
@@ -57,7 +57,6 @@ class File(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     etag: str
     modified: float
-    version: tuple[int, ...]
 
 
 class Folder:
@@ -70,13 +69,17 @@ class Folder:
 
     def find(self, path: str) -> File | None:
         """The file for a decoded path of a URL, "/" standing for index.html; else None."""
-        name = self._name(path)
-        if name is None:
+        parts = ("/index.html" if path == "/" else path).split("/")
+        # A backslash and a colon are parts of a path on Windows.
+        if parts.pop(0) or any(sign in path for sign in "\0\\:"):
             return None
+        if any(not part or part.startswith(".") for part in parts):
+            return None
+        name = os.path.join(self.directory, *parts)
         try:
             status = os.stat(name)
             kept = self._kept.get(name)
-            if kept is not None and kept.version == _version(status):
+            if kept is not None and kept.etag == _etag(status):
                 return kept
             file = self._file(os.path.realpath(name, strict=True), status)
         except (OSError, ValueError):
@@ -91,8 +94,7 @@ class Folder:
         if not name.startswith(self._inside) or not S_ISREG(status.st_mode):
             return None
         kind = TYPES.get(os.path.splitext(name)[1].lower()) or mimetypes.guess_type(name)[0]
-        version = _version(status)
-        etag = '"{:x}-{:x}-{:x}-{:x}"'.format(*version)
+        etag = _etag(status)
         headers = (
             ("Content-Type", kind or "application/octet-stream"),
             ("Cache-Control", "no-cache"),  # kept, but asked about each time
@@ -101,18 +103,7 @@ class Folder:
         )
         content = Content(name, status)
         body = content if len(content) > PIECE else b"".join(content.pieces())
-        return File(body, headers, etag, status.st_mtime, version)
-
-    def _name(self, path: str) -> str | None:
-        if path == "/":
-            path = "/index.html"
-        # A backslash and a colon are parts of a path on Windows.
-        if not path.startswith("/") or any(sign in path for sign in "\0\\:"):
-            return None
-        parts = path[1:].split("/")
-        if any(not part or part.startswith(".") for part in parts):
-            return None
-        return os.path.join(self.directory, *parts)
+        return File(body, headers, etag, status.st_mtime)
 
 
 def is_unchanged(file: File, etags: str | None, since: str | None) -> bool:
@@ -128,5 +119,6 @@ def is_unchanged(file: File, etags: str | None, since: str | None) -> bool:
         return False
 
 
-def _version(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev
+def _etag(status: os.stat_result) -> str:
+    """The name of a file's version."""
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}-{status.st_dev:x}"'

@@ -10,7 +10,7 @@ import hmac
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
@@ -22,6 +22,8 @@ MASKED_PARAMETER = "access_key"  # the same behind Jupyter, whose log masks what
 ACCESS_HEADER = "x-tempkit-access"  # from a proxy that shows the secret itself
 SHORTEST_SECRET = 16
 IN_MEMORY = "memory://"
+
+Number = TypeVar("Number", int, None)
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,10 @@ class RateUnavailableError(Exception):
 
 
 class Counter(Protocol):
-    """Counts the tokens that were given."""
+    """What a guard needs of a TokenCounter."""
 
     def take(self, client: str) -> float | None:
-        """Count one more; None, or the Unix time of the next free place.
-
-        Raises RateUnavailableError.
-        """
+        """Count one more token of a client, if there is a free place."""
 
 
 @dataclass(frozen=True)
@@ -120,21 +119,17 @@ class Guard:
 
         Raises ConfigurationError for a value that cannot be one.
         """
-        found = {k.removeprefix("TEMPKIT_"): v for k, v in variables.items() if v}
-        numbers = {}
-        for name in ("client", "burst", "overall"):
-            value = found.get(f"RATE_{name.upper()}", str(getattr(Rate, name)))
-            if not value.isdecimal():
-                raise ConfigurationError(f"TEMPKIT_RATE_{name.upper()} is no whole number")
-            numbers[name] = int(value)
+        found = {name: value for name, value in variables.items() if value}
         return cls(
-            allowed_hosts=_names(found.get("ALLOWED_HOSTS", "")),
-            allowed_origins=_names(found.get("ALLOWED_ORIGINS", "")),
-            access_secret=found.get("ACCESS_SECRET"),
+            allowed_hosts=_names(found.get("TEMPKIT_ALLOWED_HOSTS", "")),
+            allowed_origins=_names(found.get("TEMPKIT_ALLOWED_ORIGINS", "")),
+            access_secret=found.get("TEMPKIT_ACCESS_SECRET"),
             rate=Rate(
-                **numbers,
-                storage=found.get("RATE_STORAGE", IN_MEMORY),
-                when_down=found.get("RATE_WHEN_DOWN", "refuse"),
+                whole_number("TEMPKIT_RATE_CLIENT", found, Rate.client),
+                whole_number("TEMPKIT_RATE_BURST", found, Rate.burst),
+                whole_number("TEMPKIT_RATE_OVERALL", found, Rate.overall),
+                found.get("TEMPKIT_RATE_STORAGE", IN_MEMORY),
+                found.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
             ),
         )
 
@@ -182,9 +177,7 @@ class Guard:
 
     def shows_secret(self, request: Request) -> bool:
         """Whether the address itself carries the access secret, as the printed one does."""
-        pairs = (pair.partition("=") for pair in request.query.split("&"))
-        names = (SECRET_PARAMETER, MASKED_PARAMETER)
-        return any(self._is_secret(value) for name, _, value in pairs if name in names)
+        return self._holds_secret(request.query, "&", SECRET_PARAMETER, MASKED_PARAMETER)
 
     @property
     def cookie_name(self) -> str:
@@ -201,15 +194,12 @@ class Guard:
             return True
         if name in self.allowed_hosts or self._is_secret(request.headers.get(ACCESS_HEADER, "")):
             return True
-        return self._has_cookie(request) or self.shows_secret(request)
+        cookies = request.headers.get("cookie", "")
+        return self._holds_secret(cookies, ";", self.cookie_name) or self.shows_secret(request)
 
-    def _has_cookie(self, request: Request) -> bool:
-        if self.access_secret is None:
-            return False
-        pairs = (
-            pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";")
-        )
-        return any(self._is_secret(value) for name, _, value in pairs if name == self.cookie_name)
+    def _holds_secret(self, text: str, separator: str, *names: str) -> bool:
+        pairs = (pair.strip().partition("=") for pair in text.split(separator))
+        return any(self._is_secret(value) for name, _, value in pairs if name in names)
 
     def _is_secret(self, value: str) -> bool:
         secret = self.access_secret
@@ -243,6 +233,19 @@ class Guard:
         seconds = max(1, math.ceil(free_at - now))
         hint = f"too many tokens in a short time; try again in {seconds} s"
         return Refusal(429, "rate_limited", hint, seconds)
+
+
+def whole_number(variable: str, variables: Mapping[str, str], otherwise: Number) -> int | Number:
+    """The number that an environment's variable holds, if it holds anything.
+
+    Raises ConfigurationError for what is no whole number.
+    """
+    value = variables.get(variable)
+    if not value:
+        return otherwise
+    if not value.isdecimal():
+        raise ConfigurationError(f"{variable} is no whole number")
+    return int(value)
 
 
 def _names(text: str) -> frozenset[str]:

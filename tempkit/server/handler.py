@@ -17,6 +17,7 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
 from tempkit.server.head import BadHead, Head, read_head
 from tempkit.server.relay import dial, relay
-from tempkit.server.room import Room
+from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
 from tempkit.serving import listen
 
@@ -41,8 +42,8 @@ BUSY = (
 )
 
 
-class Handler(BaseHTTPRequestHandler):
-    """A connection: its requests, one after another, and what it may be cut off for."""
+class Handler(Connection, BaseHTTPRequestHandler):
+    """A connection: its requests, one after another."""
 
     server: "Server"
     protocol_version = request_version = "HTTP/1.1"
@@ -55,9 +56,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.request, server_side=True, do_handshake_on_connect=False
             )
         super().setup()
-        self.was_answered = self.is_sending = self.may_say_more = False
-        self.silent_since: float | None  # None while the browser waits for us
-        self._await(HEAD_SECONDS)
+        self.may_say_more = False
+        self.await_browser(HEAD_SECONDS)
         self.server.room.enter(self)
 
     def handle(self) -> None:
@@ -75,46 +75,28 @@ class Handler(BaseHTTPRequestHandler):
             self.server.room.leave(self)
             self.request.close()
 
-    def cut(self) -> None:
-        """End the connection from another thread: whatever this one does with it next fails."""
-        self.deadline = float("inf")
-        with suppress(OSError):
-            # Not SSLSocket's own, which for a moment lets the other thread write plain text.
-            socket.socket.shutdown(self.request, socket.SHUT_RDWR)
-
     def handle_one_request(self) -> None:
         """Read a request's head, strictly, and answer it."""
         self.close_connection = True
         connection = cast("io.BufferedReader", self.rfile)
         if connection.peek(1) and self.was_answered:  # its time begins with its first byte
-            self._await(HEAD_SECONDS)
-        head, status = None, 0
+            self.await_browser(HEAD_SECONDS)
         try:
             head = read_head(connection)
         except BadHead as bad:
-            status = bad.status
-        if not (head or status) or not self.server.room.begin(self):
+            self._refuse(bad.status)
+            return
+        if head is None or not self.server.room.begin(self):
             return
         self.deadline = time.monotonic() + ANSWER_SECONDS
-        if head:
-            self._answer(head)
-        else:
-            self.send_error(status)
-        if not self.close_connection:
-            self._await(IDLE_SECONDS)
+        self._answer(head)
+        self.deadline = time.monotonic() + IDLE_SECONDS
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def _refuse(self, status: int) -> None:
         """Refuse what is no request; nothing after it is read."""
         self.close_connection = self.may_say_more = True
         self.command = ""
-        self._send(self.server.site.unreadable(code, self.client_address[0]))
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
-        """Nothing: the site has a line for each request, without its query."""
-
-    def _await(self, seconds: float) -> None:
-        now = time.monotonic()
-        self.silent_since, self.deadline = now, now + seconds
+        self._send(self.server.site.unreadable(status, self.client_address[0]))
 
     def _answer(self, head: Head) -> None:
         self.command, self.may_say_more = head.method, head.has_body
@@ -136,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             service = dial(settings)
         except OSError:
-            self.send_error(503)
+            self._refuse(503)
         else:
             self.deadline = float("inf")
             self.request.setblocking(False)
@@ -154,21 +136,20 @@ class Handler(BaseHTTPRequestHandler):
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
-        self.is_sending = True
-        if self.command != "HEAD":
-            for piece in (body,) if isinstance(body, bytes) else body.pieces():
-                self.silent_since = time.monotonic()
-                self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
-                unsent = b""
-        if unsent:
-            self.wfile.write(unsent)
+        if self.command == "HEAD":
+            body = b""
+        # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
+        self.was_answered, self.is_sending = True, not isinstance(body, bytes)
+        for piece in (body,) if isinstance(body, bytes) else body.pieces():
+            self.silent_since = time.monotonic()
+            self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
+            unsent = b""
         self.is_sending = False
-        self.was_answered = True
 
     def _hang_up(self) -> None:
         """Say that this is the end, and take what still comes: a reset would undo the answer."""
         self.is_sending = False
-        self._await(DRAIN_SECONDS)
+        self.await_browser(DRAIN_SECONDS)
         with suppress(OSError, ValueError):
             if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
                 self.request.setblocking(False)
@@ -187,8 +168,7 @@ class Server(ThreadingHTTPServer):
     def __init__(
         self, site: Site, room: Room, listener: socket.socket, tls: ssl.SSLContext | None
     ) -> None:
-        super().__init__(listener.getsockname()[:2], Handler, bind_and_activate=False)
-        self.socket.close()
+        BaseServer.__init__(self, listener.getsockname()[:2], Handler)  # it has its socket
         self.socket = listener
         self.site, self.room, self.tls = site, room, tls
         self._next_sweep = 0.0
@@ -207,10 +187,6 @@ class Server(ThreadingHTTPServer):
         """Have a connection served in a thread, or turn it away."""
         if not self.room.take(partial(self.process_request_thread, request, client_address)):
             turn_away(request)
-
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
-        """Close a connection; its handler has said goodbye."""
-        self.close_request(request)
 
     def service_actions(self) -> None:
         """Cut the connections whose time is over; the library calls this between two accepts."""

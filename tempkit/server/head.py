@@ -30,21 +30,9 @@ class Head(NamedTuple):
     lines: list[bytes]
     method: str
     target: str
-    is_old: bool  # HTTP/1.0
     headers: dict[str, str]
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether more requests may follow. Nothing here reads a body, so that ends it."""
-        options = self.headers.get("connection", "").lower().replace(" ", "").split(",")
-        wants = "keep-alive" in options if self.is_old else "close" not in options
-        return wants and not self.has_body
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows."""
-        length = self.headers.get("content-length", "").strip("0")
-        return bool(length) or "transfer-encoding" in self.headers
+    has_body: bool
+    keeps_alive: bool  # more requests may follow: nothing here reads a body, so that ends it
 
 
 def read_head(stream: io.BufferedReader) -> Head | None:
@@ -95,4 +83,7 @@ def _meaning(lines: list[bytes]) -> Head:
         raise BadHead(400)
     if coding is not None and (minor == "0" or coding.lower() != "chunked"):
         raise BadHead(400)
-    return Head(lines, method, target, minor == "0", headers)
+    has_body = coding is not None or bool((length or "").strip("0"))
+    options = headers.get("connection", "").lower().replace(" ", "").split(",")
+    is_kept = "keep-alive" in options if minor == "0" else "close" not in options
+    return Head(lines, method, target, headers, has_body, is_kept and not has_body)

@@ -3,13 +3,16 @@
 import selectors
 import socket
 import ssl
+from contextlib import suppress
 from typing import cast
 from urllib.parse import urlsplit
 
 from tempkit.config import Settings
 from tempkit.server.guard import ACCESS_HEADER
 
-WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+READS, WRITES = selectors.EVENT_READ, selectors.EVENT_WRITE
+# One without a descriptor of its own, as it is made anew for each wait.
+Waiting = getattr(selectors, "PollSelector", selectors.SelectSelector)
 PIECE = 64 * 1024
 SEND_SECONDS = 30.0  # how long one side may take nothing of what the other one said
 # What lets a browser in here is not passed on, and the sandbox gets its own name as Host.
@@ -37,19 +40,15 @@ def relay(
     when one side breaks off.
     """
     parts = urlsplit(url)
-    with service:
-        service.sendall(_head_for(parts.netloc, parts.path, head) + early)
-        browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
-        pass_on(browser, service)
-
-
-def _head_for(netloc: str, path: str, head: list[bytes]) -> bytes:
     method, target, version = head[0].split(b" ")
     query = target.partition(b"?")[2]
-    lines = [b"%s %s?%s %s" % (method, path.encode(), query, version)]
-    lines.append(b"Host: %s\r\n" % netloc.encode())
+    lines = [b"%s %s?%s %s" % (method, parts.path.encode(), query, version)]
+    lines.append(b"Host: %s\r\n" % parts.netloc.encode())
     lines += [line for line in head[1:] if line.partition(b":")[0].lower() not in OURS]
-    return b"".join([*lines, b"\r\n"])
+    with service:
+        service.sendall(b"".join([*lines, b"\r\n", early]))
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
+        pass_on(browser, service)
 
 
 def pass_on(browser: socket.socket, service: socket.socket) -> None:
@@ -62,51 +61,24 @@ def pass_on(browser: socket.socket, service: socket.socket) -> None:
     unsent = {browser: b"", service: b""}
     for side in others:
         side.setblocking(False)
-    with selectors.DefaultSelector() as selector:
-        while True:
+    while True:
+        with Waiting() as waiting:
             for side, other in others.items():
-                _watch(selector, side, reads=not unsent[other], writes=bool(unsent[side]))
-            ready = selector.select(SEND_SECONDS if any(unsent.values()) else None)
-            if not ready:
-                return
-            for key, events in ready:
-                side = cast("socket.socket", key.fileobj)
-                if events & selectors.EVENT_WRITE:
-                    unsent[side] = _rest(side, unsent[side])
-                if events & selectors.EVENT_READ:
-                    data = _received(side)
-                    if data == b"":
+                if events := READS * (not unsent[other]) | WRITES * bool(unsent[side]):
+                    waiting.register(side, events)
+            ready = waiting.select(SEND_SECONDS if any(unsent.values()) else None)
+        if not ready:
+            return
+        for key, events in ready:
+            side = cast("socket.socket", key.fileobj)
+            with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                if events & WRITES:
+                    unsent[side] = unsent[side][side.send(unsent[side]) :]
+                if events & READS:
+                    data = side.recv(PIECE)
+                    # TLS may hold more, of which the selector knows nothing.
+                    while isinstance(side, ssl.SSLSocket) and side.pending():
+                        data += side.recv(PIECE)
+                    if not data:
                         return
-                    unsent[others[side]] = _rest(others[side], data or b"")
-
-
-def _watch(
-    selector: selectors.BaseSelector, side: socket.socket, *, reads: bool, writes: bool
-) -> None:
-    events = reads * selectors.EVENT_READ | writes * selectors.EVENT_WRITE
-    key = selector.get_map().get(side)
-    if key is not None and key.events != events:
-        selector.unregister(side)
-        key = None
-    if key is None and events:
-        selector.register(side, events)
-
-
-def _received(side: socket.socket) -> bytes | None:
-    """What a side said, b"" at its end, None for nothing yet. Raises OSError."""
-    try:
-        data = side.recv(PIECE)
-        # TLS may hold more, of which the selector knows nothing.
-        while isinstance(side, ssl.SSLSocket) and side.pending():
-            data += side.recv(PIECE)
-    except WAITS:
-        return None
-    return data
-
-
-def _rest(side: socket.socket, data: bytes) -> bytes:
-    """What a side does not take of it at once. Raises OSError."""
-    try:
-        return data[side.send(data) :] if data else data
-    except WAITS:
-        return data
+                    unsent[others[side]] = data

@@ -6,27 +6,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import suppress
 
 MOST_THREADS = 256
 SETTLE_SECONDS = 0.1
 STALL_SECONDS = 2.0  # who takes nothing of an answer for so long may have to make room, too
 
 
-class Connection(Protocol):
-    """What a room knows of a connection.
-
-    ``silent_since`` is when the browser last said or took something, None while it waits for us.
-    """
+class Connection:
+    """What a room knows of a connection: what it may be cut off for."""
 
     request: socket.socket
-    silent_since: float | None
+    silent_since: float | None  # when the browser last said or took something; None: it waits
     deadline: float
-    was_answered: bool
-    is_sending: bool
+    was_answered = is_sending = False
+
+    def await_browser(self, seconds: float) -> None:
+        """Give the browser so long to say something, or to take what is sent."""
+        self.silent_since = time.monotonic()
+        self.deadline = self.silent_since + seconds
 
     def cut(self) -> None:
-        """End it from another thread, which wakes its own."""
+        """End it from another thread: whatever its own does with it next fails."""
+        self.deadline = float("inf")
+        with suppress(OSError):
+            # Not SSLSocket's own, which for a moment lets the other thread write plain text.
+            socket.socket.shutdown(self.request, socket.SHUT_RDWR)
 
 
 class Room:
@@ -45,7 +50,7 @@ class Room:
     def take(self, serve: Callable[[], None]) -> bool:
         """Have a connection served in a thread; False when there is none to be had."""
         with self._change:
-            if self._free <= 0 and self._threads < self._most and self._start():
+            if self._free <= 0 and self._has_one_more():
                 self._threads += 1
             elif self._free > 0 or self._cut_longest_silent(SETTLE_SECONDS):
                 self._free -= 1
@@ -121,7 +126,9 @@ class Room:
         """Whether every connection that was taken has its thread, and every other one has left."""
         return self._threads - self._free == len(self._open)
 
-    def _start(self) -> bool:
+    def _has_one_more(self) -> bool:
+        if self._threads == self._most:
+            return False
         try:
             threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
         except RuntimeError:  # the system gives no more

@@ -6,17 +6,12 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
-from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import Settings
-from tempkit.errors import (
-    ConfigurationError,
-    TempkitError,
-)
+from tempkit.errors import TempkitError
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import HOST, context_path
 from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
@@ -26,39 +21,22 @@ from tempkit.server.guard import (
     MASKED_PARAMETER,
     METHODS,
     SECRET_PARAMETER,
+    Counter,
     Guard,
     Refusal,
     Request,
+    whole_number,
 )
-from tempkit.server.rate import TokenCounter
 from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
 
-CAP = "max_session_duration_seconds"
-CAP_VARIABLE = "TEMPKIT_MAX_SESSION"
 TOKEN_SECONDS = 60  # how long a token of GET /token may be used
 SOCKET = "v3/ws"  # where a page finds the sandbox's WebSocket on this server, relative to the token
 SWITCHING = 101  # the status of an answer that hands the connection on to the sandbox
 COOKIE_SECONDS = 30 * 24 * 3600
 KEPT_VISITS = 50
 SHOWN = 60  # characters of a path
-
-
-class Visit(NamedTuple):
-    """A request that was answered, ``at`` Unix seconds."""
-
-    at: float
-    method: str
-    path: str
-    status: int
-    milliseconds: float
-
-    @property
-    def shown_path(self) -> str:
-        """The path without what could be a secret: somebody may have mistaken the place for one."""
-        path = "/".join(UNFIT.sub("***", part) for part in self.path[:SHOWN].split("/"))
-        return path if len(self.path) <= SHOWN else f"{path}..."
 
 
 class Site:
@@ -79,15 +57,22 @@ class Site:
         relays: bool = False,
     ) -> None:
         if max_session_duration_seconds is not None:
-            check_whole_number(CAP, max_session_duration_seconds, MAX_SESSION_DURATION_SECONDS)
+            name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
+            check_whole_number(name, max_session_duration_seconds, limits)
         self.settings = settings
-        self._is_local = settings.is_local
-        self._relays = relays and self._is_local
-        self._most_seconds = max_session_duration_seconds
         self.guard = guard
-        self.visits: deque[Visit] = deque(maxlen=KEPT_VISITS)  # without the page's own files
+        # The latest answers as rows of text, newest first, without the page's own files.
+        self.visits: deque[tuple[str, ...]] = deque(maxlen=KEPT_VISITS)
+        self._relays = relays and settings.is_local
+        self._most_seconds = max_session_duration_seconds
+        self._told_with_token = {
+            "websocket_url": SOCKET if self._relays else settings.websocket_url,
+            "service": "sandbox" if settings.is_local else "assemblyai",
+        }
+        streaming = urlsplit(settings.websocket_url)
+        self._streaming = f" {streaming.scheme}://{streaming.netloc}"
         self._folder = Folder(directory)
-        self._counter: TokenCounter | None = None
+        self._counter: Counter | None = None
         self._warming = threading.Lock()
         if guard.rate is not None and guard.rate.storage != IN_MEMORY:
             self._ready_to_count()  # now, in case there is no such storage
@@ -102,6 +87,8 @@ class Site:
     def _ready_to_count(self) -> None:
         with self._warming:
             if self._counter is None and self.guard.rate is not None:
+                from tempkit.server.rate import TokenCounter
+
                 self._counter = TokenCounter(self.guard.rate)
 
     def answer(self, request: Request) -> Answer:
@@ -118,7 +105,8 @@ class Site:
             status, headers, body = self._refuse(request, refusal)
         took = (time.monotonic() - began) * 1000
         if request.path == "/token" or status >= 400:
-            self.visits.append(Visit(time.time(), request.method, request.path, status, took))
+            at, method = time.strftime("%H:%M:%S"), request.method[:8]
+            self.visits.appendleft((at, method, _shown(request.path), str(status), f"{took:.0f}"))
         if log.isEnabledFor(logging.INFO):
             log.info(
                 "%s %s %s %.0f ms %s",
@@ -128,7 +116,7 @@ class Site:
                 took,
                 request.client or "-",
             )
-        return Answer(status, headers + self._fixed(request) + self._sharing(request), body)
+        return Answer(status, headers + self._fixed(request), body)
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
@@ -137,7 +125,9 @@ class Site:
 
     def _answer(self, request: Request) -> Answer:
         if request.path == "/health":  # before the guard: watchers come by address, learn little
-            return self._health()
+            if self.settings.api_key:
+                return json_answer(200, {"status": "ok"})
+            return json_answer(503, {"status": "there is no API key"})
         if self._is_for_sandbox(request):
             refusal = self.guard.check_socket(request)
             return self._refuse(request, refusal) if refusal else Answer(SWITCHING, (), b"")
@@ -166,13 +156,8 @@ class Site:
             )
         except TempkitError as error:
             return failed_token(error)
-        answer = {
-            "token": str(token),
-            "expires_in_seconds": token.expires_in_seconds,
-            "websocket_url": SOCKET if self._relays else self.settings.websocket_url,
-            "service": "sandbox" if self._is_local else "assemblyai",
-        }
-        return json_answer(HTTPStatus.OK, answer)
+        answer = {"token": str(token), "expires_in_seconds": token.expires_in_seconds}
+        return json_answer(HTTPStatus.OK, answer | self._told_with_token)
 
     def _is_for_sandbox(self, request: Request) -> bool:
         """Whether a page opens its WebSocket here, on the port that it came from."""
@@ -206,11 +191,6 @@ class Site:
         answer = text_answer(HTTPStatus.SEE_OTHER, "See Other")
         return answer.plus(("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
 
-    def _health(self) -> Answer:
-        if not self.settings.api_key:
-            return json_answer(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "there is no API key"})
-        return json_answer(HTTPStatus.OK, {"status": "ok"})
-
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
         if request.path == "/token":
             error = "Method not allowed" if refusal.status == 405 else "Refused"
@@ -224,19 +204,14 @@ class Site:
             return answer.plus(("Allow", ", ".join(METHODS)))
         return answer
 
-    def _sharing(self, request: Request) -> Headers:
-        """What lets a page of a configured origin read the answer; nothing without any."""
-        if not self.guard.allowed_origins:
-            return ()
-        if not self._is_shared(request):
-            return (("Vary", "Origin"),)
-        return (("Access-Control-Allow-Origin", request.headers["origin"]), ("Vary", "Origin"))
-
     def _is_shared(self, request: Request) -> bool:
         return request.headers.get("origin") in self.guard.allowed_origins
 
     def _fixed(self, request: Request) -> Headers:
-        """The headers that keep others out; the page may speak to its server and the service."""
+        """The headers that keep others out, but for the pages of a configured origin.
+
+        The server's own page may speak to that and to the service.
+        """
         host = request.headers.get("host", "")
         if not self._relays:
             places = self._streaming
@@ -247,17 +222,17 @@ class Site:
             "object-src 'none'; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
         )
-        return (
+        headers: Headers = (
             ("X-Content-Type-Options", "nosniff"),
             ("Referrer-Policy", "no-referrer"),
             ("Permissions-Policy", "microphone=(self)"),
             ("Content-Security-Policy", policy),
         )
-
-    @cached_property
-    def _streaming(self) -> str:
-        streaming = urlsplit(self.settings.websocket_url)
-        return f" {streaming.scheme}://{streaming.netloc}"
+        if self.guard.allowed_origins:
+            headers += (("Vary", "Origin"),)
+        if self._is_shared(request):
+            headers += (("Access-Control-Allow-Origin", request.headers["origin"]),)
+        return headers
 
 
 def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
@@ -265,9 +240,10 @@ def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
 
     Raises ConfigurationError for a variable that is no whole number.
     """
-    if given is not None:
-        return given
-    value = variables.get(CAP_VARIABLE, "")
-    if value and not value.isdecimal():
-        raise ConfigurationError(f"{CAP_VARIABLE} is no whole number of seconds")
-    return int(value) if value else None
+    return whole_number("TEMPKIT_MAX_SESSION", variables, None) if given is None else given
+
+
+def _shown(path: str) -> str:
+    """A path without what could be a secret: somebody may have mistaken the place for one."""
+    shown = "/".join(UNFIT.sub("***", part) for part in path[:SHOWN].split("/"))
+    return shown if len(path) <= SHOWN else f"{shown}..."

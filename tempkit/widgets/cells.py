@@ -1,11 +1,11 @@
-"""Cells: what a view needs to end when its cell runs again, and a thread that looks at things."""
+"""Cells: what every view is made of, in a cell that may run again."""
 
 import sys
 import threading
 import weakref
 from collections.abc import Callable
 
-from ipywidgets import Widget
+from ipywidgets import HTML, Button, HBox, Widget
 
 _lock = threading.Lock()
 _made: dict[str, tuple[str, list["weakref.ref[Callable[[], None]]"]]] = {}
@@ -17,38 +17,43 @@ def end_with_cell(end: Callable[[], None]) -> None:
     Views of one run live side by side. Outside a notebook, and where the editor does not say which
     cell it runs, nothing is called.
     """
-    cell, run = _running()
+    kernel = getattr(_shell(), "kernel", None)
+    parent = kernel.get_parent("shell") or {} if kernel else {}
+    cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
     if not cell:
         return
     with _lock:
-        last, ends = _made.get(cell, (run, []))
-        former = [] if last == run else ends
-        mine = ends if last == run else []
-        mine.append(weakref.WeakMethod(end))
-        _made[cell] = (run, mine)
+        last, former = _made.get(cell, ("", []))
+        if last == run:
+            former.append(weakref.WeakMethod(end))
+            return
+        _made[cell] = (run, [weakref.WeakMethod(end)])
     for reference in former:
         if (method := reference()) is not None:
             method()
 
 
-def _running() -> tuple[str, str]:
-    """The cell and the run of it that this process is at; empty where that is not known."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return "", ""
-    parent = kernel.get_parent("shell") or {}
-    return str(parent.get("metadata", {}).get("cellId", "")), str(
-        parent.get("header", {}).get("msg_id", "")
-    )
-
-
 def is_notebook() -> bool:
     """Whether this process is a notebook's kernel."""
+    return hasattr(_shell(), "kernel")
+
+
+def _shell() -> object:
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel")
+    return ipython.get_ipython() if ipython else None
+
+
+def head_line(state: HTML, stop: Callable[[], None]) -> tuple[HBox, Button]:
+    """The first line of a view: a button that stops what is seen there, and its state."""
+    button = Button(description="Stop", icon="stop", layout={"width": "7em", "flex": "none"})
+    button.on_click(lambda _: stop())
+    state.layout.flex = "1 1 auto"
+    return HBox([button, state], layout={"align_items": "center"}), button
+
+
+def text_below() -> HTML:
+    """What stands under that line, as wide as there is room."""
+    return HTML(layout={"width": "auto", "margin": "0 8px"})
 
 
 def shown(widget: Widget, text: str, **given: object) -> dict[str, object]:

@@ -66,7 +66,7 @@ class Microphone(anywidget.AnyWidget):
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
         self._callbacks: list[Callable[[Turn], object]] = []
-        self._tunnels: dict[str, Tunnel] = {}
+        self._tunnel: Tunnel | None = None  # the latest
         self._free = threading.Semaphore(MOST_AT_ONCE)
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
@@ -109,7 +109,7 @@ class Microphone(anywidget.AnyWidget):
     def close(self) -> None:
         """Remove the widget; what it records is over."""
         self.stop()
-        self._close_tunnels()
+        self._close_tunnel()
         super().close()
 
     def __repr__(self) -> str:
@@ -150,7 +150,7 @@ class Microphone(anywidget.AnyWidget):
             self._run = run
             self._transcript = Transcript()
             self._told = 0
-        self._close_tunnels()
+        self._close_tunnel()
         self._change(run, "starting", "")
 
     def _change(self, run: str, state: str, error: str) -> None:
@@ -159,7 +159,7 @@ class Microphone(anywidget.AnyWidget):
         self.set_trait("error", error)
         self.set_trait("state", state)
         if state in OVER:
-            self._close_tunnels()
+            self._close_tunnel()
             self._tell_callbacks(is_over=True)
 
     def _take(self, run: str, turn: dict[str, Any]) -> None:
@@ -203,17 +203,13 @@ class Microphone(anywidget.AnyWidget):
             return
         finally:
             self._free.release()
-        query = replace(self._parameters, encoding="pcm_s16le").query()
-        self.send(
-            {
-                "kind": "grant",
-                "id": question,
-                "token": str(token),
-                "expires_in_seconds": token.expires_in_seconds,
-                "websocket_url": self._settings.websocket_url,
-                "parameters": query,
-            }
-        )
+        granted = {
+            "token": str(token),
+            "expires_in_seconds": token.expires_in_seconds,
+            "websocket_url": self._settings.websocket_url,
+            "parameters": replace(self._parameters, encoding="pcm_s16le").query(),
+        }
+        self.send({"kind": "grant", "id": question, **granted})
 
     def _open_tunnel(self, id: str, sample_rate: int) -> None:  # noqa: A002
         check_whole_number("sample_rate", sample_rate, SAMPLE_RATE)
@@ -221,31 +217,26 @@ class Microphone(anywidget.AnyWidget):
 
         def tell(kind: str, **fields: object) -> None:
             if kind in ("refused", "closed"):
-                if self._tunnels.get(id) is tunnel:
-                    del self._tunnels[id]
                 self._free.release()
             self.send({"kind": kind, "id": id, **fields})
 
-        self._close_tunnels()  # one microphone, one session
+        self._close_tunnel()  # one microphone, one session
         if not self._free.acquire(blocking=False):
             self.send({"kind": "refused", "id": id, **TOO_MANY})
             return
-        tunnel = Tunnel(self._settings, parameters, self._mint, tell)
-        self._tunnels[id] = tunnel
-        tunnel.start()
+        self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
+        self._tunnel.start()
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):
             raise TypeError("text is a string")
-        tunnel = self._tunnels.get(id)
-        if tunnel is not None:
+        tunnel = self._tunnel
+        if tunnel is not None and tunnel.name == id:
             tunnel.send(text or audio)
 
-    def _close_tunnel(self, id: str) -> None:  # noqa: A002
-        tunnel = self._tunnels.pop(id, None)
-        if tunnel is not None:
+    def _close_tunnel(self, id: str | None = None) -> None:  # noqa: A002
+        """Close the tunnel, if there is one, and of that name if one is given."""
+        tunnel = self._tunnel
+        if tunnel is not None and id in (None, tunnel.name):
+            self._tunnel = None
             tunnel.close()
-
-    def _close_tunnels(self) -> None:
-        for name in list(self._tunnels):
-            self._close_tunnel(name)

@@ -2,12 +2,12 @@
 
 import threading
 
-from ipywidgets import HTML, Button, HBox, VBox
+from ipywidgets import HTML, VBox
 
 import tempkit.pictures as pictures
 from tempkit.errors import ConfigurationError
 from tempkit.serving import Service
-from tempkit.widgets.cells import Ticker, is_notebook, shown
+from tempkit.widgets.cells import Ticker, head_line, is_notebook, shown, text_below
 
 LOOK_SECONDS = 0.5
 
@@ -19,18 +19,11 @@ class ServiceView:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._head, self._rows = HTML(), HTML()
-        self._button = Button(description="Stop", icon="stop")
-        self._button.layout.width, self._button.layout.flex = "7em", "none"
-        self._button.on_click(lambda _: self._stop())
-        self._head.layout.flex = "1 1 auto"
-        line = HBox([self._button, self._head])
-        line.layout.align_items = "center"
-        self._rows.layout.width = "auto"
-        self._rows.layout.margin = "0 8px"
+        self._head, self._rows = HTML(), text_below()
+        line, self._button = head_line(self._head, self._stop)
         self.widget = VBox([line, self._rows])
-        self._draw()
         _views[service] = self
+        self._look()
         Ticker(self._look, LOOK_SECONDS)
 
     def _stop(self) -> None:
@@ -40,12 +33,6 @@ class ServiceView:
         threading.Thread(target=self._service.stop, name="tempkit stop", daemon=True).start()
 
     def _look(self) -> bool:
-        is_on = self._draw()
-        if not is_on and _views.get(self._service) is self:
-            del _views[self._service]
-        return is_on
-
-    def _draw(self) -> bool:
         """Show the state, which is sent to the page when it is another; whether it can change."""
         service = self._service
         report, is_on = service.report(), service.is_running
@@ -59,6 +46,8 @@ class ServiceView:
         if not is_on:
             self._button.disabled = True
             self._button.description = "Stopped"
+            if _views.get(service) is self:
+                del _views[service]
         return is_on
 
 

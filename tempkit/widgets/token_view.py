@@ -1,7 +1,6 @@
 """TokenView: a temporary token's life as it runs out."""
 
 import math
-import time
 
 from ipywidgets import HTML
 
@@ -23,8 +22,7 @@ class TokenView:
         if not isinstance(token, TemporaryToken):
             raise TypeError("a TokenView shows what generate_temp_token() gives, not a string")
         self._token = token
-        self.widget = HTML()
-        self.widget.layout.width = "auto"
+        self.widget = HTML(layout={"width": "auto"})
         self._draw()
         self._ticker = Ticker(self._draw, TICK_SECONDS)
         end_with_cell(self._ticker.stop)
@@ -36,21 +34,18 @@ class TokenView:
 
     def _draw(self) -> bool:
         """Show the state; whether it can still change."""
-        token, name = self._token, "Temporary token"
-        whole = token.expires_in_seconds
-        left = math.ceil(token.seconds_left(time.time()))  # it is sent once a second, so
+        token, whole = self._token, self._token.expires_in_seconds
+        left = math.ceil(token.seconds_left())  # it is sent once a second, so
         if token.refusal:
-            line = pictures.heading(name, False, pictures.bad(f"refused: {token.refusal}"))
+            said = pictures.bad(f"refused: {token.refusal}")
         elif token.is_spent:
-            line = pictures.heading(
-                name, False, pictures.muted("spent: it has opened its one session")
-            )
+            said = pictures.muted("spent: it has opened its one session")
         elif left == 0:
-            line = pictures.heading(name, False, pictures.muted(f"expired: its {whole} s are over"))
+            said = pictures.muted(f"expired: its {whole} s are over")
         else:
-            text = pictures.muted(f"{left} of {whole} s left to open a session")
-            line = pictures.heading(name, True, text)
+            said = pictures.muted(f"{left} of {whole} s left to open a session")
         is_over = token.is_spent or left == 0
+        line = pictures.heading("Temporary token", not (is_over or token.refusal), said)
         bar = pictures.bar(0 if is_over else left / whole, 0 if is_over else left)
         self.widget.value = f'<div style="max-width:32em">{line}{bar}</div>'
         # A session that is being opened may yet be refused: that is seen in its own view.

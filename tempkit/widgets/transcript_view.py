@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Self
 from weakref import WeakSet
 
-from ipywidgets import HTML, Button, HBox, VBox
+from ipywidgets import HTML, VBox
 
 import tempkit.pictures as pictures
 from tempkit.errors import TempkitError
@@ -14,7 +14,7 @@ from tempkit.protocol.messages import Termination
 from tempkit.streaming.session import Message, Reconnected, Reconnecting
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
-from tempkit.widgets.cells import Ticker, end_with_cell, shown
+from tempkit.widgets.cells import Ticker, end_with_cell, head_line, shown, text_below
 
 OnMessage = Callable[[Message], object]
 
@@ -38,33 +38,24 @@ class TranscriptView:
     """
 
     def __init__(self) -> None:
-        self._stream: Stream[object] | None = None
         self._watching: _Watching | None = None
-        self._state, self._line, self._final, self._partial = HTML(), HTML(), HTML(), HTML()
-        self._notes = HTML()
-        self._button = Button(description="Stop", icon="stop", disabled=True)
-        self._button.layout.width, self._button.layout.flex = "7em", "none"
-        self._button.on_click(lambda _: self.stop())
-        self._state.layout.flex = "1 1 auto"
-        head = HBox([self._button, self._state])
-        head.layout.align_items = "center"
-        texts = (self._line, self._final, self._partial, self._notes)
-        for text in texts:
-            text.layout.width, text.layout.margin = "auto", "0 8px"
+        self._state = HTML(pictures.block(pictures.muted("nothing to watch yet")))
+        head, self._button = head_line(self._state, self.stop)
+        self._button.disabled = True
+        texts = [text_below() for _ in range(4)]
+        self._line, self._final, self._partial, self._notes = texts
         self.widget = VBox([head, *texts])
-        self._parts = (self._button, self._state, head, *texts)
-        self._state.value = pictures.block(pictures.muted("nothing to watch yet"))
         end_with_cell(self.stop)
 
     @property
     def transcript(self) -> Transcript:
         """What was said so far."""
-        return self._stream.transcript if self._stream else Transcript()
+        return self._watching.stream.transcript if self._watching else Transcript()
 
     @property
     def is_stopped(self) -> bool:
         """Whether the stream was stopped, by the button or by ``stop``."""
-        return self._stream is not None and self._stream.is_stopped
+        return self._watching is not None and self._watching.stream.is_stopped
 
     def watch(self, stream: Stream[object], on_message: OnMessage | None = None) -> Self:
         """Take over a stream, show what comes of it, and return at once.
@@ -78,7 +69,6 @@ class TranscriptView:
             raise ValueError("this stream is watched already; a view can be displayed again")
         _watched.add(stream)
         self.stop()
-        self._stream = stream
         self._watching = watching = _Watching(stream, on_message)
         self._button.disabled = False
         Ticker(lambda: self._draw(watching), DRAW_SECONDS)
@@ -87,8 +77,8 @@ class TranscriptView:
     def stop(self) -> None:
         """End the audio here; the words of what was sent still come."""
         self._button.disabled = True
-        if self._stream is not None:
-            self._stream.stop()
+        if self._watching is not None:
+            self._watching.stream.stop()
 
     def wait(self, timeout_seconds: float = 600.0) -> Transcript:
         """The transcript, once the stream has ended.
@@ -114,7 +104,8 @@ class TranscriptView:
     def close(self) -> None:
         """Stop, and take the view off the page."""
         self.stop()
-        for part in (*self._parts, self.widget):
+        head, *texts = self.widget.children
+        for part in (*head.children, head, *texts, self.widget):
             part.close()
 
     def _draw(self, watching: "_Watching") -> bool:
@@ -123,12 +114,11 @@ class TranscriptView:
             return False
         has_ended = watching.ended.is_set()  # before looking: what came by then is drawn
         stream, transcript = watching.stream, self.transcript
-        spans, partial = transcript.spans, transcript.partial
-        at, total = stream.sent_seconds, stream.total_seconds
-        scale = total if total is not None else max(10.0, at)
+        spans, partial, at = transcript.spans, transcript.partial, stream.sent_seconds
+        total = max(10.0, at) if stream.total_seconds is None else stream.total_seconds
         open_from = transcript.open_from if partial else None
-        self._state.value = watching.state(len(transcript.words))
-        self._line.value = pictures.timeline(spans, scale, at, open_from)
+        self._state.value = pictures.heading(*watching.state())
+        self._line.value = pictures.timeline(spans, total, at, open_from)
         self._final.value = pictures.turns(spans) if spans else ""
         self._partial.value = pictures.block(f"<i>{pictures.muted(partial)}</i>") if partial else ""
         self._notes.value = pictures.block(*map(pictures.muted, watching.notes[-NOTES:]))
@@ -153,34 +143,28 @@ class _Watching:
         self.error: BaseException | None = None
         self.notes: list[str] = []
         self.ended = threading.Event()
-        self._is_lost = False
-        self._is_complete = False
+        self._is_lost = self._is_complete = False
         threading.Thread(target=self._run, name="tempkit watch", daemon=True).start()
 
-    def state(self, words: int) -> str:
-        """The line that says how it goes."""
-        stream = self.stream
-        far = f"{stream.sent_seconds:.1f}"
-        if stream.total_seconds is not None:
-            far += f" of {stream.total_seconds:.1f}"
-        far += " s"
-        count = f"{words} word{'' if words == 1 else 's'}"
-        name, is_on, line = self._phase(far, count)
-        return pictures.heading(name, is_on, line)
-
-    def _phase(self, far: str, count: str) -> tuple[str, bool, str]:
-        is_stopped = self.stream.is_stopped
+    def state(self) -> tuple[str, bool, str]:
+        """How it goes: a word, whether it goes on, and what there is to say of that."""
+        stream, total = self.stream, self.stream.total_seconds
+        far = f"{stream.sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s"
         if not self.ended.is_set():
             if self._is_lost:
                 return "Connection lost", False, pictures.muted(f"{far}, trying again")
-            if is_stopped:
+            if stream.is_stopped:
                 return "Stopping", True, pictures.muted(f"{far}, waiting for the last words")
             return "Listening", True, pictures.muted(far)
+        if isinstance(self.error, TempkitError):
+            return "Failed", False, pictures.bad(str(self.error))
         if self.error is not None:
-            return "Failed", False, pictures.bad(_said(self.error))
+            return "Failed", False, pictures.bad(f"{type(self.error).__name__}: {self.error}")
         if not self._is_complete:
             return "Closed", False, pictures.bad(CLOSED_EARLY)
-        return "Stopped" if is_stopped else "Done", False, pictures.muted(f"{far}, {count}")
+        words = len(stream.transcript.words)
+        count = f"{words} word{'' if words == 1 else 's'}"
+        return "Stopped" if stream.is_stopped else "Done", False, pictures.muted(f"{far}, {count}")
 
     def _run(self) -> None:
         try:
@@ -203,15 +187,10 @@ class _Watching:
                 self.notes.append(f"{at} the connection was lost ({reason}); {kept}")
             self._is_lost = True
         elif isinstance(message, Reconnected):
-            again = f"{message.replayed_seconds:.1f} s are sent again"
-            lost = f", {message.lost_seconds:.1f} s are lost" if message.lost_seconds else ""
-            self.notes.append(
-                f"{at} connected again after {message.gap_seconds:.1f} s; {again}{lost}"
-            )
+            note = f"{at} connected again after {message.gap_seconds:.1f} s; "
+            note += f"{message.replayed_seconds:.1f} s are sent again"
+            note += f", {message.lost_seconds:.1f} s are lost" if message.lost_seconds else ""
+            self.notes.append(note)
             self._is_lost = False
         elif isinstance(message, Termination):
             self._is_complete = True
-
-
-def _said(error: BaseException) -> str:
-    return str(error) if isinstance(error, TempkitError) else f"{type(error).__name__}: {error}"

@@ -35,18 +35,18 @@ class Tunnel:
 
     def __init__(
         self,
+        name: str,
         settings: Settings,
         parameters: SessionParameters,
         mint: Callable[[], TemporaryToken],
         tell: Tell,
     ) -> None:
+        self.name = name
         self._settings = settings
         self._parameters = replace(parameters, encoding="pcm_s16le")
         self._mint = mint
         self._tell = tell
         self._audio = AudioFormat(self._parameters.sample_rate, "pcm_s16le")
-        self._rate = POLICY.replay_rate
-        self._due = 0.0
         self._queue: queue.Queue[str | bytes | None] = queue.Queue(LONGEST_QUEUE)
         self._closing = threading.Event()
         self._is_late = False  # more came than it could pass on
@@ -63,6 +63,8 @@ class Tunnel:
         most = self._audio.size(CHUNK_MILLISECONDS[1])
         if len(data) > most:
             raise ValueError(f"a message holds {most} bytes at the most, not {len(data)}")
+        if self._closing.is_set():
+            return
         try:
             self._queue.put_nowait(data)
         except queue.Full:
@@ -76,49 +78,39 @@ class Tunnel:
             self._queue.put_nowait(None)
 
     def _run(self) -> None:
-        link = self._opened()
-        if link is None:
+        try:
+            token = self._mint()
+            token.spend()
+            query = {"session_heartbeat": "true"} | self._parameters.query()
+            link = Link.open(self._settings, query, token, POLICY.pong_seconds)
+        except TempkitError as error:
+            self.close()
+            self._tell("refused", **refusal(error))
             return
         self._tell("opened")
-        reader = threading.Thread(
-            target=self._read, args=(link,), name="tempkit tunnel reader", daemon=True
-        )
-        reader.start()
+        name = "tempkit tunnel reader"
+        threading.Thread(target=self._read, args=(link,), name=name, daemon=True).start()
         try:
             self._write(link)
         finally:
             link.close()
 
-    def _opened(self) -> Link | None:
-        try:
-            token = self._mint()
-            token.spend()
-            query = {"session_heartbeat": "true"} | self._parameters.query()
-            return Link.open(self._settings, query, token, POLICY.pong_seconds)
-        except TempkitError as error:
-            self._tell("refused", **refusal(error))
-        return None
-
     def _write(self, link: Link) -> None:
+        due = 0.0
         try:
-            while not self._closing.is_set():
-                data = self._queue.get(timeout=IDLE_SECONDS)
-                if data is None:
+            while (data := self._queue.get(timeout=IDLE_SECONDS)) is not None:
+                # What waited while a cell kept the kernel busy comes at once, and the service
+                # refuses that.
+                now = time.monotonic()
+                if self._closing.wait(max(0.0, due - now)):
                     return
-                self._keep_pace(data)
-                if not self._closing.is_set():
-                    link.send(data)
+                if isinstance(data, bytes):
+                    due = max(now, due) + self._audio.seconds(len(data)) / POLICY.replay_rate
+                link.send(data)
         except queue.Empty:
             log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
         except LinkClosed:
-            return  # the reader says so
-
-    def _keep_pace(self, data: str | bytes) -> None:
-        # What waited while a cell kept the kernel busy comes at once, and the service refuses that.
-        now = time.monotonic()
-        self._closing.wait(max(0.0, self._due - now))
-        if isinstance(data, bytes):
-            self._due = max(now, self._due) + self._audio.seconds(len(data)) / self._rate
+            pass  # the reader says so
 
     def _read(self, link: Link) -> None:
         code: int = CloseCode.ABNORMAL
