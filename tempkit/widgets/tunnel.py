@@ -55,7 +55,9 @@ class Tunnel:
         threading.Thread(target=self._run, name="tempkit tunnel", daemon=True).start()
 
     def send(self, data: str | bytes) -> None:
-        """Pass a message on to the service, later; too many of them end the tunnel.
+        """Pass a message on to the service, later; an empty one says that the page is there.
+
+        Too many of them end the tunnel.
 
         Raises ValueError for one that is longer than the service takes.
         """
@@ -103,6 +105,8 @@ class Tunnel:
                 data = self._queue.get(timeout=IDLE_SECONDS)
                 if data is None:
                     return
+                if not data:  # the page is still there
+                    continue
                 self._keep_pace(data)
                 if not self._closing.is_set():
                     link.send(data)
