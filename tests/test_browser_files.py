@@ -86,6 +86,17 @@ def test_a_picked_file_is_played_with_progress_and_ends_by_itself(browser, serve
         assert page.evaluate("window.tracks.length") == 0
 
 
+def test_a_page_that_gets_no_worker_plays_a_file_all_the_same(browser, server, speech):
+    with opened(browser, server.url) as page:
+        refused = []
+        page.route("**/alarm.js", lambda route: [refused.append(route), route.abort()])
+        open_file(page, speech)
+        expect_state(page, "live")
+        expect_state(page, "idle")
+        assert len(refused) == 1
+        assert transcript(page) == "Hello there. How are you?"
+
+
 def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, speech):
     with opened(browser, server.url) as page:
         data = page.evaluate_handle(

@@ -276,6 +276,17 @@ def test_the_kernel_carries_a_session_for_a_browser_that_cannot(microphone, brow
     until(lambda: not tunnels())
 
 
+def test_that_a_page_is_there_is_no_news_to_the_service(browser, sandbox):
+    browser.say(**OPEN)
+    browser.await_kind("opened")
+    browser.say("alive", id="s")
+    browser.say("alive", id="of a socket that is gone")
+    browser.say("text", id="s", text='{"type": "Terminate"}')
+    assert browser.await_kind("closed")["code"] == 1000
+    received = [entry.name for entry in sandbox.journal if entry.kind == "received"]
+    assert received == ["Terminate"]
+
+
 def test_audio_that_waited_for_a_cell_does_not_reach_the_service_at_once(settings, browser):
     with Sandbox(Scripted(["Yes."]), most_ahead_seconds=4) as strict:
         browser.microphone._settings = strict.settings

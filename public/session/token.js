@@ -1,6 +1,7 @@
 // A temporary token: asked for, kept until a session wants it, never used twice.
 
 import { Failure, NO_SERVER } from './failure.js';
+import { after } from './timers.js';
 
 const TOKEN_SECONDS = 10;
 const MARGIN_SECONDS = 10; // a token with less life than that is not tried any more
@@ -17,11 +18,14 @@ const ODD_ANSWER = 'The server of this page answered without a token. Reload the
  */
 export async function requestToken() {
   const asked = performance.now();
-  const options = { cache: 'no-store', signal: AbortSignal.timeout(TOKEN_SECONDS * 1000) };
+  const late = new AbortController();
+  const cancel = after(TOKEN_SECONDS * 1000, () => late.abort());
+  const options = { cache: 'no-store', signal: late.signal };
   // Relative, so that the page works under a path prefix too.
   const response = await fetch('token', options).catch(() => null);
+  const answer = await response?.json().catch(() => ({}));
+  cancel();
   if (!response) throw new Failure(NO_SERVER, { isUnreachable: true });
-  const answer = await response.json().catch(() => ({}));
   const life = (answer.expires_in_seconds ?? 60) * 1000;
   if (answer.token && answer.websocket_url) {
     return { ...answer, websocket_url: socketAddress(answer.websocket_url), expires: asked + life };

@@ -127,6 +127,7 @@ class Microphone(anywidget.AnyWidget):
             "open": self._open_tunnel,
             "audio": self._pass_on,
             "text": self._pass_on,
+            "alive": self._pass_on,  # with nothing in it
             "close": self._close_tunnel,
         }
         fields = dict(content) if isinstance(content, dict) else {}

@@ -56,7 +56,9 @@ class Tunnel:
         threading.Thread(target=self._run, name="tempkit tunnel", daemon=True).start()
 
     def send(self, data: str | bytes) -> None:
-        """Pass a message on to the service, later; too many of them end the tunnel.
+        """Pass a message on to the service, later; an empty one says that the page is there.
+
+        Too many of them end the tunnel.
 
         Raises ValueError for one that is longer than the service takes.
         """
@@ -99,6 +101,8 @@ class Tunnel:
         due = 0.0
         try:
             while (data := self._queue.get(timeout=IDLE_SECONDS)) is not None:
+                if not data:  # the page is still there
+                    continue
                 # What waited while a cell kept the kernel busy comes at once, and the service
                 # refuses that.
                 now = time.monotonic()

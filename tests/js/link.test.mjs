@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { beforeEach, test } from 'node:test';
+import { beforeEach, mock, test } from 'node:test';
 
 import { Link } from '../../public/session/link.js';
 import { isLoopback, requestToken, tokens } from '../../public/session/token.js';
@@ -145,4 +145,14 @@ test('what asking again cannot help is told from a service in trouble', async ()
   }
   globalThis.fetch = async () => Promise.reject(new TypeError('network'));
   await assert.rejects(requestToken(), { isUnreachable: true });
+});
+
+test('a server that does not answer is given ten seconds', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  globalThis.fetch = (_, { signal }) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const failed = assert.rejects(requestToken(), { isUnreachable: true });
+  mock.timers.tick(10_000);
+  await failed;
+  mock.timers.reset();
 });

@@ -189,6 +189,16 @@ test('a kernel that goes while it carries sound ends the connection', async () =
   assert.equal((await link.closed).code, 1006);
 });
 
+test('a page that has no sound to send says that it is there, until the socket is closed', async () => {
+  const { socket, id } = await opened();
+  mock.timers.tick(10_000);
+  mock.timers.tick(10_000);
+  assert.deepEqual(model.sent.slice(1).map(({ kind, id }) => [kind, id]), [['alive', id], ['alive', id]]);
+  socket.close();
+  mock.timers.tick(10_000);
+  assert.deepEqual(model.sent.slice(3).map(({ kind }) => kind), ['close']);
+});
+
 test('a tunnel that opens too late is closed', async () => {
   const asked = assert.rejects(kernel().socket(16000), { isUnreachable: true });
   mock.timers.tick(10_000);

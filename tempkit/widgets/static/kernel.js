@@ -2,9 +2,10 @@
 // the browser itself cannot reach the service. Messages only, both ways: nothing is stored.
 
 import { Failure } from '../session/failure.js';
-import { after } from '../session/timers.js';
+import { after, every } from '../session/timers.js';
 
 const ANSWER_SECONDS = 10;
+const ALIVE_SECONDS = 10; // the kernel takes a page for gone after 30 without a word
 
 export const NO_ANSWER =
   'The kernel does not answer. Wait for the cell that is running, or run the cell of this widget ' +
@@ -109,6 +110,7 @@ class KernelSocket {
   #early = []; // what came before anybody listened
   #end = null;
   #onClose = () => {};
+  #endAlive = () => {};
 
   readyState = CONNECTING;
 
@@ -133,11 +135,8 @@ class KernelSocket {
   /** @param {Int16Array | string} data */
   send(data) {
     const id = this.#id;
-    const isText = typeof data === 'string';
-    const isTold = isText
-      ? this.#kernel.tell({ kind: 'text', id, text: data })
-      : this.#kernel.tell({ kind: 'audio', id }, [data.slice().buffer]);
-    if (!isTold) this.#finish(1006, '');
+    if (typeof data === 'string') this.#pass({ kind: 'text', id, text: data });
+    else this.#pass({ kind: 'audio', id }, [data.slice().buffer]);
   }
 
   close() {
@@ -154,13 +153,21 @@ class KernelSocket {
 
   /** The kernel has opened it. */
   open() {
-    if (this.readyState === CONNECTING) this.readyState = OPEN;
+    if (this.readyState !== CONNECTING) return this;
+    this.readyState = OPEN;
+    // A call may keep the sound away for longer, and the last words may take their time.
+    this.#endAlive = every(ALIVE_SECONDS * 1000, () => this.#pass({ kind: 'alive', id: this.#id }));
     return this;
+  }
+
+  #pass(message, buffers) {
+    if (!this.#kernel.tell(message, buffers)) this.#finish(1006, '');
   }
 
   #finish(code, reason) {
     if (this.readyState === CLOSED) return;
     this.readyState = CLOSED;
+    this.#endAlive();
     this.#end = { code, reason };
     this.#onGone();
     this.#onClose(this.#end);

@@ -77,7 +77,7 @@ export class Route {
 /** A socket that breaks at once. */
 function unopened() {
   const socket = { readyState: WebSocket.CLOSED, close: () => {} };
-  setTimeout(() => socket.onerror());
+  queueMicrotask(() => socket.onerror()); // once somebody listens
   return socket;
 }
 
