@@ -27,7 +27,7 @@ SURFACE = {
 COMMANDS = {
     "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
     "token": "--expires-in --help --max-session",
-    "stream": "--fast --help --model",
+    "stream": "--channel --fast --help --model",
     "sandbox": "--fast --help --port --tls",
     "check": "--help --port",
 }

@@ -14,7 +14,7 @@ import pytest
 from tempkit import Sandbox, Settings, connect
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, spoken
-from tests.test_audio import write_wav
+from tests.recordings import wav
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 
 COMMAND = (sys.executable, "-m", "tempkit")
@@ -162,7 +162,8 @@ def test_stream_prints_partials_and_ends_with_the_sentences():
 
 
 def test_stream_prints_while_the_file_plays_and_ends_at_ctrl_c(tmp_path: Path, sandbox: Sandbox):
-    path = write_wav(tmp_path / "long.wav", spoken(60))
+    path = tmp_path / "long.wav"
+    path.write_bytes(wav(spoken(60)))
     process = running(
         "stream", str(path), ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url
     )
@@ -267,7 +268,8 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
     [
         (("token", "--expires-in", "0"), "expires_in_seconds takes a whole number from 1 to 600"),
         (("stream", "missing.wav"), "there is no file missing.wav"),
-        (("stream", __file__), "not a PCM WAV file"),
+        (("stream", __file__), "test_main.py is a text file, not sound"),
+        (("stream", str(SAMPLE), "--channel", "1"), "sample.wav has channel 0, not 1"),
         (("serve", "--directory", "missing"), "there is no folder"),
         (("--port", "99999"), "a port is 0 to 65535, not 99999"),
         (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),
