@@ -6,13 +6,21 @@ confident that the sentence is over and ``min_turn_silence`` has passed, or at `
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, TurnRules, plain
-from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Listener, Samples
+from tempkit.sandbox.hearing.loops import without_loop
+from tempkit.sandbox.hearing.recognizer import (
+    FRAME,
+    RATE,
+    Hypothesis,
+    Listener,
+    Samples,
+    SpokenWord,
+)
 
 FRAME_MILLISECONDS = FRAME * 1000 // RATE
 LOOK_BACK = 500 // FRAME_MILLISECONDS  # frames before the first sound that belong to a turn
@@ -167,7 +175,18 @@ class _OpenTurn:
     def hypothesis(self) -> Hypothesis:
         """The turn's words up to here, from its audio and its final words alone."""
         samples = np.concatenate(self.frames[: self.spoken_frames()])
-        return self._listener.recognize(samples, [word.spoken for word in self._fixed], None)
+        return self._recognize(samples, None)
+
+    def _recognize(self, samples: Samples, guess: Sequence[SpokenWord] | None) -> Hypothesis:
+        fixed = [word.spoken for word in self._fixed]
+        hypothesis = self._listener.recognize(samples, fixed, guess)
+        seconds = len(self._speech_after_fixed()) * FRAME_MILLISECONDS / 1000
+        return without_loop(hypothesis, len(fixed), seconds)
+
+    def _speech_after_fixed(self) -> list[int]:
+        """The frames of the session that hold the words that may still change."""
+        start = self._fixed[-1].end if self._fixed else 0
+        return [frame for frame in self.speech if frame * FRAME_MILLISECONDS >= start]
 
     def is_due_for_partial(self) -> bool:
         """Whether it is time to say what was heard so far; by the audio's clock."""
@@ -177,9 +196,8 @@ class _OpenTurn:
     def partial(self, rules: TurnRules, *, is_utterance: bool = False) -> Iterator[Heard]:
         """What was heard so far, if it is anything."""
         now = self.position * FRAME_MILLISECONDS
-        fixed = [word.spoken for word in self._fixed]
         guess = self._last.words if self._last else ()
-        hypothesis = self._listener.recognize(np.concatenate(self.frames), fixed, guess)
+        hypothesis = self._recognize(np.concatenate(self.frames), guess)
         if not hypothesis.words:
             self.next_partial = now + RETRY_MILLISECONDS
             return
@@ -231,7 +249,7 @@ class _OpenTurn:
         ]
         new = hypothesis.words[len(fixed) :]
         start = fixed[-1].end if fixed else 0
-        frames = [f for f in self.speech if f * FRAME_MILLISECONDS >= start]
+        frames = self._speech_after_fixed()
         letters = sum(len(word.text) for word in new)
         passed = 0
         for word in new:
