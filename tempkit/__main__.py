@@ -17,12 +17,12 @@ from tempkit import sandbox_command
 from tempkit.config import Settings, default_settings, key_origin
 from tempkit.env_file import KEY_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError
-from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS, SessionParameters
+from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS
 from tempkit.server import PUBLIC, TokenServer
 from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
-from tempkit.terminal import replace_what_is_missing, show_live, wait_for_ctrl_c
+from tempkit.terminal import replace_what_is_missing, wait_for_ctrl_c
 from tempkit.tokens import generate_temp_token
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
@@ -36,7 +36,7 @@ real service; without one to a sandbox: a local stand-in that recognises English
 EPILOG = """\
 examples:
   tempkit                              the page and GET /token at http://localhost:8000
-  tempkit stream public/sample.wav     a WAV file to text, while it plays
+  tempkit stream public/sample.wav     a sound file to text, while it plays
   tempkit sandbox                      a stand-in for the service, for other programs
   tempkit check                        what is there, what is missing, and how to get it
 """
@@ -103,8 +103,10 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     token.add_argument("--max-session", type=int, metavar="SECONDS", help="60 to 10800")
     token.set_defaults(command=_token)
 
-    stream = commands.add_parser("stream", help="a WAV file to text: partials while it plays")
-    stream.add_argument("file", help="16-bit PCM WAV, any rate, mono or stereo")
+    stream = commands.add_parser("stream", help="a sound file to text: partials while it plays")
+    stream.add_argument("file", help="any sound file or film; - is standard input")
+    help_text = "one channel of it, 0, 1 ...; without this all are mixed"
+    stream.add_argument("--channel", type=int, metavar="NUMBER", help=help_text)
     stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
     stream.add_argument(
         "--model",
@@ -166,32 +168,9 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _stream(options: argparse.Namespace) -> int:
-    from tempkit.protocol.messages import Turn
-    from tempkit.streaming.audio import Clip
-    from tempkit.streaming.client import connect
-    from tempkit.streaming.session import Reconnecting
+    from tempkit.stream_command import stream
 
-    clip = Clip.read(options.file)
-    parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
-    with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
-        settings = default_settings()
-    told = 0
-    with connect(settings, parameters) as session:
-        for message in session.stream(clip.chunks(), realtime=not options.fast):
-            if isinstance(message, Reconnecting):
-                print(f"connection lost, trying again: {message.reason}", file=sys.stderr)
-            if not isinstance(message, Turn):
-                continue
-            heard = message.words[-1].end / 1000 if message.words else 0.0
-            show_live("" if message.end_of_turn else message.text, heard, clip.duration)
-            for turn in session.transcript.turns_from(told):
-                print(turn.transcript, flush=True)
-                told = turn.turn_order + 1
-    for turn in session.transcript.turns_from(told, is_over=True):
-        print(turn.transcript, flush=True)
-    if not session.transcript.turns:
-        print("no speech was heard", file=sys.stderr)
-    return 0
+    return stream(options.file, options.channel, options.model, is_fast=options.fast)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 TempkitError
 ├── ConfigurationError   no key, unreadable .env, unsafe bind, no proxy address (before any network)
-├── AudioError           not 16-bit PCM that the service takes
+├── AudioError           not sound, or sound that cannot be read
 ├── ServiceUnreachable   no answer: name, refused, timeout, proxy, certificate (see __cause__)
 ├── TokenRefused         .status .detail
 ├── SessionClosed        .code .reason .advice   it ended before all was said
@@ -45,7 +45,7 @@ class ConfigurationError(TempkitError):
 
 
 class AudioError(TempkitError):
-    """The audio is not 16-bit PCM that the streaming service takes."""
+    """A file is not sound, or cannot be read; the text says what it is."""
 
 
 class ServiceUnreachable(TempkitError):

@@ -27,9 +27,11 @@ Span = tuple[float, float, str]  # from, to (seconds), what is there
 
 
 def clock(seconds: float) -> str:
-    """A time of the audio: ``0:07.3``."""
+    """A time of the audio: ``0:07.3``, from an hour on ``1:00:07.3``."""
     tenths = round(max(0.0, seconds) * 10)
-    return f"{tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}"
+    minutes, rest = divmod(tenths, 600)
+    hours = f"{minutes // 60}:{minutes % 60:02}" if minutes >= 60 else str(minutes)
+    return f"{hours}:{rest // 10:02}.{rest % 10}"
 
 
 def muted(text: str) -> str:
@@ -127,21 +129,20 @@ def _place(seconds: float, total: float) -> float:
     return round(100 * min(max(seconds / total, 0.0), 1.0), 2)
 
 
-def clip(pcm: bytes, sample_rate: int) -> str:
-    """A sound: its waveform, a player unless it is too long to be stored, and its length.
+def clip(pcm: bytes, sample_rate: int, duration: float | None) -> str:
+    """A sound: its waveform, a player, and how long it is, as far as that is known.
 
-    ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz.
+    ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz: all of the sound, or of a longer one
+    the first LARGEST_PLAYER bytes, as a notebook should not hold more.
     """
     seconds = len(pcm) / 2 / sample_rate
-    if len(pcm) > LARGEST_PLAYER:
-        player = muted(
-            f"too long to be played here: {seconds:.0f} s would fill the notebook, "
-            f"{LARGEST_PLAYER / 2 / sample_rate:.0f} s are the most; play the file itself"
-        )
-    else:
-        data = base64.b64encode(_wave(pcm, sample_rate)).decode()
-        player = f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
-    return block(waveform(_levels(pcm)), player, muted(f"{clock(seconds)}, {sample_rate} Hz"))
+    length = clock(seconds)
+    if len(pcm) >= LARGEST_PLAYER // 2 * 2 and duration != seconds:
+        whole = "a longer sound" if duration is None else clock(duration)
+        length = f"the first {seconds:.0f} s of {whole}"
+    data = base64.b64encode(_wave(pcm, sample_rate)).decode()
+    player = f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
+    return block(waveform(_levels(pcm)), player, muted(f"{length}, {sample_rate} Hz"))
 
 
 def _wave(pcm: bytes, sample_rate: int) -> bytes:
@@ -156,8 +157,7 @@ def _levels(pcm: bytes) -> list[float]:
     """How loud it is along its length, 0 to 1, as a share of the loudest place."""
     samples = array("h", pcm)
     size = max(1, -(-len(samples) // BARS))
-    skip = max(1, size // 1000)  # of an hour, a sample in a hundred shows enough
-    pieces = (samples[at : at + size : skip] for at in range(0, len(samples), size))
+    pieces = (samples[at : at + size] for at in range(0, len(samples), size))
     peaks = [max(max(piece), -min(piece)) for piece in pieces]
     loudest = max(peaks, default=0) or 1
     return [peak / loudest for peak in peaks]

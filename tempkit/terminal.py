@@ -1,7 +1,6 @@
 """Terminal: how the commands show text, whatever letters the terminal has."""
 
 import io
-import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,25 +18,3 @@ def wait_for_ctrl_c(wait: Callable[[], None]) -> None:
     print("Press Ctrl-C to stop.", flush=True)
     with suppress(KeyboardInterrupt):
         wait()
-
-
-def show_live(text: str, heard_seconds: float, duration_seconds: float) -> None:
-    """An open turn's text on the error stream: one line that moves on a terminal."""
-    if not sys.stderr.isatty():
-        if text:
-            print(f"{heard_seconds:5.1f} s  {text}", file=sys.stderr, flush=True)
-        return
-    full, empty = _bar_marks(sys.stderr.encoding)
-    bar = full * round(10 * min(1.0, heard_seconds / duration_seconds))
-    room = shutil.get_terminal_size().columns - 13
-    line = f"{bar:{empty}<10}  {text[-room:]}" if text else ""
-    print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-
-
-def _bar_marks(encoding: str) -> tuple[str, str]:
-    """What a bar is drawn with, full and empty, in an encoding that may have no blocks."""
-    try:
-        "█░".encode(encoding)
-    except UnicodeEncodeError:
-        return "#", "-"
-    return "█", "░"

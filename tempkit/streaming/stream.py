@@ -8,7 +8,8 @@ from inspect import GEN_RUNNING, getgeneratorstate
 from typing import Generic, Self, TypeVar
 
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.streaming.audio import Chunks, paced
+from tempkit.streaming.audio import paced
+from tempkit.streaming.clip import Chunks
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.session import Message
 from tempkit.streaming.transcript import Transcript
@@ -16,14 +17,15 @@ from tempkit.streaming.transcript import Transcript
 Owner = TypeVar("Owner", covariant=True)  # the session, of which no more is known here
 
 STOP_SECONDS = 2.0  # how long a stopped stream waits for a source that blocks
+FILLING_SECONDS = 1.0  # of silence, at the most, that make up the last chunk
 WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
 
 
 class Stream(Iterator[Message], Generic[Owner]):
     """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
 
-    The audio starts with the first message that is asked for. ``total_seconds`` is how long it is,
-    None where that is not known beforehand; ``is_stopped`` says that ``stop`` was called.
+    The audio starts with the first message that is asked for. ``is_stopped`` says that ``stop`` was
+    called.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Stream(Iterator[Message], Generic[Owner]):
     ) -> None:
         # Kept, as a session that nobody holds closes itself: connect(...).stream(...) is one.
         self.session = session
-        self.total_seconds = chunks.clip.duration if isinstance(chunks, Chunks) else None
+        self._clip = chunks.clip if isinstance(chunks, Chunks) else None
         self.is_stopped = False
         self._conversation = conversation
         self._source = _Source(conversation, chunks, realtime=realtime)
@@ -49,10 +51,17 @@ class Stream(Iterator[Message], Generic[Owner]):
         return self._conversation.half.transcript
 
     @property
+    def total_seconds(self) -> float | None:
+        """How long the audio is; None where that is not known beforehand."""
+        return self._clip.duration if self._clip else None
+
+    @property
     def sent_seconds(self) -> float:
         """How much audio has been sent."""
         sent = self._conversation.half.backlog.audio.seconds(self._source.size)
-        return sent if self.total_seconds is None else min(sent, self.total_seconds)
+        total = self.total_seconds
+        # What fills the last chunk is no audio; but a file may be longer than it says.
+        return total if total is not None and total < sent < total + FILLING_SECONDS else sent
 
     def stop(self) -> None:
         """End the audio here; what was sent still gets its words, then the messages end.

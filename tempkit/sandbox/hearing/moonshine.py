@@ -136,7 +136,7 @@ class Moonshine:
             found = []
         words = self._words(fixed, found)
         ends = bool(found) and words[-1].text.endswith(SENTENCE_ENDS)
-        return Hypothesis(words, found[-1][1] if ends else 0.0)
+        return Hypothesis(words, found[-1][1] if ends else 0.0, may_loop=True)
 
     def _open_ended(self, fixed: Sequence[SpokenWord]) -> list[SpokenWord]:
         """``fixed`` without the marks after its last word: those depend on what follows."""
@@ -203,11 +203,14 @@ class Moonshine:
             pieces.append(piece)
             tokens.append(token)
             probabilities.append(probability)
-        return tuple(
-            SpokenWord(text, round(math.prod(probabilities) ** (1 / len(probabilities)), 4), (*t,))
-            for pieces, t, probabilities in groups
-            if (text := _text(pieces))
-        )
+        words: list[SpokenWord] = []
+        for pieces, tokens, probabilities in groups:
+            confidence = round(math.prod(probabilities) ** (1 / len(probabilities)), 4)
+            if text := _text(pieces):
+                begins = bool(words) and _ends_sentence(words[-1].text)
+                text = text[0].upper() + text[1:] if begins else text
+                words.append(SpokenWord(text, confidence, (*tokens,)))
+        return tuple(words)
 
 
 class MoonshineListener:
@@ -240,6 +243,11 @@ def _text(pieces: list[bytes]) -> str:
     """A word as written; a mark that the model stutters (``,,``) counts once."""
     text = b"".join(pieces).replace(SPACE, b"").decode(errors="replace")
     return re.sub(r"([.,?!])\1+", r"\1", text)
+
+
+def _ends_sentence(text: str) -> bool:
+    """Whether a word is a sentence's last; after fixed words the model may go on in lower case."""
+    return text.endswith(SENTENCE_ENDS) and "." not in text[:-1]  # 'a.m.' need not be
 
 
 def _likeliest(row: NDArray[np.float32]) -> tuple[int, float]:

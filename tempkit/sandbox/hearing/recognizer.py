@@ -27,10 +27,14 @@ class SpokenWord:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What a stretch of audio says, and how sure it is that the sentence ends there (0 to 1)."""
+    """What a stretch of audio says, and how sure it is that the sentence ends there (0 to 1).
+
+    ``may_loop`` says that it may hold words again that were said once.
+    """
 
     words: tuple[SpokenWord, ...]
     end_confidence: float
+    may_loop: bool = False
 
 
 class Listener(Protocol):

@@ -6,14 +6,22 @@ confident that the sentence is over and ``min_turn_silence`` has passed, or at `
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, TurnRules, plain
-from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Listener, Samples
+from tempkit.sandbox.hearing.loops import without_loop
+from tempkit.sandbox.hearing.recognizer import (
+    FRAME,
+    RATE,
+    Hypothesis,
+    Listener,
+    Samples,
+    SpokenWord,
+)
 
 FRAME_MILLISECONDS = FRAME * 1000 // RATE
 LOOK_BACK = 500 // FRAME_MILLISECONDS  # frames before the first sound that belong to a turn
@@ -173,13 +181,24 @@ class _OpenTurn:
     def hypothesis(self) -> Hypothesis:
         """The turn's words up to here, from its audio and its final words alone."""
         samples = np.concatenate(self.frames[: self.spoken_frames()])
-        return self._listener.recognize(samples, [word.spoken for word in self._fixed], None)
+        return self._recognize(samples, None)
+
+    def _recognize(self, samples: Samples, guess: Sequence[SpokenWord] | None) -> Hypothesis:
+        fixed = [word.spoken for word in self._fixed]
+        hypothesis = self._listener.recognize(samples, fixed, guess)
+        seconds = len(self._speech_after_fixed()) * FRAME_MILLISECONDS / 1000
+        return without_loop(hypothesis, len(fixed), seconds)
+
+    def _speech_after_fixed(self) -> list[int]:
+        """The frames of the session that hold the words that may still change."""
+        start = self._fixed[-1].end if self._fixed else self.first * FRAME_MILLISECONDS
+        return [f for f in self.speech if start <= f * FRAME_MILLISECONDS and f < self.position]
 
     def divide(self) -> None:
         """Decode for good what lies before the latest long gap, and keep the audio after it."""
         at = self._latest_gap()
         kept, self.frames = self.frames[at:], self.frames[:at]
-        words = self._timed(self.hypothesis(), self.first + at)
+        words = self._timed(self.hypothesis())
         self._earlier += [HeardWord(w.spoken, w.start, w.end, True) for w in words]
         self.frames, self.first = kept, self.first + at
         self._fixed, self._last, self.kept = [], None, None
@@ -200,9 +219,8 @@ class _OpenTurn:
     def partial(self, rules: TurnRules, *, is_utterance: bool = False) -> Iterator[Heard]:
         """What was heard so far, if it is anything."""
         now = self.position * FRAME_MILLISECONDS
-        fixed = [word.spoken for word in self._fixed]
         guess = self._last.words if self._last else ()
-        hypothesis = self._listener.recognize(np.concatenate(self.frames), fixed, guess)
+        hypothesis = self._recognize(np.concatenate(self.frames), guess)
         if not hypothesis.words:
             self.next_partial = now + RETRY_MILLISECONDS
             return
@@ -244,7 +262,7 @@ class _OpenTurn:
             count += 1
         return count
 
-    def _timed(self, hypothesis: Hypothesis, until: float = math.inf) -> list[HeardWord]:
+    def _timed(self, hypothesis: Hypothesis) -> list[HeardWord]:
         """The words laid over the speech frames, each as long as its letters' share of them."""
         fixed = self._fixed
         timed = [
@@ -253,7 +271,7 @@ class _OpenTurn:
         ]
         new = hypothesis.words[len(fixed) :]
         start = fixed[-1].end if fixed else self.first * FRAME_MILLISECONDS
-        frames = [f for f in self.speech if f * FRAME_MILLISECONDS >= start and f < until]
+        frames = self._speech_after_fixed()
         letters = sum(len(word.text) for word in new)
         passed = 0
         for word in new:

@@ -1,0 +1,133 @@
+"""The stream command: a sound file to text on standard output, its progress on the error stream."""
+
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+
+from tempkit.config import default_settings
+from tempkit.pictures import clock
+from tempkit.protocol.messages import Turn
+from tempkit.protocol.parameters import SessionParameters
+from tempkit.streaming.client import StreamingSession, connect
+from tempkit.streaming.clip import Clip
+from tempkit.streaming.session import Message, Reconnecting
+
+
+class Live:
+    """The error stream while audio is sent: how far it is and what the open turn says so far.
+
+    On a terminal this is one line that moves; elsewhere each text gets a line of its own. Any
+    thread may call it.
+    """
+
+    def __init__(self, total_seconds: Callable[[], float | None]) -> None:
+        self._total_seconds = total_seconds
+        self._lock = threading.Lock()
+        self._is_terminal = sys.stderr.isatty()
+        self._at = 0.0
+        self._text = ""
+
+    def move(self, seconds: float) -> None:
+        """So much of the audio has been sent."""
+        with self._lock:
+            self._at = seconds
+            self._draw()
+
+    def say(self, text: str, heard_seconds: float) -> None:
+        """The open turn says this so far."""
+        with self._lock:
+            self._text = text
+            if not self._is_terminal and text:
+                print(f"{heard_seconds:5.1f} s  {text}", file=sys.stderr, flush=True)
+            self._draw()
+
+    def print(self, text: str) -> None:
+        """Print something that stays to standard output."""
+        with self._lock:
+            self._clear()
+            print(text, flush=True)
+            self._draw()
+
+    def end(self) -> None:
+        """Take the line away."""
+        with self._lock:
+            self._clear()
+
+    def _draw(self) -> None:
+        if not self._is_terminal:
+            return
+        total, place = self._total_seconds(), clock(self._at)
+        if total:
+            full, empty = _bar_marks(sys.stderr.encoding)
+            bar = full * round(10 * min(1.0, self._at / total))
+            place = f"{place} {bar:{empty}<10} {clock(total)}"
+        room = max(0, shutil.get_terminal_size().columns - len(place) - 3)
+        text = self._text[-room:] if room else ""
+        print(f"\r\033[K{place}  {text}", end="", file=sys.stderr, flush=True)
+
+    def _clear(self) -> None:
+        if self._is_terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def stream(file: str, channel: int | None, model: str, *, is_fast: bool) -> int:
+    """Print what is said in a file, a line a turn; returns the exit status."""
+    clip = Clip.read(file, channel)
+    parameters = SessionParameters(speech_model=model, sample_rate=clip.sample_rate)
+    with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
+        settings = default_settings()
+    live = Live(lambda: clip.duration)
+    with connect(settings, parameters) as session:
+        try:
+            messages = session.stream(_moving(clip, live), realtime=not is_fast)
+            _print_turns(session, messages, live)
+        except KeyboardInterrupt:
+            live.end()
+            if partial := session.transcript.partial:  # what was final is printed already
+                print(partial, flush=True)
+            raise
+    if not session.transcript.turns:
+        print("no speech was heard", file=sys.stderr)
+    if session.lost_seconds:
+        text = f"{session.lost_seconds:.1f} s of audio could not be kept while the line was down"
+        print(f"text is missing: {text}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _moving(clip: Clip, live: Live) -> Iterator[bytes]:
+    """The clip's chunks; the line shows how far it is."""
+    chunks = clip.chunks()
+    for number, chunk in enumerate(chunks):
+        live.move(number * chunks.milliseconds / 1000)
+        yield chunk
+
+
+def _print_turns(session: StreamingSession, messages: Iterator[Message], live: Live) -> None:
+    """Print each turn once it is final, and show what comes before that."""
+    told = 0
+    for message in messages:
+        if isinstance(message, Reconnecting):
+            live.end()
+            print(f"connection lost, trying again: {message.reason}", file=sys.stderr)
+        if not isinstance(message, Turn):
+            continue
+        heard = message.words[-1].end / 1000 if message.words else 0.0
+        live.say("" if message.end_of_turn else message.text, heard)
+        for turn in session.transcript.turns_from(told):
+            live.print(turn.transcript)
+            told = turn.turn_order + 1
+    live.end()
+    for turn in session.transcript.turns_from(told, is_over=True):
+        print(turn.transcript, flush=True)
+
+
+def _bar_marks(encoding: str) -> tuple[str, str]:
+    """What a bar is drawn with, full and empty, in an encoding that may have no blocks."""
+    try:
+        "█░".encode(encoding)
+    except UnicodeEncodeError:
+        return "#", "-"
+    return "█", "░"

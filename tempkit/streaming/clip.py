@@ -1,0 +1,176 @@
+"""Clip: speech from a recording or from memory, in the chunks that the streaming service takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Self
+
+from tempkit.errors import require
+from tempkit.protocol.messages import CHUNK_MILLISECONDS
+from tempkit.streaming.audio import AudioFormat
+from tempkit.streaming.decoder import Decoded
+from tempkit.streaming.sound import Beginning, Mixer, Samples, Sound, pick, regrouped
+from tempkit.streaming.source import Source
+from tempkit.streaming.wav import Wav, read_header, sound_size
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+MOST_CHANNELS = 64  # more of them are samples
+
+
+class Clip:
+    """Speech: ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz.
+
+    ``Clip.read`` makes one of a sound file, which is decoded while it is sent. What the user should
+    know of it (it is cut off, its rate is not taken) is logged as a warning.
+    """
+
+    def __init__(self, pcm: bytes, sample_rate: int) -> None:
+        self._sound: Sound = Samples(pcm, sample_rate)
+        self._channel: int | None = None  # None: all of them, mixed
+
+    @classmethod
+    def read(cls, path: "str | PathLike[str]", channel: int | None = None) -> Self:
+        """The speech in a sound file or the first sound track of a film; ``-`` is standard input.
+
+        All channels are mixed, or ``channel`` is one of them (0, 1 ...). What is not 16-bit PCM in
+        a WAV file needs the ``audio`` extra. Raises AudioError that says what the file is instead,
+        ConfigurationError without that extra.
+        """
+        return cls._of(_recording(Source(path)), channel)
+
+    @classmethod
+    def from_samples(cls, samples: "ArrayLike", sample_rate: int) -> Self:
+        """The speech in an array: int16, or floats from -1 to 1; shape (n,) or (n, channels).
+
+        Raises ValueError for another kind or shape, AudioError for a rate that is not taken.
+        """
+        require("numpy", "sandbox", "Clip.from_samples")
+        import numpy as np
+
+        values = np.asarray(samples)
+        if values.ndim not in (1, 2) or not 0 < (*values.shape, 1)[1] <= MOST_CHANNELS:
+            raise ValueError(f"samples have the shape (n,) or (n, channels), not {values.shape}")
+        if np.issubdtype(values.dtype, np.floating):
+            if not np.isfinite(values).all():
+                raise ValueError("some of the samples are not numbers")
+            values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
+        if values.dtype != np.int16:
+            raise ValueError(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
+        channels = 1 if values.ndim == 1 else values.shape[1]
+        return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
+
+    @classmethod
+    def _of(cls, sound: Sound, channel: int | None) -> Self:
+        if channel is not None and not 0 <= channel < sound.channels:
+            most = f"0 to {sound.channels - 1}" if sound.channels > 1 else "0"
+            raise ValueError(f"{sound.name} has channel {most}, not {channel}")
+        clip = cls.__new__(cls)
+        clip._sound, clip._channel = sound, channel
+        return clip
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; a session has to be opened with the same rate."""
+        return self._sound.sample_rate
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of audio; None where the file does not say, as that of a browser's recorder."""
+        return self._sound.duration
+
+    @property
+    def pcm(self) -> bytes:
+        """All of it, decoded into memory."""
+        return b"".join(self._pieces(CHUNK_MILLISECONDS[1]))
+
+    def channels(self) -> list[Self]:
+        """A clip for each channel, all on one clock; for calls with a speaker a side."""
+        if self._channel is not None:
+            return [self]
+        return [self._of(self._sound, channel) for channel in range(self._sound.channels)]
+
+    def first(self, seconds: float) -> Self:
+        """The beginning of it."""
+        if seconds <= 0:
+            raise ValueError(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
+        return self._of(Beginning(self._sound, seconds), self._channel)
+
+    def chunks(self, milliseconds: int = 100) -> "Chunks":
+        """The audio in pieces of ``milliseconds`` (50 to 1000), the last one filled with silence.
+
+        Iterate it as often as needed, of a pipe once.
+        """
+        low, high = CHUNK_MILLISECONDS
+        if not low <= milliseconds <= high:
+            raise ValueError(f"a chunk holds {low} to {high} ms, not {milliseconds}")
+        return Chunks(self, milliseconds)
+
+    def _pieces(self, milliseconds: int) -> Iterator[bytes]:
+        """Its one channel, in pieces of ``milliseconds``."""
+        sound = self._sound
+        size = AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels
+        mixer = Mixer(sound)
+        for piece in regrouped(sound.pieces(), size, sound.frame):
+            if sound.channels == 1:
+                yield piece
+            elif self._channel is None:
+                yield mixer.mix(piece)
+            else:
+                yield pick(piece, self._channel, sound.channels)
+
+    def __repr__(self) -> str:
+        """How long it is; the samples would fill pages."""
+        length = "?" if self.duration is None else f"{self.duration:.1f}"
+        return f"Clip({length} s, sample_rate={self.sample_rate})"
+
+    def _repr_html_(self) -> str:
+        from tempkit import pictures
+
+        if self._sound.is_pipe:
+            return pictures.block(pictures.muted(f"{self._sound.name}, {self.sample_rate} Hz"))
+        beginning = self.first(pictures.LARGEST_PLAYER / 2 / self.sample_rate)
+        return pictures.clip(beginning.pcm, self.sample_rate, self.duration)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """A clip in pieces of bytes."""
+
+    clip: Clip
+    milliseconds: int
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; a session has to be opened with the same rate."""
+        return self.clip.sample_rate
+
+    def __len__(self) -> int:
+        """How many there are. Raises TypeError where the file does not say how long it is."""
+        seconds = self.clip.duration
+        if seconds is None:
+            raise TypeError("how many chunks there are is not known before the end")
+        size = AudioFormat(self.sample_rate).size(self.milliseconds)
+        return -(-round(seconds * self.sample_rate) * 2 // size)
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = AudioFormat(self.sample_rate).size(self.milliseconds)
+        for piece in self.clip._pieces(self.milliseconds):
+            yield piece.ljust(size, b"\x00")
+
+
+def _recording(source: Source) -> Sound:
+    """The sound in a file: plain WAV as it is, the rest by way of a decoder."""
+    header = read_header(source)
+    if header is None:
+        return Decoded(source, source.name, {})
+    size, notice = sound_size(source, header)
+    if header.is_plain:
+        sound: Sound = Wav(source, header, size)
+    else:
+        options = {"ignore_length": "1"} if header.promised and size is None else {}
+        sound = Decoded(source, f"{source.name} ({header})", options)
+    if notice:
+        sound.say(notice)
+    return sound

@@ -1,0 +1,217 @@
+"""Decoder: whatever else FFmpeg's libraries know as sound, decoded piece by piece by PyAV."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from io import RawIOBase
+from typing import TYPE_CHECKING
+
+from tempkit.errors import AudioError, require
+from tempkit.protocol.parameters import SAMPLE_RATE
+from tempkit.streaming.sound import Sound
+from tempkit.streaming.source import Source
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioLayout, AudioResampler, AudioStream
+    from av.container import InputContainer
+
+LOWEST, HIGHEST = 8000, 48_000  # Hz: what rates become that the service does not take
+# These say nothing of their length: what FFmpeg gives for one is a guess by the bit rate.
+WITHOUT_LENGTH = {"aac", "ac3", "dts", "eac3", "loas", "truehd"}
+# How an MP4 file marks sound that needs a key: Apple's, the standard's, and Audible's way.
+PROTECTED = {"drms", "drmi", "enca", "aavd", "aaxc"}
+WINDOWS_MEDIA = bytes.fromhex("3026b2758e66cf11")
+WINDOWS_MEDIA_KEYS = (  # either in its header says that it needs a key
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
+INDEX_AT_END = "{} is an MP4 file with its index at the end; give the file, not a pipe"
+MOST_VALUES = 250  # different bytes in a head of 4096: more have only packed or encrypted ones
+CUT_OFF_SECONDS = 0.5  # so much less than the file says it lasts is worth a word
+
+
+class Decoded(Sound):
+    """The first sound track of a file, be it a film. Raises AudioError when there is none.
+
+    ``what`` says what the file is to somebody who has no decoder: that is a ConfigurationError.
+    ``options`` are those of FFmpeg's reader of such files.
+    """
+
+    def __init__(self, source: Source, what: str, options: dict[str, str]) -> None:
+        require("av", "audio", what)
+        self._source = source
+        self._options = options
+        with _opened(source, source.look(), options) as container:
+            frame = _first_frame(source, container)
+            self._duration = _duration(container)
+        rate = frame.sample_rate
+        low, high = SAMPLE_RATE
+        taken = LOWEST if rate < low else HIGHEST if rate > high else rate
+        super().__init__(source.name, taken, frame.layout.nb_channels)
+        self.is_pipe = source.is_pipe
+        if rate != taken:
+            allowed = f"the service takes {low} to {high}"
+            self.say(f"{self.name} has {rate} Hz, {allowed}; it is sent as {taken} Hz")
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the file says it lasts, if it does."""
+        return self._duration
+
+    def pieces(self) -> Iterator[bytes]:
+        """The samples, as they are decoded."""
+        size = 0
+        with _opened(self._source, self._source.read(), self._options) as container:
+            decoding = _Decoding(container)
+            pieces = decoding.pieces(self.sample_rate, self.frame)
+            for piece in _without_filling(pieces, _size_to_keep(container, self)):
+                size += len(piece)
+                yield piece
+        if not size:
+            raise AudioError(f"{self.name} holds no audio")
+        self._say_what_is_missing(size / self.frame / self.sample_rate, decoding.damages)
+
+    def _say_what_is_missing(self, seconds: float, damages: int) -> None:
+        is_short = self.duration is not None and self.duration - seconds > CUT_OFF_SECONDS
+        if damages > is_short:  # where a file is cut off, its last packet is damaged, too
+            self.say(f"{self.name} is damaged: {damages} of its packets could not be decoded")
+        elif is_short:
+            promise = f"it says that it lasts {self.duration:.1f} s"
+            self.say(f"{self.name} is cut off: {promise}, {seconds:.1f} s are there")
+
+
+class _Decoding:
+    """The way from a file's packets to samples."""
+
+    def __init__(self, container: "InputContainer") -> None:
+        self.damages = 0  # packets that could not be decoded
+        self._container = container
+        self._layout: AudioLayout | None = None  # of what comes out: that of the first frame
+        self._form: tuple[object, ...] = ()  # of what went in last
+        self._resampler: AudioResampler | None = None
+
+    def frames(self) -> Iterator["AudioFrame"]:
+        """What the packets decode to."""
+        import av
+
+        packets = self._container.demux(_stream(self._container))
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                frames = packet.decode()
+            except av.FFmpegError:
+                self.damages += 1
+                continue
+            yield from frames
+
+    def pieces(self, sample_rate: int, frame_size: int) -> Iterator[bytes]:
+        """The samples as 16-bit PCM at that rate, all channels of the first frame."""
+        for frame in self.frames():
+            for converted in self._converted(frame, sample_rate):
+                yield bytes(converted.planes[0])[: converted.samples * frame_size]
+        for converted in self._resampler.resample(None) if self._resampler else ():
+            yield bytes(converted.planes[0])[: converted.samples * frame_size]
+
+    def _converted(self, frame: "AudioFrame", sample_rate: int) -> "list[AudioFrame]":
+        import av
+
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        rest = []
+        if form != self._form:  # it may change on the way, as in a recorded radio programme
+            rest = self._resampler.resample(None) if self._resampler else []
+            self._form, self._layout = form, self._layout or frame.layout
+            self._resampler = av.AudioResampler("s16", self._layout, sample_rate)
+        assert self._resampler is not None
+        return rest + self._resampler.resample(frame)
+
+
+@contextmanager
+def _opened(
+    source: Source, opening: AbstractContextManager[RawIOBase], options: dict[str, str]
+) -> Iterator["InputContainer"]:
+    import av
+
+    # A sound file has no business with other files, but a playlist may name any.
+    options = {"protocol_whitelist": "none", **options}
+    with opening as file:
+        try:
+            container = av.open(file, "r", options=options)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise AudioError(_why_it_cannot_be_opened(source, error)) from None
+        with container:
+            yield container
+
+
+def _why_it_cannot_be_opened(source: Source, error: Exception) -> str:
+    import av
+
+    name, head = source.name, source.head()
+    if head[4:8] == b"ftyp" and source.is_pipe:
+        return INDEX_AT_END.format(name)
+    if head[4:8] == b"ftyp":
+        return f"{name} is an MP4 file without an index: its recorder or a copy was cut off"
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+        return f"{name} cannot be read: {error.strerror}"
+    if len(set(head)) > MOST_VALUES:
+        return f"{name} is no sound that FFmpeg's libraries know; it may be packed or encrypted"
+    return f"{name} is no sound that FFmpeg's libraries know, or its beginning is missing"
+
+
+def _stream(container: "InputContainer") -> "AudioStream":
+    return container.streams.audio[0]
+
+
+def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
+    """The first of the sound. Raises AudioError that says why there is none."""
+    name, streams = source.name, container.streams
+    if not streams.audio:
+        seen = "pictures and" if streams.video else "data and"
+        raise AudioError(f"{name} holds {seen} no sound ({container.format.long_name})")
+    codec = _stream(container).codec_context
+    if codec is None:
+        raise AudioError(f"{name} holds sound of a kind that FFmpeg's libraries cannot decode")
+    head = source.head()
+    is_protected = codec.codec_tag in PROTECTED or (
+        head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
+    )
+    if is_protected:
+        raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
+    decoding = _Decoding(container)
+    frame = next(decoding.frames(), None)
+    if frame is None and source.is_pipe and container.format.name.startswith("mov"):
+        raise AudioError(INDEX_AT_END.format(name))
+    if frame is None and decoding.damages:
+        raise AudioError(f"{name} is damaged or encrypted: none of it is sound in {codec.name}")
+    if frame is None:
+        raise AudioError(f"{name} holds no audio: it ends after its header")
+    return frame
+
+
+def _duration(container: "InputContainer") -> float | None:
+    """Seconds that a file says it lasts."""
+    if container.format.name in WITHOUT_LENGTH:
+        return None
+    stream = _stream(container)
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / 1_000_000
+
+
+def _size_to_keep(container: "InputContainer", sound: Sound) -> int | None:
+    """Bytes after which an MP4 file holds no more than what fills its encoder's last block."""
+    seconds = _duration(container)
+    if seconds is None or not container.format.name.startswith("mov"):
+        return None
+    return round(seconds * sound.sample_rate) * sound.frame
+
+
+def _without_filling(pieces: Iterator[bytes], size_to_keep: int | None) -> Iterator[bytes]:
+    """The pieces, the last one cut where the sound ends: some versions of FFmpeg do not."""
+    size, held = 0, b""
+    for piece in pieces:
+        yield held
+        held = piece
+        size += len(piece)
+    surplus = 0 if size_to_keep is None else size - size_to_keep
+    yield held[:-surplus] if 0 < surplus < len(held) else held

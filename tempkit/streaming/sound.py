@@ -1,0 +1,164 @@
+"""Sound: 16-bit PCM that is read piece by piece, from memory or from a recording."""
+
+import logging
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator
+from operator import add, mul
+
+from tempkit.errors import AudioError
+from tempkit.protocol.parameters import SAMPLE_RATE
+
+log = logging.getLogger(__name__)
+
+WIDTH = 2  # bytes of a sample
+PIECES_PER_SECOND = 10  # of what is read at once
+STEP = 7  # one sample in so many tells how loud a piece is
+FADING = 0.8  # of how loud it was, what counts in the next piece
+CANCELLED = 0.25  # of the power that a mix of unlike channels has
+
+
+class Sound(ABC):
+    """Samples of one or more channels, one after the other, 16-bit little-endian.
+
+    ``duration`` is seconds, or None where nobody knows before the end. ``name`` is what messages
+    call it; a pipe can be read once.
+    """
+
+    is_pipe = False
+
+    def __init__(self, name: str, sample_rate: int, channels: int) -> None:
+        self.name = name
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self._said: set[str] = set()
+
+    @property
+    @abstractmethod
+    def duration(self) -> float | None:
+        """Seconds, as far as they are known."""
+
+    @abstractmethod
+    def pieces(self) -> Iterator[bytes]:
+        """The samples in pieces of any size. Raises AudioError."""
+
+    @property
+    def frame(self) -> int:
+        """Bytes of a sample of every channel."""
+        return self.channels * WIDTH
+
+    def say(self, text: str) -> None:
+        """Tell the user, once, what he should know of this sound."""
+        if text not in self._said:
+            self._said.add(text)
+            log.warning("%s", text)
+
+
+class Samples(Sound):
+    """What is in memory. Raises AudioError unless it is what the service takes."""
+
+    def __init__(self, pcm: bytes, sample_rate: int, channels: int = 1) -> None:
+        super().__init__("the clip", sample_rate, channels)
+        low, high = SAMPLE_RATE
+        if not low <= sample_rate <= high:
+            raise AudioError(f"a clip has {low} to {high} samples a second, not {sample_rate}")
+        if len(pcm) % self.frame:
+            text = f"16-bit samples of {channels} channels fill a multiple of {self.frame} bytes"
+            raise AudioError(f"{text}, not {len(pcm)}")
+        self.pcm = pcm
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.pcm) / self.frame / self.sample_rate
+
+    def pieces(self) -> Iterator[bytes]:
+        """The samples."""
+        size = self.sample_rate * self.frame
+        for start in range(0, len(self.pcm), size):
+            yield self.pcm[start : start + size]
+
+
+class Beginning(Sound):
+    """The first ``seconds`` of a sound."""
+
+    def __init__(self, sound: Sound, seconds: float) -> None:
+        super().__init__(sound.name, sound.sample_rate, sound.channels)
+        self._sound = sound
+        self._frames = round(seconds * sound.sample_rate)
+        self.is_pipe = sound.is_pipe
+        self._said = sound._said  # what was said of the whole need not be said again
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds; None where the whole's are not known."""
+        whole = self._sound.duration
+        return None if whole is None else min(whole, self._frames / self.sample_rate)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The samples; no more is read than these need."""
+        left = self._frames * self.frame
+        for piece in self._sound.pieces() if left else ():
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                return
+
+
+def regrouped(pieces: Iterable[bytes], size: int, frame: int) -> Iterator[bytes]:
+    """The same bytes in pieces of ``size``, the last one of as many whole frames as there are."""
+    rest = bytearray()
+    for piece in pieces:
+        rest += piece
+        while len(rest) >= size:
+            yield bytes(rest[:size])
+            del rest[:size]
+    if len(rest) >= frame:
+        yield bytes(rest[: len(rest) - len(rest) % frame])
+
+
+class Mixer:
+    """Makes one channel of all that a sound has: their mean, unless that cancels them out.
+
+    It does where one channel is the other's inverse, as behind a microphone cable that is wired the
+    wrong way round. There the loudest channel is taken.
+    """
+
+    def __init__(self, sound: Sound) -> None:
+        self._sound = sound
+        self._powers = [0.0] * sound.channels
+        self._mixed_power = 0.0
+
+    def mix(self, piece: bytes) -> bytes:
+        """The one channel of the sound's next piece."""
+        count = self._sound.channels
+        channels = [array("h", piece)[at::count] for at in range(count)]
+        sums: Iterable[int] = channels[0]
+        for channel in channels[1:]:
+            sums = map(add, sums, channel)
+        mixed = array("h", [total // count for total in sums])
+        self._powers = [
+            FADING * power + _power(channel)
+            for power, channel in zip(self._powers, channels, strict=True)
+        ]
+        self._mixed_power = FADING * self._mixed_power + _power(mixed)
+        # Channels that have nothing to do with each other make a mix of this power.
+        unlike = sum(self._powers) / count**2
+        if self._mixed_power >= CANCELLED * unlike:
+            return mixed.tobytes()
+        loudest = self._powers.index(max(self._powers))
+        self._sound.say(
+            f"the channels of {self._sound.name} cancel each other out when they are mixed, so"
+            f" the loudest is taken (now channel {loudest}); channel=0, 1 ... picks one"
+        )
+        return channels[loudest].tobytes()
+
+
+def pick(piece: bytes, channel: int, count: int) -> bytes:
+    """One of ``count`` channels of a piece."""
+    return array("h", piece)[channel::count].tobytes()
+
+
+def _power(samples: "array[int]") -> int:
+    some = samples[::STEP]
+    return sum(map(mul, some, some))

@@ -1,0 +1,182 @@
+"""Wav: 16-bit PCM in a WAV file, read as it is; and how much sound a WAV header is right about."""
+
+import io
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tempkit.errors import AudioError
+from tempkit.protocol.parameters import SAMPLE_RATE
+from tempkit.streaming.sound import PIECES_PER_SECOND, WIDTH, Sound
+from tempkit.streaming.source import Source, read_all
+
+ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
+PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+FORMATS = {PCM: "PCM", FLOAT: "floating point", ALAW: "A-law", MULAW: "mu-law"}
+UNHEARD_SECONDS = 0.05  # so much more or less than was promised is not worth a word
+LARGEST_SKIP = 2**20  # bytes that are passed over at once
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a WAV file says of itself; ``promised`` is bytes of sound, None if it does not say."""
+
+    format: int
+    channels: int
+    sample_rate: int
+    bytes_per_second: int
+    frame: int  # bytes of a sample of every channel
+    bits: int
+    start: int  # of the sound, bytes
+    riff_size: int
+    promised: int | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it needs no decoder: 16-bit PCM at a rate that the service takes."""
+        low, high = SAMPLE_RATE
+        is_pcm = self.format == PCM and self.bits == 16 and self.channels > 0
+        return is_pcm and self.frame == self.channels * WIDTH and low <= self.sample_rate <= high
+
+    def __str__(self) -> str:
+        """What the sound is, in words."""
+        known = FORMATS.get(self.format, f"format {self.format}")
+        return f"WAV of {self.bits}-bit {known} at {self.sample_rate} Hz"
+
+
+def read_header(source: Source) -> Header | None:
+    """The header of a WAV file, up to its sound; None if it is none. Raises AudioError."""
+    with source.look() as file:
+        start = read_all(file, 12)
+        if start[:4] != b"RIFF" or start[8:12] not in b"WAVE":
+            return None
+        if len(start) < 12:
+            raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
+        form, at = b"", 12
+        while len(chunk := read_all(file, 8)) == 8:
+            name, size = chunk[:4], int.from_bytes(chunk[4:], "little")
+            at += 8
+            if name == b"data":
+                return _header(source.name, form, int.from_bytes(start[4:8], "little"), at, size)
+            if name == b"fmt ":
+                form = read_all(file, size)
+                if len(form) < size:
+                    break
+                _skip(file, size % 2)
+            else:
+                _skip(file, size + size % 2)
+            at += size + size % 2
+        raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
+
+
+def _header(name: str, form: bytes, riff_size: int, start: int, size: int) -> Header:
+    if len(form) < 16:
+        raise AudioError(f"{name} is a WAV file that does not say how its sound is stored")
+    kind, channels, rate, speed, frame, bits = struct.unpack("<HHIIHH", form[:16])
+    if kind == EXTENSIBLE and len(form) >= 26:
+        kind = int.from_bytes(form[24:26], "little")  # the long form of the same numbers
+    if not rate or not channels:
+        what = "no channel" if rate else "0 samples a second"
+        raise AudioError(f"{name} is a damaged WAV file: its header says {what}")
+    promised = size if 0 < size < ENDLESS else None
+    return Header(kind, channels, rate, speed, frame, bits, start, riff_size, promised)
+
+
+def sound_size(source: Source, header: Header) -> tuple[int | None, str]:
+    """How many bytes of sound to read, None for all, and what to tell the user about that.
+
+    Raises AudioError when there are none.
+    """
+    size = source.size
+    if size is None:
+        return header.promised, ""
+    there, promised = size - header.start, header.promised
+    if there < header.frame or (
+        promised is None and _holds_chunks_from(source, header.start, size)
+    ):
+        raise AudioError(f"{source.name} holds no audio: it ends after its header")
+    seconds = header.bytes_per_second or 1
+    if promised is None or abs(there - promised) < UNHEARD_SECONDS * seconds:
+        return promised, ""
+    if there < promised:
+        said = f"its header promises {promised / seconds:.1f} s, {there / seconds:.1f} s are there"
+        return promised, f"{source.name} is cut off: {said}"
+    if _holds_chunks_from(source, header.start + promised + promised % 2, size):
+        return promised, ""
+    extra = f"{(there - promised) / seconds:.1f} s more than its header promises"
+    # Whoever finishes a file writes both sizes; here the outer one is missing, or covers it all.
+    if header.riff_size == 0 or header.riff_size >= min(ENDLESS, size - 8):
+        return None, f"{source.name} was not finished by its recorder: it holds {extra}"
+    return promised, f"{source.name} holds {extra}, which are left out: they may be no sound"
+
+
+def _holds_chunks_from(source: Source, at: int, end: int) -> bool:
+    """Whether a file goes on with what else may be in a WAV file, like its title."""
+    with source.look() as file:
+        while at < end:
+            file.seek(at)
+            chunk = read_all(file, 8)
+            at += 8 + int.from_bytes(chunk[4:], "little")
+            if not _is_chunk(chunk) or at > end:
+                return False
+            at += at % 2
+    return True
+
+
+def _is_chunk(data: bytes) -> bool:
+    """Whether a chunk of a WAV file begins here, or nothing does; another WAV file is none."""
+    name = data[:4]
+    return name != b"RIFF" and name.isascii() and name.decode().isprintable()
+
+
+class Wav(Sound):
+    """The sound of a plain WAV file: ``size`` bytes of it, or to the end."""
+
+    def __init__(self, source: Source, header: Header, size: int | None) -> None:
+        super().__init__(source.name, header.sample_rate, header.channels)
+        self.is_pipe = source.is_pipe
+        self._source = source
+        self._start = header.start
+        self._size = size
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the file has now; of a pipe those that its header promises."""
+        size, file_size = self._size, self._source.size
+        if file_size is not None:
+            there = file_size - self._start
+            size = there if size is None else min(size, there)
+        return None if size is None else size // self.frame / self.sample_rate
+
+    def pieces(self) -> Iterator[bytes]:
+        """The samples, to the promised end or to the end of the file at that time."""
+        size = self.sample_rate // PIECES_PER_SECOND * self.frame
+        left = math.inf if self._size is None else self._size
+        with self._source.read() as file:
+            _skip(file, self._start)
+            is_silent = True
+            while left > 0 and (data := file.read(int(min(size, left)))):
+                is_silent = False
+                left -= len(data)
+                yield data
+            if self._source.is_pipe:
+                self._judge_end(is_silent, left, file)
+
+    def _judge_end(self, is_silent: bool, left: float, pipe: io.RawIOBase) -> None:
+        """Say what only the end of a pipe shows; of a file it is known beforehand."""
+        if is_silent:
+            raise AudioError(f"{self.name} holds no audio: it ends after its header")
+        if 0 < left < math.inf:
+            missing = left / self.frame / self.sample_rate
+            self.say(f"{self.name} is cut off: it ends {missing:.1f} s before its header says")
+        elif left == 0 and not _is_chunk(pipe.read(LARGEST_SKIP) or b""):
+            self.say(f"{self.name} goes on after the end that its header gives; that is left out")
+
+
+def _skip(file: io.RawIOBase, size: int) -> None:
+    if file.seekable():
+        file.seek(size, io.SEEK_CUR)
+        return
+    while size > 0 and (passed := file.read(min(size, LARGEST_SKIP))):
+        size -= len(passed)
