@@ -3,15 +3,26 @@
 import os
 import random
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from tempkit import Reconnect, Reconnected, Sandbox, SessionClosed, SessionParameters, connect
+from tempkit import (
+    Reconnect,
+    Reconnected,
+    Sandbox,
+    SessionClosed,
+    SessionParameters,
+    Settings,
+    connect,
+)
 from tempkit.protocol.messages import Heartbeat
 from tempkit.sandbox import Faults
 from tests.doubles import chunked
 from tests.halves import ToneRecognizer, tones
+from tests.listening import Listening
 
 RUNS = int(os.environ.get("TEMPKIT_CUT_RUNS", "4"))
 TURNS = ("ba ce di fo", "gu ha", "je ki lo mu na", "pe ri so", "tu va ba")
@@ -148,6 +159,49 @@ def test_the_first_connection_is_tried_again_when_a_gateway_has_nobody(
 ):
     words, _ = streamed(sandbox, Faults(refuse_connections=2, refuse_status=status))
     assert words == WORDS
+
+
+class SendsTwice(Listening):
+    """A network on which an opening request arrives twice: the first one uses up its token."""
+
+    def __init__(self, port: int, times: int) -> None:
+        super().__init__()
+        self._service = port
+        self._times = times
+
+    def serve(self, client: socket.socket) -> None:
+        request = client.recv(65536)
+        if b"/v3/ws" in request and self._times:
+            self._times -= 1
+            with socket.create_connection(("127.0.0.1", self._service)) as first:
+                first.sendall(request)
+                first.recv(65536)
+                first.recv(65536)  # the session has begun there
+        service = socket.create_connection(("127.0.0.1", self._service))
+        service.sendall(request)
+        self.start(pass_on, client, service)
+        pass_on(service, client)
+
+
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+
+def test_a_token_that_the_network_used_up_is_replaced_once(sandbox: Sandbox):
+    sandbox.faults = Faults()
+    with SendsTwice(sandbox.port, times=1) as network:
+        with connect(Settings("any", f"http://127.0.0.1:{network.port}")) as session:
+            list(session.stream(chunked(AUDIO), realtime=False))
+        assert heard(session.transcript.text) == WORDS
+    with SendsTwice(sandbox.port, times=9) as network:
+        with pytest.raises(SessionClosed, match="already been used"):
+            connect(Settings("any", f"http://127.0.0.1:{network.port}"))
 
 
 def test_heartbeats_are_for_whoever_asked(sandbox: Sandbox):

@@ -13,6 +13,7 @@ import pytest
 from websockets.sync.client import connect as websocket
 
 from tempkit import Sandbox, Settings, connect
+from tempkit.sandbox import Faults
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, silence, spoken, tone
 from tests.recordings import interleaved, wav
@@ -167,6 +168,16 @@ def test_stream_prints_while_the_file_plays_and_ends_at_ctrl_c(tmp_path: Path, s
     code, _, error = end(process, signal.SIGINT)
     assert code == 130
     assert "Traceback" not in error
+
+
+def test_stream_of_which_text_is_missing_says_how_much_and_fails(tmp_path: Path, sandbox: Sandbox):
+    path = tmp_path / "sound.wav"
+    path.write_bytes(wav(spoken(3)))
+    sandbox.faults = Faults(close_after_audio_seconds=3, close_code=1009)
+    service = {"ASSEMBLYAI_API_KEY": "any", "ASSEMBLYAI_BASE_URL": sandbox.url}
+    done = run("stream", str(path), "--fast", **service)
+    assert done.returncode == 1
+    assert "s of audio without a final text" in done.stderr
 
 
 def test_stream_takes_standard_input_and_one_channel_of_it(sandbox: Sandbox):

@@ -130,7 +130,9 @@ class SessionParameters:
 
     Silences and delays are milliseconds, ``inactivity_timeout`` is seconds, thresholds are 0 to 1.
     Raises ValueError, naming the range, for a value that the service would refuse. A name that is
-    not known here, of a newer model for one, is sent all the same, with a warning in the log.
+    not known here, of a newer model for one, is sent all the same, with a warning in the log. The
+    client asks for heartbeats in any case; with ``session_heartbeat=True`` they are among the
+    messages, with False none come, and a dead line is found by pongs alone.
     """
 
     speech_model: str = _parameter(str, known=SPEECH_MODELS, default=US_MODELS[0])
