@@ -163,4 +163,4 @@ class TokenServer(Service):
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
         columns = ("time", "method", "path", "status", "ms")
-        return Report(super().report().line, columns, tuple(self._site.visits.copy())[:most])
+        return Report(super().report().line, columns, tuple(self._site.latest(most)))

@@ -46,7 +46,6 @@ class Handler(Connection, BaseHTTPRequestHandler):
     """A connection: its requests, one after another."""
 
     server: "Server"
-    protocol_version = request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def setup(self) -> None:

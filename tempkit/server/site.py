@@ -5,7 +5,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -61,8 +61,8 @@ class Site:
             check_whole_number(name, max_session_duration_seconds, limits)
         self.settings = settings
         self.guard = guard
-        # The latest answers as rows of text, newest first, without the page's own files.
-        self.visits: deque[tuple[str, ...]] = deque(maxlen=KEPT_VISITS)
+        # The latest answers, newest first: when, method, path, status and milliseconds.
+        self._visits: deque[tuple[float, str, str, int, float]] = deque(maxlen=KEPT_VISITS)
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
         self._told_with_token = {
@@ -105,8 +105,7 @@ class Site:
             status, headers, body = self._refuse(request, refusal)
         took = (time.monotonic() - began) * 1000
         if request.path == "/token" or status >= 400:
-            at, method = time.strftime("%H:%M:%S"), request.method[:8]
-            self.visits.appendleft((at, method, _shown(request.path), str(status), f"{took:.0f}"))
+            self._visits.appendleft((time.time(), request.method, request.path, status, took))
         if log.isEnabledFor(logging.INFO):
             log.info(
                 "%s %s %s %.0f ms %s",
@@ -117,6 +116,12 @@ class Site:
                 request.client or "-",
             )
         return Answer(status, headers + self._fixed(request), body)
+
+    def latest(self, most: int) -> Iterator[tuple[str, ...]]:
+        """The ``most`` latest answers as text, newest first, without the page's own files."""
+        for at, method, path, status, took in list(self._visits)[:most]:
+            clock = time.strftime("%H:%M:%S", time.localtime(at))
+            yield clock, method[:8], _shown(path), str(status), f"{took:.0f}"
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
@@ -230,8 +235,8 @@ class Site:
         )
         if self.guard.allowed_origins:
             headers += (("Vary", "Origin"),)
-        if self._is_shared(request):
-            headers += (("Access-Control-Allow-Origin", request.headers["origin"]),)
+            if self._is_shared(request):
+                headers += (("Access-Control-Allow-Origin", request.headers["origin"]),)
         return headers
 
 
