@@ -88,7 +88,7 @@ def test_exactly_the_differences_are_in_the_table(monkeypatch: pytest.MonkeyPatc
     assert "| 0, pF | 0, F |" in differing["finals with format_turns"]
     assert token_requests
     kept = list(tmp_path.glob("*.jsonl"))
-    recorded = Recording.read((tmp_path / "over-128-kb.jsonl").read_text().splitlines())
+    (recorded,) = Recording.read((tmp_path / "over-128-kb.jsonl").read_text().splitlines())
     assert recorded.frames[-1].data[0] == 1009
     for path in kept:
         assert KEY not in path.read_text()

@@ -1,13 +1,14 @@
 """A session's frames in both directions with their times, as JSON lines. No I/O.
 
-The first line is ``{"recording": 1, "query": {...}}``, each other one a frame: ``at`` (seconds from
-the opening), ``by`` (client or service), and ``text``, ``audio`` (base64), ``audio_bytes`` (where
-the sound itself was left out) or ``code`` and ``reason`` of a close. No secret is in it.
+Of each connection the first line is ``{"recording": 1, "query": {...}}``, each other one a frame:
+``at`` (seconds from the opening), ``by`` (client or service), and ``text``, ``audio`` (base64),
+``audio_bytes`` (where the sound itself was left out) or ``code`` and ``reason`` of a close. No
+secret is in it.
 """
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
@@ -70,21 +71,33 @@ class Frame:
 
 @dataclass(frozen=True)
 class Recording:
-    """One session: what it was opened with, and its frames in their order."""
+    """One connection: what it was opened with, and its frames in their order."""
 
     query: Mapping[str, str]
     frames: tuple[Frame, ...]
 
     @classmethod
-    def read(cls, lines: Iterable[str]) -> Self:
-        """The recording in these lines. Raises ProtocolError when it is none."""
-        given: Iterator[str] = (line for line in lines if line.strip())
-        head = parse_object(next(given, "{}"))
-        query = head.get("query")
-        if head.get("recording") != VERSION or not isinstance(query, dict):
+    def read(cls, lines: Iterable[str]) -> list[Self]:
+        """The connections in these lines, one or more. Raises ProtocolError when there are none."""
+        found: list[tuple[dict[str, str], list[Frame]]] = []
+        for line in lines:
+            if line.startswith('{"recording"'):
+                found.append((_read_head(line), []))
+            elif line.strip() and found:
+                found[-1][1].append(Frame.read(line))
+            elif line.strip():
+                break
+        if not found:
             raise ProtocolError(f"not a recording of a session, of version {VERSION}")
-        frames = tuple(Frame.read(line) for line in given)
-        return cls({name: str(value) for name, value in query.items()}, frames)
+        return [cls(query, tuple(frames)) for query, frames in found]
+
+
+def _read_head(line: str) -> dict[str, str]:
+    head = parse_object(line)
+    query = head.get("query")
+    if head["recording"] != VERSION or not isinstance(query, dict):
+        raise ProtocolError(f"not a recording of a session, of version {VERSION}")
+    return {name: str(value) for name, value in query.items()}
 
 
 def head_line(query: Mapping[str, str]) -> str:
