@@ -114,6 +114,8 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="MODEL",
         help=f"{SPEECH_MODELS[0]} (the default), {DEFAULT_MODEL}, or any other that there is",
     )
+    help_text = "write the session to this file, for a sandbox to play"
+    stream.add_argument("--record", metavar="FILE", help=help_text)
     stream.set_defaults(command=_stream)
 
     help_text = "run a stand-in for the streaming service"
@@ -170,7 +172,13 @@ def _token(options: argparse.Namespace) -> int:
 def _stream(options: argparse.Namespace) -> int:
     from tempkit.stream_command import stream
 
-    return stream(options.file, options.channel, options.model, is_fast=options.fast)
+    return stream(
+        options.file,
+        options.channel,
+        options.model,
+        is_fast=options.fast,
+        record=options.record,
+    )
 
 
 def _check(options: argparse.Namespace) -> int:

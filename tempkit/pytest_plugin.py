@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
 
 MARKER = "tempkit_hears"
+REPLAY_MARKER = "tempkit_replays"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     text = f"{MARKER}(line, ...): what the tempkit_sandbox hears, a line a turn"
+    config.addinivalue_line("markers", text)
+    text = f"{REPLAY_MARKER}(path): a recording that the tempkit_sandbox plays"
     config.addinivalue_line("markers", text)
 
 
@@ -29,14 +32,17 @@ def tempkit_sandbox(
     """A sandbox of AssemblyAI's streaming service on a free port; the environment points at it.
 
     It recognises real English speech, or hears in each loud stretch of audio the next line of the
-    marker ``tempkit_hears``. What is sent at once is heard at once.
+    marker ``tempkit_hears``, or plays the recording that ``tempkit_replays`` names, from where
+    pytest was configured. What is sent at once is heard at once.
     """
     from tempkit.sandbox import Sandbox
     from tempkit.sandbox.hearing.recognizer import Scripted
 
     marker = request.node.get_closest_marker(MARKER)
     recognizer = Scripted(marker.args) if marker else None
-    with Sandbox(recognizer, realtime=False) as sandbox:
+    played = request.node.get_closest_marker(REPLAY_MARKER)
+    replay = request.config.rootpath / played.args[0] if played else None
+    with Sandbox(recognizer, realtime=False, replay=replay) as sandbox:
         monkeypatch.setenv(KEY_VARIABLE, sandbox.settings.api_key or "")
         monkeypatch.setenv(URL_VARIABLE, sandbox.url)
         yield sandbox

@@ -35,6 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help=help_text)
     help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
+    help_text = "play this recording of a session to who sends the like audio"
+    parser.add_argument("--replay", metavar="FILE", help=help_text)
     help_text = "new sessions of a key in a minute; without it any number"
     parser.add_argument("--sessions-per-minute", type=int, metavar="N", help=help_text)
     help_text = "how far ahead of real time audio may come"
@@ -69,6 +71,7 @@ def _run(options: argparse.Namespace) -> int:
             ssl=context,
             realtime=not options.fast,
             faults=faults,
+            replay=options.replay,
             api_keys=frozenset(options.api_key) if options.api_key else None,
             sessions_per_minute=options.sessions_per_minute,
             most_ahead_seconds=options.most_ahead_seconds,

@@ -72,14 +72,16 @@ class Live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def stream(file: str, channel: int | None, model: str, *, is_fast: bool) -> int:
+def stream(
+    file: str, channel: int | None, model: str, *, is_fast: bool, record: str | None = None
+) -> int:
     """Print what is said in a file, a line a turn; returns the exit status."""
     clip = Clip.read(file, channel)
     parameters = SessionParameters(speech_model=model, sample_rate=clip.sample_rate)
     with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
         settings = default_settings()
     live = Live(lambda: clip.duration)
-    with connect(settings, parameters) as session:
+    with connect(settings, parameters, record=record) as session:
         try:
             messages = session.stream(_moving(clip, live), realtime=not is_fast)
             _print_turns(session, messages, live)

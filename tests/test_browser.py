@@ -140,6 +140,13 @@ def frames_sent(page):
     return frames
 
 
+def frames_received(page):
+    """What the page receives on its sockets from now on."""
+    frames = []
+    page.on("websocket", lambda ws: ws.on("framereceived", lambda data: frames.append(data)))
+    return frames
+
+
 def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
 

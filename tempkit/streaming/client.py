@@ -3,6 +3,7 @@
 import json
 import weakref
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Self
 
 from tempkit.config import Settings, default_settings
@@ -11,6 +12,7 @@ from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParam
 from tempkit.streaming.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.dialer import Dialer
+from tempkit.streaming.recorder import Recorder
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.session import ClientSession, Message
 from tempkit.streaming.stream import Stream
@@ -23,19 +25,26 @@ def connect(
     *,
     token: str | None = None,
     reconnect: Reconnect | bool = True,
+    record: str | Path | None = None,
+    record_audio: bool = True,
 ) -> "StreamingSession":
     """An open streaming session, as a context manager; leaving it closes the connection.
 
     ``settings`` None takes ``default_settings()``; ``token`` None takes a new temporary token. When
     the connection is lost, ``reconnect`` opens another one with a fresh token and sends again what
-    had no final text yet; False ends the session instead. Raises what ``generate_temp_token``
-    raises, ServiceUnreachable, SessionClosed when the service refuses the session, ProtocolError,
-    and ValueError for a TemporaryToken that was used before.
+    had no final text yet; False ends the session instead. ``record`` names a file for the
+    session's frames in both directions, which ``Sandbox(replay=...)`` plays; without
+    ``record_audio`` it holds how long the audio is, not its sound. Raises what
+    ``generate_temp_token`` raises, ServiceUnreachable, SessionClosed when the service refuses the
+    session, ProtocolError, ValueError for a TemporaryToken that was used before, and OSError for a
+    recording that cannot be written.
     """
     parameters = parameters or SessionParameters()
     _check(settings, parameters)
     policy = Reconnect() if reconnect is True else reconnect or None
-    return StreamingSession(settings or default_settings(), parameters, token, policy)
+    settings = settings or default_settings()
+    recorder = Recorder(record, keeps_audio=record_audio) if record is not None else None
+    return StreamingSession(settings, parameters, token, policy, recorder)
 
 
 def transcribe(
@@ -75,10 +84,12 @@ class StreamingSession:
         parameters: SessionParameters,
         token: str | None,
         policy: Reconnect | None,
+        recorder: Recorder | None = None,
     ) -> None:
         rules = policy or Reconnect()
         self._half = ClientSession(parameters, rules)
-        dialer = Dialer(settings, token, rules.pong_seconds)
+        self._recorder = recorder
+        dialer = Dialer(settings, token, rules.pong_seconds, recorder)
         self._conversation = Conversation(self._half, dialer, policy)
         self._conversation.open()
         weakref.finalize(self, self._conversation.abandon)  # a session that nobody closed
@@ -174,6 +185,8 @@ class StreamingSession:
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
         self._conversation.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from tempkit.errors import ServiceUnreachable, SessionClosed
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Begin
 from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.recorder import Recorder
 from tempkit.streaming.session import ClientSession
 from tempkit.tokens import TemporaryToken, generate_temp_token
 
@@ -20,12 +21,19 @@ class Dialer:
     ``token`` is for the first link; without one, and for every later link, a new one is taken.
     """
 
-    def __init__(self, settings: Settings, token: str | None, pong_seconds: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        token: str | None,
+        pong_seconds: float,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._settings = settings
         self._given = token
         self._token = ""  # of the latest link
         self._is_own = True  # nobody else can have used it
         self._pong_seconds = pong_seconds
+        self._recorder = recorder
 
     def open(self, query: Mapping[str, str]) -> Link:
         """A link on which nothing was said yet.
@@ -37,7 +45,10 @@ class Dialer:
         self._given = None
         if isinstance(self._token, TemporaryToken):
             self._token.spend()
-        return Link.open(self._settings, query, self._token, self._pong_seconds)
+        link = Link.open(self._settings, query, self._token, self._pong_seconds)
+        if self._recorder is not None:
+            link.tells = self._recorder.begin(query)
+        return link
 
     def await_begin(self, link: Link, half: ClientSession) -> Begin:
         """The Begin that the service sends first. Raises TempkitError, with the link closed."""

@@ -21,6 +21,8 @@ from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
 from tempkit.network import Route, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
+from tempkit.protocol.recording import Close
+from tempkit.streaming.recorder import Tells
 
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
@@ -45,6 +47,7 @@ class Link:
     def __init__(self, connection: ClientConnection, send_seconds: float) -> None:
         self._connection = connection
         self._send_seconds = send_seconds
+        self.tells: Tells = lambda by, data: None  # what is told of each frame
 
     @classmethod
     def open(
@@ -81,6 +84,7 @@ class Link:
 
     def send(self, data: str | bytes) -> None:
         """Send a message. Raises LinkClosed, also when nothing is read at the other end."""
+        self.tells("client", data)
         try:
             with self._bound(self._send_seconds):
                 self._connection.send(data)
@@ -90,9 +94,13 @@ class Link:
     def receive(self, timeout: float | None = None) -> str | bytes:
         """The next message. Raises TimeoutError and, when there is none left, LinkClosed."""
         try:
-            return self._connection.recv(timeout)
+            data = self._connection.recv(timeout)
         except ConnectionClosed as closed:
-            raise _as_ours(closed) from None
+            end = _as_ours(closed)
+            self.tells("service", Close(end.code, end.reason))
+            raise end from None
+        self.tells("service", data)
+        return data
 
     def close(self) -> None:
         """Close the connection; returns within two seconds, also when it is closed already."""

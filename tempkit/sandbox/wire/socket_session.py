@@ -18,6 +18,7 @@ from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
 from tempkit.sandbox.rules.opening import Opening, read_query
+from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
@@ -54,13 +55,10 @@ class SocketSession:
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
         query = read_query(connection.request.path.partition("?")[2])
         sharing = Sharing(recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
-        self._session = ServerSession(
-            Opening(query, headers_of(connection.request).get("Authorization")),
-            state.ledger,
-            sharing,
-            state.clock,
-            state.switches,
-        )
+        opening = Opening(query, headers_of(connection.request).get("Authorization"))
+        given = (opening, state.ledger, sharing, state.clock, state.switches)
+        scores = [Score(recording) for recording in state.recordings]
+        self._session = ReplaySession(scores, *given) if scores else ServerSession(*given)
         self._fault: dict[str, Callable[[], object]] = {
             "say": lambda: connection.send(self._progress.faults.message),
             "say_binary": lambda: connection.send(self._progress.faults.message.encode()),
@@ -211,7 +209,7 @@ class SocketSession:
         """Send what comes out of a session; False when it has closed."""
         for output in outputs:
             if isinstance(output, Note):
-                self._note("note", "no effect", output._asdict())
+                self._note("note", "not as asked", output._asdict())
                 continue
             self._play_faults()
             if self._is_withheld(output):
@@ -226,6 +224,8 @@ class SocketSession:
         return ("stop_heartbeats" if is_heartbeat else "stop_answering") in self._progress.happened
 
     def _send(self, output: str | Closing) -> None:
+        if isinstance(output, Closing) and output.code in (DROPPED, NO_CODE):  # as recorded
+            self._close_with(output.code)
         if isinstance(output, Closing):
             self._note("closed", "WebSocket", output._asdict())
             self._read_on()

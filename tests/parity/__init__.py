@@ -1,0 +1,1 @@
+"""How far the sandbox and the service agree: probes, and a command that puts both to them."""
