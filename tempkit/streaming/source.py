@@ -4,7 +4,7 @@ import codecs
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISREG
 
 from tempkit.errors import AudioError
@@ -52,6 +52,7 @@ class Source:
         self._path = 0 if path == "-" else os.fspath(path)
         self.name = "standard input" if path == "-" else os.fspath(path)
         self._pipe: _Pipe | None = None
+        self._size: int | None = None
         file = self._open()
         mode = os.fstat(file.fileno()).st_mode
         self.is_pipe = not S_ISREG(mode)
@@ -64,7 +65,9 @@ class Source:
     @property
     def size(self) -> int | None:
         """Bytes that are there now; None for a pipe."""
-        return None if self.is_pipe else os.stat(self._path).st_size
+        with suppress(OSError):  # it may have been removed, and can still be read
+            self._size = None if self.is_pipe else os.stat(self._path).st_size
+        return self._size
 
     @contextmanager
     def look(self) -> Iterator[io.RawIOBase]:
