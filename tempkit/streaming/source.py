@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISREG
 
 from tempkit.errors import AudioError
 
@@ -18,6 +18,7 @@ SIGNATURES = {
     b"II*\x00": "a TIFF picture",
     b"MM\x00*": "a TIFF picture",
     b"%PDF": "a PDF document",
+    b"MThd": "a MIDI file, which is notes",
     b"PK\x03\x04": "a ZIP archive or office document",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"Rar!": "a RAR archive",
@@ -104,17 +105,12 @@ class Source:
                 file.seek(0)
         except FileNotFoundError:
             raise AudioError(f"there is no file {self.name}") from None
-        except IsADirectoryError:
-            raise AudioError(f"{self.name} is a folder, not a sound file") from None
         except ValueError:  # a name that can be none
             raise AudioError(f"there is no file {self.name!r}") from None
         except OSError as error:
-            if os.path.isdir(self._path):  # so Windows refuses a folder
+            if os.path.isdir(self._path):
                 raise AudioError(f"{self.name} is a folder, not a sound file") from None
             raise AudioError(f"{self.name} cannot be read: {error.strerror}") from None
-        if S_ISDIR(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise AudioError(f"{self.name} is a folder, not a sound file")
         return file
 
     def _check_head(self) -> None:
