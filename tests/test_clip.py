@@ -188,6 +188,19 @@ def test_a_file_that_grows_is_read_to_the_end_that_it_has_then(tmp_path: Path):
     assert clip.duration == 2.0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be removed here")
+def test_a_file_that_is_removed_meanwhile_is_read_to_its_end(tmp_path: Path):
+    path = save(tmp_path, wav(tone(1000)))
+    clip = Clip.read(path)
+    chunks = iter(clip.chunks())
+    first = next(chunks)
+    path.unlink()
+    assert b"".join([first, *chunks]) == tone(1000)
+    assert clip.duration == 1.0
+    with pytest.raises(AudioError, match="there is no file"):
+        next(iter(clip.chunks()))
+
+
 def test_a_recording_of_a_browser_has_no_length_before_its_end(tmp_path: Path):
     live = encoded("webm", "libopus", rate=48000, live="1")
     clip = Clip.read(save(tmp_path, live, "a.webm"))

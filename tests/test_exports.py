@@ -19,6 +19,7 @@ SURFACE = {
         "TokenServer Transcript Turn Unknown Word connect default_settings generate_temp_token "
         "transcribe"
     ),
+    "tempkit.evaluation": "Heard evaluate",
     "tempkit.sandbox": "Faults Sandbox Scripted load_recognizer",
     "tempkit.server": "PUBLIC Guard TokenServer",
     "tempkit.widgets": "Microphone TokenView TranscriptView",

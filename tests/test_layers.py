@@ -15,6 +15,7 @@ GROUND = {"errors"}
 WORDS = {*GROUND, "env_file", "config", "protocol"}
 ROOMS = {
     **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "terminal")},
+    "evaluation": {*GROUND, "config", "protocol", "streaming"},
     "stream_command": {"config", "pictures", "protocol", "streaming"},
     **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),
     "config": {*GROUND, "env_file"},

@@ -4,8 +4,8 @@ import codecs
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from stat import S_ISDIR, S_ISREG
+from contextlib import contextmanager, suppress
+from stat import S_ISREG
 
 from tempkit.errors import AudioError
 
@@ -18,6 +18,7 @@ SIGNATURES = {
     b"II*\x00": "a TIFF picture",
     b"MM\x00*": "a TIFF picture",
     b"%PDF": "a PDF document",
+    b"MThd": "a MIDI file, which is notes",
     b"PK\x03\x04": "a ZIP archive or office document",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"Rar!": "a RAR archive",
@@ -52,6 +53,7 @@ class Source:
         self._path = 0 if path == "-" else os.fspath(path)
         self.name = "standard input" if path == "-" else os.fspath(path)
         self._pipe: _Pipe | None = None
+        self._size: int | None = None
         file = self._open()
         mode = os.fstat(file.fileno()).st_mode
         self.is_pipe = not S_ISREG(mode)
@@ -64,7 +66,9 @@ class Source:
     @property
     def size(self) -> int | None:
         """Bytes that are there now; None for a pipe."""
-        return None if self.is_pipe else os.stat(self._path).st_size
+        with suppress(OSError):  # it may have been removed, and can still be read
+            self._size = None if self.is_pipe else os.stat(self._path).st_size
+        return self._size
 
     @contextmanager
     def look(self) -> Iterator[io.RawIOBase]:
@@ -101,17 +105,12 @@ class Source:
                 file.seek(0)
         except FileNotFoundError:
             raise AudioError(f"there is no file {self.name}") from None
-        except IsADirectoryError:
-            raise AudioError(f"{self.name} is a folder, not a sound file") from None
         except ValueError:  # a name that can be none
             raise AudioError(f"there is no file {self.name!r}") from None
         except OSError as error:
-            if os.path.isdir(self._path):  # so Windows refuses a folder
+            if os.path.isdir(self._path):
                 raise AudioError(f"{self.name} is a folder, not a sound file") from None
             raise AudioError(f"{self.name} cannot be read: {error.strerror}") from None
-        if S_ISDIR(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise AudioError(f"{self.name} is a folder, not a sound file")
         return file
 
     def _check_head(self) -> None:

@@ -1,0 +1,96 @@
+"""evaluate: many recordings at once, what was heard in each and how long it took."""
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike, fspath
+
+from tempkit.config import Settings, default_settings
+from tempkit.errors import SessionClosed, TempkitError
+from tempkit.protocol.messages import Turn
+from tempkit.protocol.parameters import SessionParameters
+from tempkit.streaming.client import connect
+from tempkit.streaming.clip import Clip
+
+AT_ONCE = 8  # recordings: a new account of the service may open few sessions a minute
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard in a recording. Seconds are those from a word's end in the audio to its text.
+
+    ``first_word_seconds`` is None where no word was heard. ``error`` says why there is no text, or
+    none of the rest.
+    """
+
+    file: str
+    text: str
+    duration: float | None
+    first_word_seconds: float | None
+    final_seconds: tuple[float, ...]  # of each turn
+    error: str = ""
+
+
+def evaluate(
+    files: "Iterable[str | PathLike[str]]",
+    settings: Settings | None = None,
+    parameters: SessionParameters | None = None,
+    *,
+    executor: Executor | None = None,
+    realtime: bool = True,
+) -> list[Heard]:
+    """What is heard in each file, in their order; a file that cannot be heard stops no other.
+
+    ``executor`` is one of ``concurrent.futures`` or of its kind; without it there are threads. Each
+    session has the file's own rate. ``realtime`` False sends at once: the seconds mean little then.
+    """
+    settings = settings or default_settings()
+    hear = partial(_heard, settings, parameters or SessionParameters(), realtime)
+    names = [fspath(file) for file in files]
+    if executor is not None:
+        return list(executor.map(hear, names))
+    with ThreadPoolExecutor(AT_ONCE, "tempkit evaluate") as threads:
+        return list(threads.map(hear, names))
+
+
+def _heard(settings: Settings, parameters: SessionParameters, realtime: bool, file: str) -> Heard:
+    text, duration, error, watch = "", None, "", _Stopwatch()
+    try:
+        clip = Clip.read(file)
+        duration = clip.duration
+        with connect(settings, replace(parameters, sample_rate=clip.sample_rate)) as session:
+            for message in session.stream(watch.chunks(clip), realtime=realtime):
+                if isinstance(message, Turn) and message.words:
+                    watch.hear(message)
+            text = session.transcript.text
+    except SessionClosed as closed:
+        text, error = closed.transcript, str(closed)
+    except TempkitError as failure:
+        error = str(failure)
+    return Heard(file, text, duration, watch.first, tuple(watch.finals.values()), error)
+
+
+class _Stopwatch:
+    """How long after a word the first text came, and the final one of each turn."""
+
+    def __init__(self) -> None:
+        self.first: float | None = None
+        self.finals: dict[int, float] = {}
+        self._began = 0.0
+
+    def chunks(self, clip: Clip) -> Iterator[bytes]:
+        """The clip's chunks; the first of them starts the clock."""
+        chunks = clip.chunks()
+        # A microphone gives a chunk when it is over; a file's is sent when it would begin.
+        self._began = time.monotonic() - chunks.milliseconds / 1000
+        yield from chunks
+
+    def hear(self, turn: Turn) -> None:
+        """A turn's words came."""
+        now = time.monotonic() - self._began
+        if self.first is None:
+            self.first = now - turn.words[0].end / 1000
+        if turn.end_of_turn:  # it may come once more, formatted: the first one counts
+            self.finals.setdefault(turn.turn_order, now - turn.words[-1].end / 1000)
