@@ -189,12 +189,10 @@ def load_object(payload: dict[str, Json]) -> ServerMessage:
 
 
 def parse_object(text: str | bytes) -> dict[str, Json]:
-    """The JSON object in a text message. Raises ProtocolError, in Python's words, for any other."""
-    if isinstance(text, bytes):
-        raise ProtocolError("Invalid Message: text was expected, not binary data")
+    """The JSON object in a message. Raises ProtocolError, in Python's words, when it is none."""
     try:
         payload = json.loads(text)
-    except ValueError as error:
+    except ValueError as error:  # a UnicodeDecodeError is one too
         raise ProtocolError(f"Invalid JSON: {error}") from None
     except RecursionError:
         raise ProtocolError("Invalid JSON: nested too deeply") from None

@@ -21,8 +21,8 @@ WITHOUT_LENGTH = {"aac", "ac3", "dts", "eac3", "loas", "truehd"}
 PROTECTED = {"drms", "drmi", "enca", "aavd", "aaxc"}
 WINDOWS_MEDIA = bytes.fromhex("3026b2758e66cf11")
 WINDOWS_MEDIA_KEYS = (  # either in its header says that it needs a key
-    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
-    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+    bytes.fromhex("fbb31122 23bd d211 b4b7 00a0c955fc6e"),
+    bytes.fromhex("14e68a29 2226 174c b935 dae07ee9289c"),
 )
 INDEX_AT_END = "{} is an MP4 file with its index at the end; give the file, not a pipe"
 MOST_VALUES = 250  # different bytes in a head of 4096: more have only packed or encrypted ones

@@ -139,6 +139,8 @@ class ClientSession:
         """
         kind = "no object"
         try:
+            if isinstance(text, bytes):
+                raise ProtocolError("text was expected, not binary data")
             payload = parse_object(text)
             kind = str(payload.get("type"))
             message = load_object(payload)
