@@ -4,7 +4,6 @@ Which proxy, whose certificates, how long, and what a failure is called. It know
 """
 
 import functools
-import logging
 import os
 import re
 import socket
@@ -18,10 +17,6 @@ from urllib.parse import quote, unquote, urlsplit
 from tempkit.config import Settings
 from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ConfigurationError, ServiceUnreachable, require
-
-# For websockets, whose own lines at DEBUG show addresses and headers, and with them tokens.
-quiet_log = logging.getLogger("tempkit.websocket")
-quiet_log.setLevel(logging.WARNING)
 
 PORTS = {"http": 80, "https": 443}
 # No https:// proxy: inside its TLS the WebSocket's own is read only when more comes from outside,

@@ -22,7 +22,7 @@ ROOMS = {
     "network": WORDS,
     "http_client": {*WORDS, "deadline", "network"},
     "tokens": WORDS,
-    "sandbox": {*WORDS, "network", "serving"},
+    "sandbox": {*WORDS, "serving"},
     "server": {*WORDS, "certificates", "serving", "tokens"},
     "streaming": {*WORDS, "deadline", "network", "tokens"},
     "widgets": {*WORDS, "pictures", "server", "serving", "streaming", "tokens"},

@@ -1,5 +1,6 @@
 """Wire: the sockets of a sandbox. HTTP requests to ``routes``, WebSockets to a ServerSession."""
 
+import logging
 import socket
 import ssl
 import threading
@@ -14,7 +15,6 @@ from websockets.protocol import CLOSED, CONNECTING, SEND_EOF
 from websockets.server import ServerProtocol
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tempkit.network import quiet_log
 from tempkit.protocol.messages import Json
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless
@@ -29,6 +29,9 @@ from tempkit.serving import listen_on
 CLOSE_SECONDS, OPEN_SECONDS = 2.0, 0.5
 POLL_SECONDS = 0.02
 LARGEST_MESSAGE = 128 * 1024  # bytes: what is longer closes the session with 1009
+# The library's own lines at DEBUG show addresses and headers, and with them tokens.
+library_log = logging.getLogger("tempkit.websocket.server")
+library_log.setLevel(logging.WARNING)
 QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
 
 
@@ -82,7 +85,7 @@ def _connection(
     server: Server,
     **options: Any,  # noqa: ANN401
 ) -> ServerConnection:
-    protocol = AnsweringProtocol(max_size=LARGEST_MESSAGE, logger=quiet_log)
+    protocol = AnsweringProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
     return ServerConnection(plain, protocol, server, **options)
 
 
@@ -110,7 +113,7 @@ class WireEngine:
             close_timeout=CLOSE_SECONDS,
             max_queue=QUEUE,
             create_connection=_connection,  # type: ignore[arg-type]
-            logger=quiet_log,
+            logger=library_log,
             server_header=None,
         )
         self._listening = ListeningSocket(self._server.socket)
