@@ -8,6 +8,7 @@ import pytest
 
 from tempkit import Clip, Sandbox, Settings, TokenServer, connect, transcribe
 from tempkit.protocol.recording import Recording
+from tempkit.sandbox import Faults
 from tests import test_browser
 from tests.doubles import spoken
 from tests.relay import Relay
@@ -85,6 +86,25 @@ def test_a_picked_file_is_played_with_progress_and_ends_by_itself(browser, serve
         sent = b"".join(frame for frame in frames if isinstance(frame, bytes))
         assert sent == SPEECH  # every sample, once
         assert page.evaluate("window.tracks.length") == 0
+
+
+@pytest.mark.parametrize(
+    "end",
+    [{"close_code": code} for code in (1000, 1005, 1012, 1013, 4001)] + [{}],
+    ids=["1000", "1005", "1012", "1013", "4001", "Termination"],
+)
+def test_an_end_that_nobody_asked_for_costs_no_word(browser, scripted, server, speech, end):
+    what = "close" if end else "terminate"
+    # In the second turn: what was said of it so far is said again by the second session.
+    scripted.faults = Faults(**{f"{what}_after_audio_seconds": 2.2}, **end, sessions=1)
+    with opened(browser, server.url) as page:
+        open_file(page, speech)
+        expect_state(page, "live")
+        expect_state(page, "idle")
+        assert len([entry for entry in scripted.journal if entry.name == "Begin"]) == 2
+        finals = page.locator("#finals time")
+        expect(finals).to_have_text(["0:00", "0:01"])
+        expect(page.get_by_role("alert")).to_be_empty()
 
 
 def test_a_page_that_gets_no_worker_plays_a_file_all_the_same(browser, server, speech):
