@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,6 +28,16 @@ def pytest_configure() -> None:
     nbmake.pytest_items.NotebookRun = CheckedRun
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The slow half: what needs a browser, and what needs a kernel.
+    for item in items:
+        name = item.path.name
+        if name.startswith("test_browser"):
+            item.add_marker("browser")
+        elif name.startswith("test_lab") or item.path.suffix == ".ipynb":
+            item.add_marker("lab")
+
+
 class CheckedRun(NotebookRun):
     """What nbmake runs a notebook with; it also looks through what the notebook shows."""
 
@@ -45,6 +56,15 @@ def require(program: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+def require_module(name: str) -> None:
+    """The same for a module."""
+    if importlib.util.find_spec(name) is None:
+        reason = f"{name} is not installed"
+        if os.environ.get("TEMPKIT_REQUIRE_ALL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The coverage table of the README says what a session really does with each name."""
+"""The sandbox's coverage table says what a session really does with each name."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tempkit.protocol.messages import KNOWN
 from tempkit.protocol.parameters import ENCODINGS, RULES, SPEECH_MODELS, US_MODELS
 from tests.test_sandbox_session import TERMINATE, US, said, started
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+PAGE = (Path(__file__).parent.parent / ".github/docs/sandbox.md").read_text()
 U3 = US | {"speech_model": "universal-3-6-pro"}
 MESSAGES = ("Terminate", "ForceEndpoint", "UpdateConfiguration", "KeepAlive")
 VALUES = {bool: "true", int: "200", float: "0.5", str: "x", list: '["x"]', dict: '{"x": 1}'}
@@ -19,7 +19,7 @@ SMALL = {"sample_rate": "16000", "max_speakers": "2", "previous_context_n_turns"
 
 def table() -> list[tuple[str, str, str]]:
     """Its rows: the part (repeated where the cell is empty), a name, what is done."""
-    lines = README.split("| part | names |")[1].split("\n\n")[0].splitlines()[2:]
+    lines = PAGE.split("| part | names |")[1].split("\n\n")[0].splitlines()[2:]
     found, part = [], ""
     for line in lines:
         first, names, done = (cell.strip() for cell in line.strip("|").split("|"))

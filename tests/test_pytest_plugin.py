@@ -25,7 +25,7 @@ def test_the_readmes_example_runs_and_only_its_fixture_loads_the_sandbox(tmp_pat
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=ROOT,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
