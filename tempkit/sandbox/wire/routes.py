@@ -118,7 +118,7 @@ def _answer_unified_token(request: HttpRequest, state: State) -> HttpAnswer:
     if not state.ledger.accepts_key(key):
         return _json(401, {"error": "Invalid API key" if key else "Missing Authorization header"})
     try:
-        asked = parse_object(request.body or b"{}")
+        asked = parse_object(request.body.decode(errors="replace") or "{}")
         given = {name: asked.get(name, usual) for name, usual in USUAL.items()}
         for name, value in given.items():
             check_whole_number(name, value, LIMITS[name])
