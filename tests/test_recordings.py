@@ -170,6 +170,15 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "no data": ("a.wav", lambda: wav(b"")[:-8], "cut off inside its header"),
     "0 Hz": ("a.wav", lambda: wav(THREE, rate=0), "damaged WAV file: its header says 0 samples"),
+    "65281 channels": (
+        *("a.aiff", lambda: encoded("aiff", "pcm_s16be").replace(b"\0\x12\0\1", b"\0\x12\xff\1")),
+        "is damaged",
+    ),
+    "unknown codec": (
+        *("a.wav", lambda: wav(kind=0x6FF9)),
+        "holds sound of a kind that FFmpeg's libraries cannot decode",
+    ),
+    "24-bit at 3 Hz": ("a.wav", lambda: wav(bytes(9000), bits=24, rate=3), "it has 3 Hz"),
     "no channel": (
         "a.wav",
         lambda: wav(channels=0),
@@ -228,3 +237,21 @@ def test_what_is_no_sound_is_called_what_it_is(name: str, tmp_path: Path):
     assert file in text
     assert "\n" not in text
     assert "Errno" not in text
+
+
+def test_a_file_with_wrong_bytes_is_heard_or_refused_and_nothing_else(tmp_path: Path):
+    chance, outcomes = random.Random(5), []
+    whole = [content() for _, content in WHOLE.values()]
+    for _ in range(150):
+        content = bytearray(chance.choice(whole))
+        for _ in range(chance.choice((1, 5, 20))):
+            at = chance.randrange(chance.choice((64, 512, len(content))))
+            content[at] = chance.randrange(256)
+        end = chance.choice((len(content), chance.randrange(len(content))))
+        (tmp_path / "a").write_bytes(content[:end])
+        try:
+            outcomes.append(f"{length(Clip.read(tmp_path / 'a').first(10)):.0f} s")
+        except AudioError as error:
+            outcomes.append(str(error))
+    assert len(set(outcomes)) > 5
+    assert not any("Errno" in each for each in outcomes)
