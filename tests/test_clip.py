@@ -1,4 +1,5 @@
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 from tempkit import AudioError, Clip, ConfigurationError
 from tempkit.server import PUBLIC
 from tests.doubles import silence, tone
-from tests.recordings import encode, encoded, interleaved, wav
+from tests.sound_files import encode, encoded, interleaved, wav
 
 WITHOUT_AV = "import sys; sys.modules['av'] = None; from tempkit import Clip; "
 
@@ -274,6 +275,9 @@ def test_what_is_wrong_with_what_comes_through_a_pipe_is_said(pipe, caplog):
         Clip.read(pipe(encoded("ipod", "aac")))
     with pytest.raises(AudioError, match="is a text file"):
         Clip.read(pipe(b"hello\n" * 1000))
+    large = encoded("ipod", "aac")[:28] + struct.pack(">I", 2**24) + b"mdat" + bytes(2**24)
+    with pytest.raises(AudioError, match="16 MB do not show what it is; give the file"):
+        Clip.read(pipe(large))
     with pytest.raises(AudioError, match="holds no audio"):
         list(Clip.read(pipe(wav(b""))).chunks())
     assert len(Clip.read(pipe(wav(size=len(tone(4000))))).pcm) == len(tone(3000))

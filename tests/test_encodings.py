@@ -11,7 +11,7 @@ import pytest
 from tempkit import Sandbox
 from tempkit.sandbox import Scripted
 from tests.doubles import spoken
-from tests.recordings import wav as wav_of
+from tests.sound_files import wav as wav_of
 from tests.test_main import COMMAND, environment
 
 SAID = ("Grüße aus Köln.", "你好。", "Naïve café, 5 €.")

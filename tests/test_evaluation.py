@@ -8,7 +8,7 @@ from tempkit import Sandbox, SessionParameters
 from tempkit.evaluation import evaluate
 from tests.conftest import SCRIPT
 from tests.doubles import spoken
-from tests.recordings import wav
+from tests.sound_files import wav
 
 
 @pytest.fixture

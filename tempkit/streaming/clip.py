@@ -9,14 +9,12 @@ from tempkit.errors import require
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.streaming.audio import AudioFormat
 from tempkit.streaming.decoder import Decoded
-from tempkit.streaming.sound import Beginning, Mixer, Samples, Sound, pick, regrouped
+from tempkit.streaming.sound import MOST_CHANNELS, Beginning, Mixer, Samples, Sound, pick, regrouped
 from tempkit.streaming.source import Source
 from tempkit.streaming.wav import Wav, read_header, sound_size
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-MOST_CHANNELS = 64  # more of them are samples
 
 
 class Clip:

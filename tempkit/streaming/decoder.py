@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tempkit.errors import AudioError, require
 from tempkit.protocol.parameters import SAMPLE_RATE
-from tempkit.streaming.sound import Sound
+from tempkit.streaming.sound import MOST_CHANNELS, Sound
 from tempkit.streaming.source import Source
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 LOWEST, HIGHEST = 8000, 48_000  # Hz: what rates become that the service does not take
+LEAST_RATE = 1000  # Hz: no speech has less, but a header that was hit may
 # These say nothing of their length: what FFmpeg gives for one is a guess by the bit rate.
 WITHOUT_LENGTH = {"aac", "ac3", "dts", "eac3", "loas", "truehd"}
 # How an MP4 file marks sound that needs a key: Apple's, the standard's, and Audible's way.
@@ -44,6 +45,8 @@ class Decoded(Sound):
             frame = _first_frame(source, container)
             self._duration = _duration(container)
         rate = frame.sample_rate
+        if rate < LEAST_RATE:
+            raise AudioError(f"{source.name} is damaged: it says that it has {rate} Hz")
         low, high = SAMPLE_RATE
         taken = LOWEST if rate < low else HIGHEST if rate > high else rate
         super().__init__(source.name, taken, frame.layout.nb_channels)
@@ -100,18 +103,25 @@ class _Decoding:
                 if packet is None:
                     return
                 frames = packet.decode()
-            except av.FFmpegError:
+            except (av.FFmpegError, ValueError):  # the latter for a codec that is none
                 self.damages += 1
                 continue
             yield from frames
 
     def pieces(self, sample_rate: int, frame_size: int) -> Iterator[bytes]:
         """The samples as 16-bit PCM at that rate, all channels of the first frame."""
+        import av
+
         for frame in self.frames():
-            for converted in self._converted(frame, sample_rate):
-                yield bytes(converted.planes[0])[: converted.samples * frame_size]
-        for converted in self._resampler.resample(None) if self._resampler else ():
-            yield bytes(converted.planes[0])[: converted.samples * frame_size]
+            try:
+                pieces = self._converted(frame, sample_rate)
+            except (av.FFmpegError, ValueError):  # a rate or channels that cannot be
+                self._resampler, self._form = None, ()
+                self.damages += 1
+                continue
+            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in pieces)
+        for each in self._rest():
+            yield bytes(each.planes[0])[: each.samples * frame_size]
 
     def _converted(self, frame: "AudioFrame", sample_rate: int) -> "list[AudioFrame]":
         import av
@@ -119,11 +129,33 @@ class _Decoding:
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         rest = []
         if form != self._form:  # it may change on the way, as in a recorded radio programme
-            rest = self._resampler.resample(None) if self._resampler else []
+            rest = self._rest()
             self._form, self._layout = form, self._layout or frame.layout
             self._resampler = av.AudioResampler("s16", self._layout, sample_rate)
         assert self._resampler is not None
         return rest + self._resampler.resample(frame)
+
+    def _rest(self) -> "list[AudioFrame]":
+        """What is still inside the resampler, whose end this is."""
+        resampler, self._resampler, self._form = self._resampler, None, ()
+        return resampler.resample(None) if resampler else []
+
+
+class _Bytes:
+    """A file as FFmpeg's libraries ask for it: to them a place that cannot be is no error."""
+
+    def __init__(self, file: RawIOBase) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def seek(self, offset: int, whence: int) -> int:
+        """The new place, or -1."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:
+            return -1
 
 
 @contextmanager
@@ -136,7 +168,7 @@ def _opened(
     options = {"protocol_whitelist": "none", **options}
     with opening as file:
         try:
-            container = av.open(file, "r", options=options)
+            container = av.open(_Bytes(file), "r", options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise AudioError(_why_it_cannot_be_opened(source, error)) from None
         with container:
@@ -171,18 +203,24 @@ def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
     codec = _stream(container).codec_context
     if codec is None:
         raise AudioError(f"{name} holds sound of a kind that FFmpeg's libraries cannot decode")
+    codec_name = codec.name  # PyAV 19.0 crashes when asked after a decoder that could not be opened
+    if codec.layout.nb_channels > MOST_CHANNELS:
+        raise AudioError(f"{name} is damaged: it says {codec.layout.nb_channels} channels")
     head = source.head()
-    is_protected = codec.codec_tag in PROTECTED or (
+    try:
+        is_protected = codec.codec_tag in PROTECTED
+    except UnicodeDecodeError:  # a damaged file's tag may be no letters
+        is_protected = False
+    if is_protected or (
         head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
-    )
-    if is_protected:
+    ):
         raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
     decoding = _Decoding(container)
     frame = next(decoding.frames(), None)
     if frame is None and source.is_pipe and container.format.name.startswith("mov"):
         raise AudioError(INDEX_AT_END.format(name))
     if frame is None and decoding.damages:
-        raise AudioError(f"{name} is damaged or encrypted: none of it is sound in {codec.name}")
+        raise AudioError(f"{name} is damaged or encrypted: none of it is sound in {codec_name}")
     if frame is None:
         raise AudioError(f"{name} holds no audio: it ends after its header")
     return frame

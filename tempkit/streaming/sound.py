@@ -12,6 +12,7 @@ from tempkit.protocol.parameters import SAMPLE_RATE
 log = logging.getLogger(__name__)
 
 WIDTH = 2  # bytes of a sample
+MOST_CHANNELS = 64  # more of them are samples, or a header that lies
 PIECES_PER_SECOND = 10  # of what is read at once
 STEP = 7  # one sample in so many tells how loud a piece is
 FADING = 0.8  # of how loud it was, what counts in the next piece

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from tempkit.errors import AudioError
 from tempkit.protocol.parameters import SAMPLE_RATE
-from tempkit.streaming.sound import PIECES_PER_SECOND, WIDTH, Sound
+from tempkit.streaming.sound import MOST_CHANNELS, PIECES_PER_SECOND, WIDTH, Sound
 from tempkit.streaming.source import Source, read_all
 
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 FORMATS = {PCM: "PCM", FLOAT: "floating point", ALAW: "A-law", MULAW: "mu-law"}
+LONGEST_FORM = 40  # bytes of a header that say how the sound is stored
 UNHEARD_SECONDS = 0.05  # so much more or less than was promised is not worth a word
 LARGEST_SKIP = 2**20  # bytes that are passed over at once
 
@@ -36,7 +37,7 @@ class Header:
     def is_plain(self) -> bool:
         """Whether it needs no decoder: 16-bit PCM at a rate that the service takes."""
         low, high = SAMPLE_RATE
-        is_pcm = self.format == PCM and self.bits == 16 and self.channels > 0
+        is_pcm = self.format == PCM and self.bits == 16 and self.channels <= MOST_CHANNELS
         return is_pcm and self.frame == self.channels * WIDTH and low <= self.sample_rate <= high
 
     def __str__(self) -> str:
@@ -60,13 +61,12 @@ def read_header(source: Source) -> Header | None:
             if name == b"data":
                 return _header(source.name, form, int.from_bytes(start[4:8], "little"), at, size)
             if name == b"fmt ":
-                form = read_all(file, size)
-                if len(form) < size:
+                form = read_all(file, min(size, LONGEST_FORM))
+                if len(form) < min(size, LONGEST_FORM):
                     break
-                _skip(file, size % 2)
-            else:
-                _skip(file, size + size % 2)
-            at += size + size % 2
+            size += size % 2
+            _skip(file, size - len(form) if name == b"fmt " else size)
+            at += size
         raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
 
 

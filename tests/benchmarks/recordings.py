@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 
 from tempkit import Clip
-from tests.recordings import encode, interleaved, wav
+from tests.sound_files import encode, interleaved, wav
 from tests.words import SAMPLE
 
 KINDS = {
