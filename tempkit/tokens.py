@@ -123,16 +123,21 @@ def generate_temp_token(
     try:
         settings = settings or Settings.from_env()
         asked_at = time.time()
-        answer = get(settings, f"/v3/token?{urlencode(query)}", settings.require_key())
-        token = _token_in(*answer, settings)
+        target, key = f"/v3/token?{urlencode(query)}", settings.require_key()
+        token = _token_in(*get(settings, target, key), settings)
+        if not isinstance(token, str):
+            raise token
     except TempkitError as error:
         log.error("Error generating temp token: %s", error)
         raise
     return TemporaryToken(token, expires_at=asked_at + expires_in_seconds, **query)
 
 
-def _token_in(status: int, answer: bytes, settings: Settings) -> str:
-    """The token in the service's answer; raises what the answer stands for otherwise."""
+def _token_in(status: int, answer: bytes, settings: Settings) -> str | TempkitError:
+    """The token in the service's answer, or the error that it stands for.
+
+    That is not raised here, where frames hold an answer which may repeat the key.
+    """
     try:
         body = json.loads(answer)
     except ValueError:
@@ -141,15 +146,15 @@ def _token_in(status: int, answer: bytes, settings: Settings) -> str:
         advice = ADVICE.get(status, "the service is in trouble; try again in a minute")
         detail = _detail(body) or f"{responses.get(status, 'an error')}, without a reason"
         secret = settings.api_key or ""
-        raise TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
+        return TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
     if status != 200:
         text = f"the token request was answered with HTTP {status}; check {URL_VARIABLE}"
-        raise ProtocolError(text)
+        return ProtocolError(text)
     token = body.get("token") if isinstance(body, dict) else None
     if not isinstance(token, str) or not token:
         what = "not JSON" if body is None else "no such field"
         text = f"the service answered 200 without a token: {what}; check {URL_VARIABLE}"
-        raise ProtocolError(text)
+        return ProtocolError(text)
     return token
 
 
