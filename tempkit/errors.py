@@ -11,8 +11,10 @@ TempkitError
 An out-of-range argument is a ValueError that names the range.
 """
 
+import re
 import sys
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 
 INSTALL = "pip install"
@@ -121,7 +123,22 @@ def require(module: str, extra: str, what: str = "this") -> None:
 
 def missing(module: str, extra: str, what: str = "this") -> ConfigurationError:
     """The error for a module that is not installed; ``what`` is the part that needs it."""
-    return ConfigurationError(f"{what} needs {module}; install it: {INSTALL} 'tempkit[{extra}]'")
+    needed = " ".join(_requirements(extra)) or module
+    return ConfigurationError(f"{what} needs {module}; install it: {INSTALL} {needed}")
+
+
+def _requirements(extra: str, project: str = __package__) -> Iterator[str]:
+    """What an extra consists of: on an index its own name may be that of another project."""
+    from importlib.metadata import PackageNotFoundError, requires  # slow, and for this alone
+
+    try:
+        lines = requires(project) or ()
+    except PackageNotFoundError:  # nobody installed it: the folder alone is here
+        return
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        if marker.replace('"', "'").strip() == f"extra == '{extra}'":
+            yield f'"{requirement}"' if re.search("[<>!]", requirement) else requirement
 
 
 def _broken(module: str, what: str, error: Exception) -> ConfigurationError:
