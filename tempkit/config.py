@@ -5,11 +5,12 @@ import re
 import threading
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from numbers import Real
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE, look_alike, read_env_file
-from tempkit.errors import ConfigurationError
+from tempkit.errors import ConfigurationError, expect
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -43,6 +44,9 @@ STRANGE = (
 )
 
 
+HOW_TO_MAKE = "Settings(api_key=...) makes one"
+
+
 class Secret(str):
     """A string whose repr is masked: tests and debuggers print what a failing frame holds."""
 
@@ -67,6 +71,9 @@ class Settings:
         self, api_key: str | None = None, base_url: str = BASE_URL, timeout: float = 10.0
     ) -> None:
         """Raises ConfigurationError for an address that cannot be one of the service."""
+        expect("api_key", api_key, str, None)
+        expect("base_url", base_url, str)
+        expect("timeout", timeout, Real)
         api_key = None if api_key is None else Secret(api_key)
         url = base_url.rstrip("/")
         try:
@@ -82,13 +89,15 @@ class Settings:
                 f"the base URL is not http(s)://host[:port]; set {URL_VARIABLE} to {BASE_URL} "
                 "or leave it out"
             )
-        if timeout <= 0:
+        if not timeout > 0:
             raise ConfigurationError(f"a time-out is more than 0 seconds, not {timeout}")
         for name, value in (("api_key", api_key), ("base_url", url), ("timeout", timeout)):
             object.__setattr__(self, name, value)  # it is frozen
 
     def __repr__(self) -> str:
-        """The key is said to be there or not, no more."""
+        """Where it leads; the key is said to be there or not, no more."""
+        if self.is_local:
+            return f"Settings(sandbox at {self.base_url})"
         key = "configured" if self.api_key else "none"
         return f"Settings(base_url={self.base_url!r}, api_key: {key})"
 

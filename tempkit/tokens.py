@@ -11,9 +11,17 @@ from http.client import responses
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
-from tempkit.config import Settings
+from tempkit.config import HOW_TO_MAKE, Settings
 from tempkit.env_file import URL_VARIABLE
-from tempkit.errors import ProtocolError, TempkitError, TokenRefused
+from tempkit.errors import (
+    BadType,
+    BadValue,
+    ProtocolError,
+    TempkitError,
+    TokenRefused,
+    expect,
+    unfailing,
+)
 from tempkit.protocol.parameters import (
     EXPIRES_IN_SECONDS,
     MAX_SESSION_DURATION_SECONDS,
@@ -68,13 +76,14 @@ class TemporaryToken(str):
         self.refusal = ""
         return self
 
+    @unfailing
     def __repr__(self) -> str:
         """How long the token may still be used; never the token."""
         return f"<TemporaryToken, {self.seconds_left():.0f} of {self.expires_in_seconds} s left>"
 
     def __reduce__(self) -> NoReturn:
         """A secret is never stored."""
-        raise TypeError("a TemporaryToken is a secret and is not stored; take a new one")
+        raise BadType("a TemporaryToken is a secret and is not stored; take a new one")
 
     def __copy__(self, memo: object = None) -> Self:
         """Itself: a string never changes."""
@@ -85,7 +94,7 @@ class TemporaryToken(str):
     def spend(self) -> None:
         """Mark the token as used for a session. Raises ValueError when it was used before."""
         if self.is_spent:
-            raise ValueError(
+            raise BadValue(
                 "this temporary token has opened a session already, and each opens one; "
                 "take another with generate_temp_token()"
             )
@@ -118,6 +127,7 @@ def generate_temp_token(
         query["max_session_duration_seconds"] = max_session_duration_seconds
     for name, seconds in query.items():
         check_whole_number(name, seconds, LIMITS[name])
+    expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
     from tempkit.http_client import get  # here, as httpx takes long: a server listens before
 
     try:
