@@ -5,11 +5,12 @@ import re
 import threading
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from numbers import Real
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE, look_alike, read_env_file
-from tempkit.errors import ConfigurationError
+from tempkit.errors import ConfigurationError, expect
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -26,6 +27,7 @@ PLACEHOLDER = re.compile(
     r"(assemblyai[-_])?api[-_]?key([-_]?here)?|placeholder|none|null",
     re.IGNORECASE,
 )
+HOLDS = " holds "
 PLAIN = re.compile(r"[\w-]+", re.ASCII)  # nothing strange about it: looked at for every token
 # What is copied along with a key, or instead of it, and what to call that.
 STRANGE = (
@@ -42,7 +44,19 @@ STRANGE = (
 )
 
 
-@dataclass(frozen=True)
+HOW_TO_MAKE = "Settings(api_key=...) makes one"
+
+
+class Secret(str):
+    """A string whose repr is masked: tests and debuggers print what a failing frame holds."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+@dataclass(frozen=True, init=False)
 class Settings:
     """Where the streaming service is and the key for it; the key is masked in the repr.
 
@@ -53,9 +67,15 @@ class Settings:
     base_url: str = BASE_URL
     timeout: float = 10.0
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self, api_key: str | None = None, base_url: str = BASE_URL, timeout: float = 10.0
+    ) -> None:
         """Raises ConfigurationError for an address that cannot be one of the service."""
-        url = self.base_url.rstrip("/")
+        expect("api_key", api_key, str, None)
+        expect("base_url", base_url, str)
+        expect("timeout", timeout, Real)
+        api_key = None if api_key is None else Secret(api_key)
+        url = base_url.rstrip("/")
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.port != 0
@@ -69,12 +89,15 @@ class Settings:
                 f"the base URL is not http(s)://host[:port]; set {URL_VARIABLE} to {BASE_URL} "
                 "or leave it out"
             )
-        if self.timeout <= 0:
-            raise ConfigurationError(f"a time-out is more than 0 seconds, not {self.timeout}")
-        object.__setattr__(self, "base_url", url)
+        if not timeout > 0:
+            raise ConfigurationError(f"a time-out is more than 0 seconds, not {timeout}")
+        for name, value in (("api_key", api_key), ("base_url", url), ("timeout", timeout)):
+            object.__setattr__(self, name, value)  # it is frozen
 
     def __repr__(self) -> str:
-        """The key is said to be there or not, no more."""
+        """Where it leads; the key is said to be there or not, no more."""
+        if self.is_local:
+            return f"Settings(sandbox at {self.base_url})"
         key = "configured" if self.api_key else "none"
         return f"Settings(base_url={self.base_url!r}, api_key: {key})"
 
@@ -87,13 +110,11 @@ class Settings:
         file, a line of it, or the name of a variable is not as it should be.
         """
         file = read_env_file(dotenv)
-        variables = file.values | dict(os.environ)
-        found: dict[str, object] = {
-            "api_key": variables.get(KEY_VARIABLE) or None,
-            "base_url": variables.get(URL_VARIABLE) or None,
-        }
-        given = {k: v for k, v in (found | arguments).items() if v is not None}
+        given = {name: value for name, value in arguments.items() if value is not None}
         for name, variable in (("api_key", KEY_VARIABLE), ("base_url", URL_VARIABLE)):
+            found = Secret(os.environ.get(variable, file.values.get(variable, "")))
+            if found:
+                given.setdefault(name, found)
             # An empty variable in the environment is a choice: no key, no other address.
             if name not in given and variable not in os.environ:
                 slip = file.slips.get(variable) or look_alike(variable, os.environ)
@@ -113,19 +134,26 @@ class Settings:
 
     def require_key(self) -> str:
         """The key. Raises ConfigurationError when there is none or it cannot be one."""
-        key = self.api_key
+        if not self.api_key:
+            other = "or use the sandbox: default_settings()"
+            raise ConfigurationError(f"{self.key_trouble}; {WHERE}, {other}")
+        if trouble := self.key_trouble:
+            again = "copy it again, then " if HOLDS in trouble else ""
+            raise ConfigurationError(f"{trouble}; {again}{WHERE}")
+        return self.api_key
+
+    @property
+    def key_trouble(self) -> str:
+        """What is wrong with the key, as far as one sees without asking; "" if nothing is."""
+        key = self.api_key or ""
         if not key:
-            raise ConfigurationError(
-                f"there is no AssemblyAI API key; {WHERE}, or use the sandbox: default_settings()"
-            )
+            return "there is no AssemblyAI API key"
         if PLACEHOLDER.fullmatch(key.strip()):
-            raise ConfigurationError(f"the AssemblyAI API key is still a placeholder; {WHERE}")
+            return "the AssemblyAI API key is still a placeholder"
         for pattern, what in STRANGE if not PLAIN.fullmatch(key) else ():
             if re.search(pattern, key, re.IGNORECASE):
-                raise ConfigurationError(
-                    f"the AssemblyAI API key holds {what}; copy it again, then {WHERE}"
-                )
-        return key
+                return f"the AssemblyAI API key{HOLDS}{what}"
+        return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -23,6 +23,10 @@ class EnvFile(NamedTuple):
     values: dict[str, str]
     slips: dict[str, str]
 
+    def __repr__(self) -> str:
+        """Its place; what it holds is nobody's business."""
+        return f"<EnvFile {self.path}>"
+
 
 def read_env_file(name: str) -> EnvFile:
     """The file of that name in the working directory or above it; without one there is nothing."""

@@ -8,29 +8,66 @@ TempkitError
 ├── SessionClosed        .code .reason .advice   it ended before all was said
 └── ProtocolError        the other side said something v3 does not allow
 
-An out-of-range argument is a ValueError that names the range.
+An argument that cannot be is a ValueError that names the range, or a TypeError that says what was
+expected.
 """
 
+import re
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from functools import wraps
 from importlib import import_module
+from numbers import Real
+from os import PathLike
+from typing import Any, ClassVar
 
 INSTALL = "pip install"
+KINDS: dict[type | None, str] = {
+    None: "None",
+    bool: "True or False",
+    int: "a whole number",
+    Real: "a number",
+    str: "a string",
+    bytes: "bytes",
+    bytearray: "bytes",
+    PathLike: "a path",
+    set: "a set",
+    frozenset: "a set",
+}
 WHOLE = ("Plain", "Verbose")  # modes of IPython's %tb and %xmode
 
 
-class TempkitError(Exception):
-    """The base of every error that tempkit raises on purpose.
+class _Brief(Exception):
+    """An error of which a notebook shows the text, which says what to do, and not how it came.
 
-    A notebook shows its text, which says what to do, and not the way that it came. ``%tb Plain``
-    shows that too, ``%xmode Plain`` does from then on, and ``%debug`` goes there.
+    ``%tb Plain`` shows that too, ``%xmode Plain`` does from then on, and ``%debug`` goes there.
     """
+
+    _shown_as: ClassVar[str] = ""
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows; the whole of it is plain Python's, which shows no variables."""
         if _traceback_mode() in WHOLE:
             return "".join(traceback.format_exception(self)).splitlines()
-        return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}", "(%tb Plain shows where it arose)"]
+        name = self._shown_as or type(self).__name__
+        return [f"\x1b[31m{name}\x1b[0m: {self}", "(%tb Plain shows where it arose)"]
+
+
+class TempkitError(_Brief):
+    """The base of every error that tempkit raises on purpose."""
+
+
+class BadValue(_Brief, ValueError):
+    """An argument out of range; who wants to catch it writes ``except ValueError``."""
+
+    _shown_as = "ValueError"
+
+
+class BadType(_Brief, TypeError):
+    """An argument of the wrong kind; who wants to catch it writes ``except TypeError``."""
+
+    _shown_as = "TypeError"
 
 
 def _traceback_mode() -> str:
@@ -103,6 +140,33 @@ class ProtocolError(TempkitError):
     """The other side said something that the v3 protocol does not allow."""
 
 
+def expect(name: str, value: object, *kinds: type | None, advice: str = "") -> None:
+    """Raises TypeError, which says what was expected, unless ``value`` is of one of the kinds.
+
+    What was given is not shown: it may be a key. True is no whole number here.
+    """
+    for kind in kinds:
+        fits = value is None if kind is None else isinstance(value, kind)
+        if fits and (kind is bool or not isinstance(value, bool)):
+            return
+    words = (f"a {k.__name__}" if k is not None and k not in KINDS else KINDS[k] for k in kinds)
+    wanted, given = " or ".join(dict.fromkeys(words)), type(value).__name__
+    raise BadType(f"{name} takes {wanted}, not {given}{'; ' if advice else ''}{advice}")
+
+
+def unfailing(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    """A ``__repr__`` that raises nothing: one asks for it when something has failed already."""
+
+    @wraps(show)
+    def show_or_name(self: object) -> str:
+        try:
+            return show(self)
+        except Exception:
+            return f"<{type(self).__name__}, not ready>"
+
+    return show_or_name
+
+
 def require(module: str, extra: str, what: str = "this") -> None:
     """Import a module of an extra, for the ordinary import statement that follows.
 
@@ -121,7 +185,22 @@ def require(module: str, extra: str, what: str = "this") -> None:
 
 def missing(module: str, extra: str, what: str = "this") -> ConfigurationError:
     """The error for a module that is not installed; ``what`` is the part that needs it."""
-    return ConfigurationError(f"{what} needs {module}; install it: {INSTALL} 'tempkit[{extra}]'")
+    needed = " ".join(_requirements(extra)) or module
+    return ConfigurationError(f"{what} needs {module}; install it: {INSTALL} {needed}")
+
+
+def _requirements(extra: str, project: str = __package__) -> Iterator[str]:
+    """What an extra consists of: on an index its own name may be that of another project."""
+    from importlib.metadata import PackageNotFoundError, requires  # slow, and for this alone
+
+    try:
+        lines = requires(project) or ()
+    except PackageNotFoundError:  # nobody installed it: the folder alone is here
+        return
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        if marker.replace('"', "'").strip() == f"extra == '{extra}'":
+            yield f'"{requirement}"' if re.search("[<>!]", requirement) else requirement
 
 
 def _broken(module: str, what: str, error: Exception) -> ConfigurationError:

@@ -16,7 +16,7 @@ import httpx
 from tempkit.config import Settings
 from tempkit.deadline import Deadline
 from tempkit.errors import ConfigurationError, ProtocolError, TempkitError
-from tempkit.network import route_to, unreachable
+from tempkit.network import forget_frames, route_to, unreachable
 
 logging.getLogger("httpcore.socks").setLevel(logging.INFO)  # at DEBUG it shows a proxy's login
 
@@ -58,6 +58,7 @@ def get(settings: Settings, target: str, key: str) -> tuple[int, bytes]:
                 break
             except BaseException as error:  # Ctrl-C must leave no socket behind either
                 line.close()
+                forget_frames(error)
                 if isinstance(error, TempkitError) or not isinstance(error, Exception):
                     raise
                 is_late = not deadline.seconds_left or isinstance(error, httpx.TimeoutException)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 
-from tempkit.config import Settings
+from tempkit.config import Secret, Settings
 from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ConfigurationError, ServiceUnreachable, require
 
@@ -80,7 +80,7 @@ def _named(url: str, is_websocket: bool) -> tuple[str, str]:
     variable = max(spellings, default="the system's settings")
     if name == "socks":  # macOS says http:// of it
         address = "socks5://" + address.rpartition("://")[2]
-    return variable, address.strip()
+    return variable, Secret(address.strip())
 
 
 def _covers(exception: str, host: str, port: int) -> bool:
@@ -96,6 +96,24 @@ def _covers(exception: str, host: str, port: int) -> bool:
 
 def _checked(variable: str, address: str) -> str:
     """A proxy's URL in the one form that both libraries read alike."""
+    proxy = _read_proxy(address)
+    if proxy is None:
+        raise ConfigurationError(
+            f"the address in {variable} is not one of a proxy: that is "
+            "http://[user:password@]host:port, or socks5:// likewise (https:// is not taken), with "
+            "characters such as / # @ % in the login percent-encoded (%2F %23 %40 %25)"
+        )
+    if proxy.startswith("socks"):
+        try:
+            require("socksio", "socks")  # for httpx
+            require("python_socks", "socks")  # for websockets
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{variable} names a SOCKS proxy; {error}") from None
+    return proxy
+
+
+def _read_proxy(address: str) -> Secret | None:
+    """The same; None for an address that is none."""
     try:
         scheme, login, host, port = ADDRESS.fullmatch(address).groups("")  # type: ignore[union-attr]
         scheme = (scheme or "http").lower()
@@ -106,22 +124,13 @@ def _checked(variable: str, address: str) -> str:
         user, _, password = (unquote(part, errors="strict") for part in login.partition(":"))
         is_usable = 0 < number < 65536 and (scheme[0] == "h" or (user + password).isascii())
     except (AttributeError, KeyError, ValueError):
-        is_usable = False
+        return None
     if not is_usable:
-        raise ConfigurationError(
-            f"the address in {variable} is not one of a proxy: that is "
-            "http://[user:password@]host:port, or socks5:// likewise (https:// is not taken), with "
-            "characters such as / # @ % in the login percent-encoded (%2F %23 %40 %25)"
-        )
+        return None
     if scheme.startswith("socks"):
         scheme = "socks5h"  # the proxy looks names up: httpx knows no other way
-        try:
-            require("socksio", "socks")  # for httpx
-            require("python_socks", "socks")  # for websockets
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{variable} names a SOCKS proxy; {error}") from None
     shown = f"{quote(user, safe='')}:{quote(password, safe='')}@" if login else ""
-    return f"{scheme}://{shown}{host}:{number}"
+    return Secret(f"{scheme}://{shown}{host}:{number}")
 
 
 @functools.cache
@@ -155,6 +164,16 @@ def _has_hashed_certificates() -> bool:
     with suppress(OSError):
         return folder is not None and any(HASHED.fullmatch(name) for name in os.listdir(folder))
     return False
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Let go of the frames that a library's error came through: they hold what was being sent.
+
+    Whatever prints an error with the variables of its frames, as pytest does, would print the key.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def unreachable(

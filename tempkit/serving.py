@@ -7,12 +7,10 @@ import os
 import socket
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
+from ssl import SSLContext
+from typing import ClassVar, NamedTuple, Protocol, Self
 
-from tempkit.errors import ConfigurationError, TempkitError
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
+from tempkit.errors import ConfigurationError, TempkitError, expect, unfailing
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +56,10 @@ class Service(ABC):
     kind: ClassVar[str]
     default_port: ClassVar[int]
 
-    def __init__(self, host: str, port: int | None, tls: "SSLContext | None" = None) -> None:
+    def __init__(self, host: str, port: int | None, tls: SSLContext | None = None) -> None:
+        expect("host", host, str)
+        expect("port", port, int, None)
+        expect("ssl", tls, SSLContext, None)
         self.host = host
         self._wanted = port  # None: the default port, or the next free one
         self._tls = tls
@@ -154,6 +155,7 @@ class Service(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @unfailing
     def __repr__(self) -> str:
         """Where it listens."""
         where = f" {self.url}" if self.is_running else ", stopped"

@@ -11,9 +11,17 @@ from http.client import responses
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
-from tempkit.config import Settings
+from tempkit.config import HOW_TO_MAKE, Settings
 from tempkit.env_file import URL_VARIABLE
-from tempkit.errors import ProtocolError, TempkitError, TokenRefused
+from tempkit.errors import (
+    BadType,
+    BadValue,
+    ProtocolError,
+    TempkitError,
+    TokenRefused,
+    expect,
+    unfailing,
+)
 from tempkit.protocol.parameters import (
     EXPIRES_IN_SECONDS,
     MAX_SESSION_DURATION_SECONDS,
@@ -68,13 +76,14 @@ class TemporaryToken(str):
         self.refusal = ""
         return self
 
+    @unfailing
     def __repr__(self) -> str:
         """How long the token may still be used; never the token."""
         return f"<TemporaryToken, {self.seconds_left():.0f} of {self.expires_in_seconds} s left>"
 
     def __reduce__(self) -> NoReturn:
         """A secret is never stored."""
-        raise TypeError("a TemporaryToken is a secret and is not stored; take a new one")
+        raise BadType("a TemporaryToken is a secret and is not stored; take a new one")
 
     def __copy__(self, memo: object = None) -> Self:
         """Itself: a string never changes."""
@@ -85,7 +94,7 @@ class TemporaryToken(str):
     def spend(self) -> None:
         """Mark the token as used for a session. Raises ValueError when it was used before."""
         if self.is_spent:
-            raise ValueError(
+            raise BadValue(
                 "this temporary token has opened a session already, and each opens one; "
                 "take another with generate_temp_token()"
             )
@@ -118,21 +127,27 @@ def generate_temp_token(
         query["max_session_duration_seconds"] = max_session_duration_seconds
     for name, seconds in query.items():
         check_whole_number(name, seconds, LIMITS[name])
+    expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
     from tempkit.http_client import get  # here, as httpx takes long: a server listens before
 
     try:
         settings = settings or Settings.from_env()
         asked_at = time.time()
-        answer = get(settings, f"/v3/token?{urlencode(query)}", settings.require_key())
-        token = _token_in(*answer, settings)
+        target, key = f"/v3/token?{urlencode(query)}", settings.require_key()
+        token = _token_in(*get(settings, target, key), settings)
+        if not isinstance(token, str):
+            raise token
     except TempkitError as error:
         log.error("Error generating temp token: %s", error)
         raise
     return TemporaryToken(token, expires_at=asked_at + expires_in_seconds, **query)
 
 
-def _token_in(status: int, answer: bytes, settings: Settings) -> str:
-    """The token in the service's answer; raises what the answer stands for otherwise."""
+def _token_in(status: int, answer: bytes, settings: Settings) -> str | TempkitError:
+    """The token in the service's answer, or the error that it stands for.
+
+    That is not raised here, where frames hold an answer which may repeat the key.
+    """
     try:
         body = json.loads(answer)
     except ValueError:
@@ -141,15 +156,15 @@ def _token_in(status: int, answer: bytes, settings: Settings) -> str:
         advice = ADVICE.get(status, "the service is in trouble; try again in a minute")
         detail = _detail(body) or f"{responses.get(status, 'an error')}, without a reason"
         secret = settings.api_key or ""
-        raise TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
+        return TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
     if status != 200:
         text = f"the token request was answered with HTTP {status}; check {URL_VARIABLE}"
-        raise ProtocolError(text)
+        return ProtocolError(text)
     token = body.get("token") if isinstance(body, dict) else None
     if not isinstance(token, str) or not token:
         what = "not JSON" if body is None else "no such field"
         text = f"the service answered 200 without a token: {what}; check {URL_VARIABLE}"
-        raise ProtocolError(text)
+        return ProtocolError(text)
     return token
 
 

@@ -14,7 +14,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from tempkit.config import Settings
+from tempkit.config import HOW_TO_MAKE, Settings
+from tempkit.errors import expect
 from tempkit.server.files import PUBLIC
 from tempkit.server.guard import Guard, Request
 from tempkit.server.site import Site, session_cap
@@ -31,6 +32,9 @@ class Application:
         directory: "str | os.PathLike[str] | None" = None,
         max_session_duration_seconds: int | None = None,
     ) -> None:
+        expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
+        expect("guard", guard, Guard, None)
+        expect("directory", directory, str, os.PathLike, None)
         self._site = Site(
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),

@@ -101,7 +101,7 @@ def test_what_cannot_be_meant_is_refused_before_the_network():
     mulaw = SessionParameters(encoding="pcm_mulaw")
     with pytest.raises(ValueError, match="sent as pcm_s16le, the session takes pcm_mulaw"):
         transcribe(Clip(tone(500), 16000), nowhere, mulaw)
-    with pytest.raises(TypeError, match="settings is a Settings"):
+    with pytest.raises(TypeError, match="settings takes a Settings"):
         connect("a key")  # type: ignore[arg-type]
 
 

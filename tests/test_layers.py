@@ -28,7 +28,7 @@ ROOMS = {
     "widgets": {*WORDS, "pictures", "server", "serving", "streaming", "tokens"},
     "pytest_plugin": WORDS,
     "sandbox_command": {*WORDS, "terminal"},
-    "wsgi": {"config", "server"},
+    "wsgi": {"config", "errors", "server"},
     "__init__": None,  # the two front doors see everything
     "__main__": None,
 }

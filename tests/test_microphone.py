@@ -431,4 +431,4 @@ def test_without_anywidget_the_missing_extra_is_named():
         "except tempkit.ConfigurationError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
-    assert "pip install 'tempkit[notebooks]'" in done.stdout, done.stderr
+    assert 'pip install "anywidget>=0.9"' in done.stdout, done.stderr

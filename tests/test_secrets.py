@@ -2,6 +2,9 @@
 
 import io
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,98 @@ def test_no_connection_failure_shows_a_secret(everything_logged: io.StringIO):
             chain += f"{error!r} {error}"
             error = error.__cause__ or error.__context__
         assert not SECRET.search(chain + everything_logged.getvalue())
+
+
+FAILING = """
+import os, socket, threading
+import pytest
+from tempkit import Settings, connect, generate_temp_token
+from tempkit.config import default_settings
+from tests.doubles import AnsweringService
+
+KEY = "ASSEMBLYAI_API_KEY"
+
+def ask(answer, status=200):  # KEY stands for the key
+    with AnsweringService() as service:
+        service.status, service.body = status, answer.replace(b"KEY", os.environb[KEY.encode()])
+        generate_temp_token(settings=Settings.from_env(base_url=service.settings.base_url))
+
+def test_refused():
+    generate_temp_token(settings=Settings.from_env(base_url="http://127.0.0.1:9"))
+
+def test_hung_up():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        generate_temp_token(settings=Settings.from_env(base_url=url))
+
+def test_late():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        generate_temp_token(settings=Settings.from_env(base_url=url, timeout=0.2))
+
+def test_no_http():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer():
+            with server.accept()[0] as line:
+                line.recv(9999), line.sendall(b"SSH-2.0")
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        generate_temp_token(settings=Settings.from_env(base_url=url))
+
+def test_repeated():
+    ask(b'{"error": "not KEY"}', 401)
+
+def test_no_token():
+    ask(b'{"token": ["KEY"]}')
+
+def test_no_json():
+    ask(b"KEY")
+
+def test_far_too_long():
+    ask(b"KEY" * 3000)
+
+def test_strange_key(monkeypatch):
+    monkeypatch.setenv(KEY, os.environ[KEY] + "'")
+    generate_temp_token()
+
+def test_wrong_address(monkeypatch):
+    monkeypatch.setenv("ASSEMBLYAI_BASE_URL", "ws://nowhere")
+    default_settings()
+
+def test_address_alone(monkeypatch):
+    Settings.from_env(base_url="nowhere")
+
+@pytest.mark.parametrize("proxy", ["", "https://", "socks5://", "http://"])
+def test_proxy(monkeypatch, proxy):
+    monkeypatch.setenv("HTTPS_PROXY", proxy + "ann:" + os.environ[KEY] + "@127.0.0.1:9")
+    generate_temp_token()
+
+def test_session_refused():
+    connect(Settings.from_env(base_url="http://127.0.0.1:9"), token=str(os.environ[KEY]))
+
+def test_no_session():
+    with AnsweringService() as service:
+        connect(Settings.from_env(base_url=service.settings.base_url), token=os.environ[KEY])
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "-l -vv --full-trace", "-l --tb=short", "--tb=native"],
+    ids=["plain", "everything", "short", "native"],
+)
+def test_what_pytest_prints_of_a_failing_request_shows_no_secret(tmp_path: Path, options: str):
+    (tmp_path / "test_failing.py").write_text(FAILING)
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options.split())
+    environment = os.environ | {"ASSEMBLYAI_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "17 failed" in done.stdout, done.stdout
+    assert "ServiceUnreachable" in done.stdout
+    shown = [line for line in (done.stdout + done.stderr).splitlines() if KEY in line]
+    assert shown == []
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ import tempkit.widgets
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "{}\n"
-    assert "needs ipywidgets; install it: pip install 'tempkit[notebooks]'" in done.stderr
+    assert 'needs ipywidgets; install it: pip install "anywidget>=0.9"' in done.stderr
 
 
 def test_no_widget_of_any_view_holds_a_secret(settings: Settings):

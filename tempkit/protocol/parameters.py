@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Self, TypeAlias
 
+from tempkit.errors import BadValue
+
 Value: TypeAlias = str | int | float | bool | Sequence[str] | Mapping[str, object]
 
 US_MODELS = ("universal-streaming-english", "universal-streaming-multilingual")
@@ -64,7 +66,7 @@ class Rule:
     def check(self, name: str, value: object) -> None:
         """Raises ValueError, naming the range, unless ``value`` is allowed."""
         if not self._is_of_kind(value):
-            raise ValueError(f"{name} takes {self.expected}, not {type(value).__name__}")
+            raise BadValue(f"{name} takes {self.expected}, not {type(value).__name__}")
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             measure: float = value
         elif isinstance(value, str):
@@ -76,7 +78,7 @@ class Rule:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= measure <= high:  # so that "not a number" is refused, too
-            raise ValueError(f"{name} takes {self.expected}, not {_shown(value)}")
+            raise BadValue(f"{name} takes {self.expected}, not {_shown(value)}")
 
     @property
     def expected(self) -> str:
@@ -185,9 +187,9 @@ class SessionParameters:
             if value is not None:
                 rule.check(name, value)
             elif name in FIXED:
-                raise ValueError(f"{name} is always sent and takes {rule.expected}")
+                raise BadValue(f"{name} is always sent and takes {rule.expected}")
         for text in self._contradictions():
-            raise ValueError(text)
+            raise BadValue(text)
 
     def query(self) -> dict[str, str]:
         """The parameters that were given, as they travel in the query of the address."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tempkit.config import Settings
-from tempkit.errors import ConfigurationError, ProtocolError, require
+from tempkit.errors import BadType, ConfigurationError, ProtocolError, expect, require
 from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
@@ -78,6 +78,7 @@ class Sandbox(Service):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(host, port, ssl)
+        _check(recognizer, faults, api_keys)
         self._recognizer = recognizer
         switches = Switches(
             api_keys=api_keys,
@@ -141,6 +142,14 @@ class Sandbox(Service):
         from tempkit.sandbox.wire.engine import WireEngine
 
         return WireEngine(self._state, self._recognizer, self.host, port, self._tls)
+
+
+def _check(recognizer: object, faults: object, api_keys: object) -> None:
+    expect("faults", faults, Faults)
+    expect("api_keys", api_keys, frozenset, set, None)
+    if recognizer is not None and not hasattr(recognizer, "listen"):
+        given = type(recognizer).__name__
+        raise BadType(f"recognizer takes what Scripted([...]) makes, not {given}")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

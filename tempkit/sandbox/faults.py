@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from tempkit.errors import BadValue, unfailing
 from tempkit.protocol.parameters import Rule
 
 DAY, MOST = 86_400, 10**9
@@ -78,7 +79,7 @@ class Faults:
             _rule(name).check(name, value)
         if given.get("close_code", NO_CODE) not in SENDABLE:
             allowed = "1000 to 1003, 1005 to 1014 or 3000 to 4999"
-            raise ValueError(f"close_code takes {allowed}, not {given['close_code']}")
+            raise BadValue(f"close_code takes {allowed}, not {given['close_code']}")
         moments = {name: given.pop(name) for name in MOMENTS if name in given}
         object.__setattr__(self, "moments", moments)
         for name, value in given.items():
@@ -96,6 +97,7 @@ class Faults:
         changed = {name: value for name, value in plain.items() if value != defaults[name]}
         return {**self.moments, **changed}
 
+    @unfailing
     def __repr__(self) -> str:
         """What it was made with."""
         return f"Faults({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
@@ -108,7 +110,7 @@ def _rule(name: str) -> Rule:
     rules: dict[str, Rule] = MOMENTS | PLAIN
     if name not in rules:
         moments = f"{'|'.join(WHAT)} + _after_ + {'|'.join(WAYS)}"
-        raise ValueError(f"there is no fault {name!r:.40}; there are {moments}, {', '.join(PLAIN)}")
+        raise BadValue(f"there is no fault {name!r:.40}; there are {moments}, {', '.join(PLAIN)}")
     return rules[name]
 
 
@@ -118,7 +120,7 @@ def _read(name: str, text: str) -> float | str:
         value: float | str = kind(text)
     except ValueError:
         said = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name} takes {said}, not {text!r:.40}") from None
+        raise BadValue(f"{name} takes {said}, not {text!r:.40}") from None
     return value
 
 

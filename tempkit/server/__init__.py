@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from tempkit.certificates import read_certificate
-from tempkit.config import Settings, default_settings, is_loopback
-from tempkit.errors import ConfigurationError
+from tempkit.config import HOW_TO_MAKE, Settings, default_settings, is_loopback
+from tempkit.errors import ConfigurationError, expect
 from tempkit.server.addresses import Place, colab_place, hub_place, page_address
 from tempkit.server.files import PUBLIC
 from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard
@@ -55,6 +55,9 @@ class TokenServer(Service):
         ssl: "SSLContext | None" = None,
         max_session_duration_seconds: int | None = None,
     ) -> None:
+        expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
+        expect("directory", directory, str, os.PathLike)
+        expect("guard", guard, Guard)
         tls = ssl if certfile is None else read_certificate(certfile, keyfile)
         super().__init__(host, port, tls)
         folder = Path(directory).resolve()

@@ -10,11 +10,12 @@ import hmac
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
-from tempkit.errors import ConfigurationError
+from tempkit.errors import BadType, ConfigurationError, expect
 
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
@@ -80,6 +81,8 @@ class Rate:
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for a number below 1 and for another word."""
+        for name in ("client", "burst", "overall"):
+            expect(name, getattr(self, name), int)
         if min(self.client, self.burst, self.overall) < 1:
             raise ConfigurationError(
                 "a rate is 1 token a minute or more; Guard(rate=None): no limit"
@@ -104,6 +107,12 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for a secret that can be guessed or is no part of a URL."""
+        for name in ("allowed_hosts", "allowed_origins"):
+            expect(name, getattr(self, name), frozenset, set)
+        expect("access_secret", self.access_secret, str, None)
+        expect("rate", self.rate, Rate, None)
+        if iscoroutinefunction(self.authorize):
+            raise BadType("authorize takes a plain function, not an async one")
         secret = self.access_secret
         if secret is None:
             return
@@ -159,8 +168,9 @@ class Guard:
         identity = request.client
         if self.authorize is not None:
             known = self.authorize(request)
-            if known is None:
+            if not known:
                 return Refusal(401, "unauthorized", "sign in first")
+            expect("the identity that authorize gives", known, str)
             identity = f"id {known}"
         return self._check_rate(identity, counter, now)
 

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from tempkit.errors import expect
 from tempkit.protocol.parameters import SAMPLE_WIDTH
 
+OF_AN_ARRAY = "of an array, Clip.from_samples makes a clip"
 LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
 
 
@@ -28,6 +30,7 @@ class AudioFormat:
         """The same audio in pieces of ``milliseconds`` at the most."""
         size = self.size(milliseconds)
         for chunk in chunks:
+            expect("audio", chunk, bytes, bytearray, memoryview, advice=OF_AN_ARRAY)
             for start in range(0, len(chunk), size):
                 yield chunk[start : start + size]
 

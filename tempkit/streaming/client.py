@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
-from tempkit.config import Settings, default_settings
+from tempkit.config import HOW_TO_MAKE, Secret, Settings, default_settings
+from tempkit.errors import BadType, BadValue, expect, unfailing
 from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParameters
 from tempkit.streaming.clip import Chunks, Clip
@@ -17,6 +18,7 @@ from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.session import ClientSession, Message
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
+from tempkit.tokens import TemporaryToken
 
 
 def connect(
@@ -39,8 +41,14 @@ def connect(
     session, ProtocolError, ValueError for a TemporaryToken that was used before, and OSError for a
     recording that cannot be written.
     """
+    expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
+    expect("parameters", parameters, SessionParameters, None)
+    expect("token", token, str, None)
+    expect("reconnect", reconnect, Reconnect, bool)
+    if token is not None and not isinstance(token, TemporaryToken):
+        token = Secret(token)
     parameters = parameters or SessionParameters()
-    _check(settings, parameters)
+    _check(parameters)
     policy = Reconnect() if reconnect is True else reconnect or None
     settings = settings or default_settings()
     recorder = Recorder(record, keeps_audio=record_audio) if record is not None else None
@@ -59,11 +67,12 @@ def transcribe(
     ``realtime`` False sends it at once; the service works at its own pace all the same. Without
     ``parameters`` the clip's rate is declared. Raises what ``connect`` and ``stream`` raise.
     """
-    if not isinstance(clip, Clip):
-        raise TypeError(f"transcribe takes a Clip; Clip.read({clip!r:.80}) makes one of a file")
+    advice = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
+    expect("clip", clip, Clip, advice=advice)
+    expect("parameters", parameters, SessionParameters, None)
     parameters = parameters or SessionParameters(sample_rate=clip.sample_rate)
     chunks = clip.chunks()
-    _check(settings, parameters, chunks)
+    _check(parameters, chunks)
     with connect(settings, parameters) as session:
         for _ in session.stream(chunks, realtime=realtime):
             pass
@@ -146,9 +155,9 @@ class StreamingSession:
         """
         for name, value in changes.items():
             if name not in RULES:
-                raise TypeError(f"{name} is no session parameter")
+                raise BadType(f"{name} is no session parameter")
             if name in FIXED:
-                raise ValueError(f"{name} is fixed when a session opens; open another session")
+                raise BadValue(f"{name} is fixed when a session opens; open another session")
             RULES[name].check(name, value)
         self._half.update(**changes)
         self._command({"type": "UpdateConfiguration", **changes})
@@ -178,7 +187,7 @@ class StreamingSession:
         Reconnecting and Reconnected are among the messages; the iterator's ``stop()`` ends the
         audio early, from any thread. Raises SessionClosed, and whatever ``chunks`` raises.
         """
-        _check(None, self.parameters, chunks)
+        _check(self.parameters, chunks)
         self._conversation.check_open()
         return Stream(self, self._conversation, chunks, realtime=realtime)
 
@@ -194,6 +203,7 @@ class StreamingSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @unfailing
     def __repr__(self) -> str:
         return f"<StreamingSession {self.id}>"
 
@@ -201,22 +211,21 @@ class StreamingSession:
         self._conversation.command(json.dumps(message))
 
 
-def _check(
-    settings: Settings | None, parameters: SessionParameters, chunks: Iterable[bytes] = ()
-) -> None:
+def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
     """Raises TypeError or ValueError, before any network, for what cannot be meant."""
-    if settings is not None and not isinstance(settings, Settings):
-        raise TypeError("settings is a Settings, not a key; Settings(api_key=...) makes one")
+    if not isinstance(chunks, Iterable) or isinstance(chunks, (str, bytes)):
+        advice = "clip.chunks() makes them of a clip"
+        raise BadType(f"chunks takes audio in pieces, not {type(chunks).__name__}; {advice}")
     if parameters.encoding not in SAMPLE_WIDTH:
         known = " or ".join(SAMPLE_WIDTH)
-        raise ValueError(f"the client sends {known}, not {parameters.encoding}")
+        raise BadValue(f"the client sends {known}, not {parameters.encoding}")
     if isinstance(chunks, Chunks) and chunks.sample_rate != parameters.sample_rate:
-        raise ValueError(
+        raise BadValue(
             f"the audio has {chunks.sample_rate} Hz, the session {parameters.sample_rate};"
             f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
         )
     if isinstance(chunks, Chunks) and parameters.encoding != "pcm_s16le":
-        raise ValueError(
+        raise BadValue(
             f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding};"
             " connect without encoding"
         )

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
-from tempkit.errors import require
+from tempkit.errors import BadType, BadValue, expect, require, unfailing
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
-from tempkit.streaming.audio import AudioFormat
+from tempkit.streaming.audio import OF_AN_ARRAY, AudioFormat
 from tempkit.streaming.decoder import Decoded
 from tempkit.streaming.sound import MOST_CHANNELS, Beginning, Mixer, Samples, Sound, pick, regrouped
 from tempkit.streaming.source import Source
@@ -25,6 +26,7 @@ class Clip:
     """
 
     def __init__(self, pcm: bytes, sample_rate: int) -> None:
+        expect("pcm", pcm, bytes, bytearray, advice=OF_AN_ARRAY)
         self._sound: Sound = Samples(pcm, sample_rate)
         self._channel: int | None = None  # None: all of them, mixed
 
@@ -36,6 +38,7 @@ class Clip:
         a WAV file needs the ``audio`` extra. Raises AudioError that says what the file is instead,
         ConfigurationError without that extra.
         """
+        expect("path", path, str, PathLike)
         return cls._of(_recording(Source(path)), channel)
 
     @classmethod
@@ -49,21 +52,22 @@ class Clip:
 
         values = np.asarray(samples)
         if values.ndim not in (1, 2) or not 0 < (*values.shape, 1)[1] <= MOST_CHANNELS:
-            raise ValueError(f"samples have the shape (n,) or (n, channels), not {values.shape}")
+            raise BadValue(f"samples have the shape (n,) or (n, channels), not {values.shape}")
         if np.issubdtype(values.dtype, np.floating):
             if not np.isfinite(values).all():
-                raise ValueError("some of the samples are not numbers")
+                raise BadValue("some of the samples are not numbers")
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
-            raise ValueError(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
+            raise BadValue(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
         channels = 1 if values.ndim == 1 else values.shape[1]
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
     def _of(cls, sound: Sound, channel: int | None) -> Self:
+        expect("channel", channel, int, None)
         if channel is not None and not 0 <= channel < sound.channels:
             most = f"0 to {sound.channels - 1}" if sound.channels > 1 else "0"
-            raise ValueError(f"{sound.name} has channel {most}, not {channel}")
+            raise BadValue(f"{sound.name} has channel {most}, not {channel}")
         clip = cls.__new__(cls)
         clip._sound, clip._channel = sound, channel
         return clip
@@ -91,8 +95,9 @@ class Clip:
 
     def first(self, seconds: float) -> Self:
         """The beginning of it."""
+        expect("seconds", seconds, Real)
         if seconds <= 0:
-            raise ValueError(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
+            raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
         return self._of(Beginning(self._sound, seconds), self._channel)
 
     def chunks(self, milliseconds: int = 100) -> "Chunks":
@@ -100,9 +105,10 @@ class Clip:
 
         Iterate it as often as needed, of a pipe once.
         """
+        expect("milliseconds", milliseconds, int)
         low, high = CHUNK_MILLISECONDS
         if not low <= milliseconds <= high:
-            raise ValueError(f"a chunk holds {low} to {high} ms, not {milliseconds}")
+            raise BadValue(f"a chunk holds {low} to {high} ms, not {milliseconds}")
         return Chunks(self, milliseconds)
 
     def _pieces(self, milliseconds: int) -> Iterator[bytes]:
@@ -118,6 +124,7 @@ class Clip:
             else:
                 yield pick(piece, self._channel, sound.channels)
 
+    @unfailing
     def __repr__(self) -> str:
         """How long it is; the samples would fill pages."""
         length = "?" if self.duration is None else f"{self.duration:.1f}"
@@ -148,7 +155,7 @@ class Chunks:
         """How many there are. Raises TypeError where the file does not say how long it is."""
         seconds = self.clip.duration
         if seconds is None:
-            raise TypeError("how many chunks there are is not known before the end")
+            raise BadType("how many chunks there are is not known before the end")
         size = AudioFormat(self.sample_rate).size(self.milliseconds)
         return -(-round(seconds * self.sample_rate) * 2 // size)
 

@@ -19,7 +19,7 @@ from tempkit.config import Settings
 from tempkit.deadline import Deadline
 from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
-from tempkit.network import Route, route_to, unreachable
+from tempkit.network import Route, forget_frames, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
 from tempkit.protocol.recording import Close
 from tempkit.streaming.recorder import Tells
@@ -120,6 +120,7 @@ def _as_ours(closed: ConnectionClosed) -> LinkClosed:
 
 
 def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoReturn:
+    forget_frames(error)
     if isinstance(error, (OSError, ProxyError)):
         is_late = isinstance(error, TimeoutError)
         gone = unreachable(settings, route, error, is_late, _refusal(error))

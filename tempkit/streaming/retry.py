@@ -1,8 +1,16 @@
 """When a lost session is opened again, and when it is not. No I/O."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Real
 
-from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
+from tempkit.errors import (
+    BadValue,
+    ServiceUnreachable,
+    SessionClosed,
+    TempkitError,
+    TokenRefused,
+    expect,
+)
 from tempkit.protocol.close_codes import PASSING, CloseCode, Then
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -37,13 +45,15 @@ class Reconnect:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number that makes no sense."""
+        for each in fields(self):
+            expect(each.name, getattr(self, each.name), Real)
         if self.replay_rate <= 1:
-            raise ValueError(
+            raise BadValue(
                 f"replay_rate is more than 1, or it never catches up: {self.replay_rate}"
             )
         for name in ("buffer_seconds", "stall_seconds", "pong_seconds"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise BadValue(f"{name} is at least 1, not {getattr(self, name)}")
 
 
 def pause_before(attempt: int, error: TempkitError, luck: float) -> float | None:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from operator import add, mul
 
-from tempkit.errors import AudioError
+from tempkit.errors import AudioError, expect
 from tempkit.protocol.parameters import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Samples(Sound):
     """What is in memory. Raises AudioError unless it is what the service takes."""
 
     def __init__(self, pcm: bytes, sample_rate: int, channels: int = 1) -> None:
+        expect("sample_rate", sample_rate, int)
         super().__init__("the clip", sample_rate, channels)
         low, high = SAMPLE_RATE
         if not low <= sample_rate <= high:

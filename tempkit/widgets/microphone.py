@@ -9,8 +9,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from tempkit.config import Settings, default_settings
-from tempkit.errors import ProtocolError, TempkitError
+from tempkit.config import HOW_TO_MAKE, Settings, default_settings
+from tempkit.errors import BadType, ProtocolError, TempkitError, expect, unfailing
 from tempkit.protocol.messages import Turn, load_object
 from tempkit.protocol.parameters import (
     MAX_SESSION_DURATION_SECONDS,
@@ -53,6 +53,7 @@ class Microphone(anywidget.AnyWidget):
     _max_seconds = traitlets.Int().tag(sync=True)
     state = traitlets.Unicode("idle", read_only=True)
     error = traitlets.Unicode("", read_only=True)
+    _tunnel: Tunnel | None = None  # the latest
 
     def __init__(
         self,
@@ -61,12 +62,13 @@ class Microphone(anywidget.AnyWidget):
         *,
         max_seconds: int = 600,
     ) -> None:
+        expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
+        expect("parameters", parameters, SessionParameters, None)
         self._lock = threading.Lock()
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
         self._callbacks: list[Callable[[Turn], object]] = []
-        self._tunnel: Tunnel | None = None  # the latest
         self._free = threading.Semaphore(MOST_AT_ONCE)
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
@@ -92,7 +94,7 @@ class Microphone(anywidget.AnyWidget):
         cell runs, in others after it. It should be short; what it raises is logged.
         """
         if not callable(callback):
-            raise TypeError("on_turn() takes a function of a turn")
+            raise BadType("on_turn() takes a function of a turn")
         self._callbacks.append(callback)
 
         def end() -> None:
@@ -112,6 +114,7 @@ class Microphone(anywidget.AnyWidget):
         self._close_tunnel()
         super().close()
 
+    @unfailing
     def __repr__(self) -> str:
         """The state, and the words: what is shown where there are no widgets."""
         said = self._transcript.text
@@ -230,7 +233,7 @@ class Microphone(anywidget.AnyWidget):
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):
-            raise TypeError("text is a string")
+            raise BadType("text is a string")
         tunnel = self._tunnel
         if tunnel is not None and tunnel.name == id:
             tunnel.send(text or audio)

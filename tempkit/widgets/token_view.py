@@ -5,6 +5,7 @@ import math
 from ipywidgets import HTML
 
 import tempkit.pictures as pictures
+from tempkit.errors import BadType, unfailing
 from tempkit.tokens import TemporaryToken
 from tempkit.widgets.cells import Ticker, end_with_cell, shown
 
@@ -20,7 +21,7 @@ class TokenView:
 
     def __init__(self, token: TemporaryToken) -> None:
         if not isinstance(token, TemporaryToken):
-            raise TypeError("a TokenView shows what generate_temp_token() gives, not a string")
+            raise BadType("a TokenView shows what generate_temp_token() gives, not a string")
         self._token = token
         self.widget = HTML(layout={"width": "auto"})
         self._draw()
@@ -54,5 +55,6 @@ class TokenView:
     def _repr_mimebundle_(self, **given: object) -> object:
         return shown(self.widget, repr(self), **given)
 
+    @unfailing
     def __repr__(self) -> str:
         return f"<TokenView of {self._token!r}>"

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from ipywidgets import HTML, VBox
 
 import tempkit.pictures as pictures
-from tempkit.errors import TempkitError
+from tempkit.errors import BadType, BadValue, TempkitError, unfailing
 from tempkit.protocol.messages import Termination
 from tempkit.streaming.session import Message, Reconnected, Reconnecting
 from tempkit.streaming.stream import Stream
@@ -64,9 +64,9 @@ class TranscriptView:
         ends the stream.
         """
         if not isinstance(stream, Stream):
-            raise TypeError("watch() takes what session.stream(...) gives")
+            raise BadType("watch() takes what session.stream(...) gives")
         if stream in _watched:
-            raise ValueError("this stream is watched already; a view can be displayed again")
+            raise BadValue("this stream is watched already; a view can be displayed again")
         _watched.add(stream)
         self.stop()
         self._watching = watching = _Watching(stream, on_message)
@@ -88,7 +88,7 @@ class TranscriptView:
         the stream with all of them.
         """
         if self._watching is None:
-            raise ValueError("there is nothing to wait for; call watch(session.stream(...)) first")
+            raise BadValue("there is nothing to wait for; call watch(session.stream(...)) first")
         try:
             if not self._watching.ended.wait(timeout_seconds):
                 raise TimeoutError(
@@ -129,6 +129,7 @@ class TranscriptView:
     def _repr_mimebundle_(self, **given: object) -> object:
         return shown(self.widget, repr(self), **given)
 
+    @unfailing
     def __repr__(self) -> str:
         text = str(self.transcript)
         return f"<TranscriptView, {len(self.transcript.turns)} turns>\n{text}".rstrip()

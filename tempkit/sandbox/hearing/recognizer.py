@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tempkit.errors import BadValue
+
 RATE = 16000  # Hz: every recogniser is fed at this rate, whatever the client sends
 FRAME = 512  # samples: the step of voice activity detection, 32 ms
 
@@ -74,7 +76,7 @@ class Scripted:
         self, lines: Sequence[str], *, word_milliseconds: int = 250, loudness: float = 0.01
     ) -> None:
         if not lines or not all(line.split() for line in lines):
-            raise ValueError("a script holds one line of words or more, none of them empty")
+            raise BadValue("a script holds one line of words or more, none of them empty")
         self.lines = tuple(lines)
         self.word_milliseconds = word_milliseconds
         self.loudness = loudness  # root mean square, 1.0 is full scale
