@@ -107,6 +107,9 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     stream.add_argument("file", help="any sound file or film; - is standard input")
     help_text = "one channel of it, 0, 1 ...; without this all are mixed"
     stream.add_argument("--channel", type=int, metavar="NUMBER", help=help_text)
+    help_text = "text (the default) and jsonl: a line a turn; srt and vtt: captions, at the end"
+    formats = ("text", "srt", "vtt", "jsonl")
+    stream.add_argument("--format", choices=formats, default=formats[0], help=help_text)
     stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
     stream.add_argument(
         "--model",
@@ -170,7 +173,9 @@ def _token(options: argparse.Namespace) -> int:
 def _stream(options: argparse.Namespace) -> int:
     from tempkit.stream_command import stream
 
-    return stream(options.file, options.channel, options.model, is_fast=options.fast)
+    return stream(
+        options.file, options.channel, options.model, options.format, is_fast=options.fast
+    )
 
 
 def _check(options: argparse.Namespace) -> int:

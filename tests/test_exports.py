@@ -27,7 +27,7 @@ SURFACE = {
 COMMANDS = {
     "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
     "token": "--expires-in --help --max-session",
-    "stream": "--channel --fast --help --model",
+    "stream": "--channel --fast --format --help --model",
     "sandbox": (
         "--api-key --cors --documented-token-errors --fast --fault --formatted-partials --help "
         "--host --most-ahead-seconds --name --no-cors --no-documented-token-errors "
