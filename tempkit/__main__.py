@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
     serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's own")
     help_text = "0.0.0.0 lets in others who have the access secret"
+    help_text = "the Content-Security-Policy of your page; without it scripts may be anywhere"
+    serving.add_argument("--csp", metavar="POLICY", help=help_text)
     serving.add_argument("--host", default="127.0.0.1", help=help_text)
     serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
     help_text = "https:// by a certificate that is made here, of an authority to install elsewhere"
@@ -145,6 +147,7 @@ def _serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         directory=options.directory,
+        csp=options.csp,
         guard=Guard.from_variables(os.environ),
         certfile=options.certfile,
         keyfile=options.keyfile,

@@ -30,12 +30,14 @@ class Application:
         guard: Guard | None = None,
         directory: "str | os.PathLike[str] | None" = None,
         max_session_duration_seconds: int | None = None,
+        csp: str | None = None,
     ) -> None:
         self._site = Site(
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard or Guard.from_variables(os.environ),
             max_session_duration_seconds=session_cap(max_session_duration_seconds, os.environ),
+            csp=csp or os.environ.get("TEMPKIT_CSP"),
         )
         self._site.warm_up()
 
