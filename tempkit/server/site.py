@@ -37,6 +37,7 @@ SOCKET = "v3/ws"  # where a page finds the sandbox's WebSocket on this server, r
 SWITCHING = 101  # the status of an answer that hands the connection on to the sandbox
 COOKIE_SECONDS = 30 * 24 * 3600
 KEPT_VISITS = 50
+SERVICES = ("wss://streaming.assemblyai.com", "wss://streaming.eu.assemblyai.com")
 FRAMES = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"  # a notebook's is one
 PRINTABLE = re.compile(r"[ -~]+")
 SHOWN = 60  # characters of a path
@@ -77,7 +78,8 @@ class Site:
             "service": "sandbox" if settings.is_local else "assemblyai",
         }
         streaming = urlsplit(settings.websocket_url)
-        self._streaming = f" {streaming.scheme}://{streaming.netloc}"
+        service = () if self._relays else (f"{streaming.scheme}://{streaming.netloc}",)
+        self._sockets = " ".join(dict.fromkeys(SERVICES + service))
         self._folder = Folder(directory)
         self._csp = csp
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
@@ -232,18 +234,20 @@ class Site:
         return headers
 
     def _policy(self, request: Request) -> str:
-        """What a page may do; the kit's own may speak to this server and to the service."""
+        """What a page may do; the kit's own may speak to this server and to the service.
+
+        To a sandbox here or to a service elsewhere, whichever it is now: the server may be started
+        again, with a key or without one, under a page that is open.
+        """
         if self._csp is not None:
             return self._csp if "frame-ancestors" in self._csp else f"{self._csp}; {FRAMES}"
         if not self._is_own_page:  # it may have scripts and styles anywhere
             return FRAMES
         host = request.headers.get("host", "")
-        if not self._relays:
-            places = self._streaming
-        else:  # in some browsers 'self' does not cover sockets
-            places = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
+        # In some browsers 'self' does not cover sockets.
+        own = f"ws://{host} wss://{host} " if HOST.fullmatch(host) else ""
         return (
-            f"default-src 'self'; connect-src 'self'{places}; "
+            f"default-src 'self'; connect-src 'self' {own}{self._sockets}; "
             f"object-src 'none'; base-uri 'none'; form-action 'none'; {FRAMES}"
         )
 
