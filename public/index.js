@@ -1,6 +1,6 @@
 // The page: its buttons, and what each of them starts.
 
-import { asText, asWebVTT } from './page/export.js';
+import { asSubRip, asText, asWebVTT } from './page/export.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
 import { countdown, gap, loss, service, withoutText } from './page/words.js';
@@ -138,6 +138,7 @@ view.onFile(startFirst);
 view.onDevice((deviceId) => microphone?.choose(deviceId));
 view.onPress('copy', copy);
 view.onPress('text', () => save(asText(finals), 'transcript.txt', 'text/plain'));
+view.onPress('subrip', () => save(asSubRip(finals), 'transcript.srt', 'application/x-subrip'));
 view.onPress('webvtt', () => save(asWebVTT(finals), 'transcript.vtt', 'text/vtt'));
 view.onPress('newest', view.showNewest);
 

@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
     serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's own")
     help_text = "0.0.0.0 lets in others who have the access secret"
+    help_text = "the Content-Security-Policy of your page; without it scripts may be anywhere"
+    serving.add_argument("--csp", metavar="POLICY", help=help_text)
     serving.add_argument("--host", default="127.0.0.1", help=help_text)
     serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
     help_text = "https:// by a certificate that is made here, of an authority to install elsewhere"
@@ -107,6 +109,9 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     stream.add_argument("file", help="any sound file or film; - is standard input")
     help_text = "one channel of it, 0, 1 ...; without this all are mixed"
     stream.add_argument("--channel", type=int, metavar="NUMBER", help=help_text)
+    help_text = "text (the default) and jsonl: a line a turn; srt and vtt: captions, at the end"
+    formats = ("text", "srt", "vtt", "jsonl")
+    stream.add_argument("--format", choices=formats, default=formats[0], help=help_text)
     stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
     stream.add_argument(
         "--model",
@@ -144,6 +149,7 @@ def _serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         directory=options.directory,
+        csp=options.csp,
         guard=Guard.from_variables(os.environ),
         certfile=options.certfile,
         keyfile=options.keyfile,
@@ -176,6 +182,7 @@ def _stream(options: argparse.Namespace) -> int:
         options.file,
         options.channel,
         options.model,
+        options.format,
         is_fast=options.fast,
         record=options.record,
     )

@@ -8,11 +8,19 @@ from contextlib import redirect_stdout
 
 from tempkit.config import default_settings
 from tempkit.pictures import clock
-from tempkit.protocol.messages import Turn
+from tempkit.protocol.messages import Turn, dump
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.streaming.client import StreamingSession, connect
 from tempkit.streaming.clip import Clip
 from tempkit.streaming.session import Message, Reconnecting
+from tempkit.streaming.transcript import Transcript
+
+# What is printed of a turn as soon as it is final, or of all of them at the end.
+LINES: dict[str, Callable[[Turn], str]] = {
+    "text": lambda turn: f"{turn.transcript}\n",
+    "jsonl": lambda turn: f"{dump(turn)}\n",
+}
+CAPTIONS = {"srt": Transcript.to_srt, "vtt": Transcript.to_vtt}
 
 
 class Live:
@@ -47,7 +55,7 @@ class Live:
         """Print something that stays to standard output."""
         with self._lock:
             self._clear()
-            print(text, flush=True)
+            print(text, end="", flush=True)
             self._draw()
 
     def end(self) -> None:
@@ -73,9 +81,18 @@ class Live:
 
 
 def stream(
-    file: str, channel: int | None, model: str, *, is_fast: bool, record: str | None = None
+    file: str,
+    channel: int | None,
+    model: str,
+    form: str,
+    *,
+    is_fast: bool,
+    record: str | None = None,
 ) -> int:
-    """Print what is said in a file, a line a turn; returns the exit status."""
+    """Print what is said in a file as "text", "jsonl", "srt" or "vtt"; returns the exit status.
+
+    The first two come a line a turn; captions at the end, also when that comes early.
+    """
     clip = Clip.read(file, channel)
     parameters = SessionParameters(speech_model=model, sample_rate=clip.sample_rate)
     with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
@@ -84,12 +101,17 @@ def stream(
     with connect(settings, parameters, record=record) as session:
         try:
             messages = session.stream(_moving(clip, live), realtime=not is_fast)
-            _print_turns(session, messages, live)
+            _print_turns(session, messages, live, LINES.get(form, lambda _: ""))
         except KeyboardInterrupt:
             live.end()
-            if partial := session.transcript.partial:  # what was final is printed already
+            partial = session.transcript.partial
+            if form == "text" and partial:  # what was final is printed already
                 print(partial, flush=True)
             raise
+        finally:
+            if form in CAPTIONS:
+                live.end()
+                print(CAPTIONS[form](session.transcript), end="", flush=True)
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)
     if session.lost_seconds:
@@ -107,8 +129,13 @@ def _moving(clip: Clip, live: Live) -> Iterator[bytes]:
         yield chunk
 
 
-def _print_turns(session: StreamingSession, messages: Iterator[Message], live: Live) -> None:
-    """Print each turn once it is final, and show what comes before that."""
+def _print_turns(
+    session: StreamingSession,
+    messages: Iterator[Message],
+    live: Live,
+    line: Callable[[Turn], str],
+) -> None:
+    """Print the line of each turn once it is final, and show what comes before that."""
     told = 0
     for message in messages:
         if isinstance(message, Reconnecting):
@@ -119,11 +146,11 @@ def _print_turns(session: StreamingSession, messages: Iterator[Message], live: L
         heard = message.words[-1].end / 1000 if message.words else 0.0
         live.say("" if message.end_of_turn else message.text, heard)
         for turn in session.transcript.turns_from(told):
-            live.print(turn.transcript)
+            live.print(line(turn))
             told = turn.turn_order + 1
     live.end()
     for turn in session.transcript.turns_from(told, is_over=True):
-        print(turn.transcript, flush=True)
+        print(line(turn), end="", flush=True)
 
 
 def _bar_marks(encoding: str) -> tuple[str, str]:

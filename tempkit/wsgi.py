@@ -31,6 +31,7 @@ class Application:
         guard: Guard | None = None,
         directory: "str | os.PathLike[str] | None" = None,
         max_session_duration_seconds: int | None = None,
+        csp: str | None = None,
     ) -> None:
         expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
         expect("guard", guard, Guard, None)
@@ -40,6 +41,7 @@ class Application:
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard or Guard.from_variables(os.environ),
             max_session_duration_seconds=session_cap(max_session_duration_seconds, os.environ),
+            csp=csp or os.environ.get("TEMPKIT_CSP"),
         )
         self._site.warm_up()
 

@@ -491,6 +491,22 @@ def test_the_page_works_under_a_path_prefix(browser, scripted, tmp_path):
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
 
 
+def test_a_page_of_ones_own_may_have_its_scripts_and_styles_inside(browser, scripted, tmp_path):
+    (tmp_path / "index.html").write_text(
+        """<!doctype html><style>p { color: rgb(1, 2, 3) }</style><p style="width: 9px"></p>
+        <script>document.querySelector("p").textContent = "It works"</script>"""
+    )
+    with (
+        TokenServer(scripted.settings, port=0, directory=tmp_path) as server,
+        opened(browser, server.url) as page,
+    ):
+        expect(page.locator("p")).to_have_text("It works")
+        expect(page.locator("p")).to_have_css("color", "rgb(1, 2, 3)")
+        expect(page.locator("p")).to_have_css("width", "9px")
+        asked = "fetch('token').then((answer) => answer.json()).then(({ token }) => token.length)"
+        assert page.evaluate(asked) > 20
+
+
 def test_one_forwarded_port_is_all_that_the_page_needs(browser, scripted):
     with (
         TokenServer(scripted.settings, port=0) as server,

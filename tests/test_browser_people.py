@@ -108,7 +108,17 @@ def test_the_keyboard_alone_does_everything(browser, server):
         page.keyboard.press("Space")
         expect_state(page, "idle")
         assert page.evaluate(focused) == "button"
-        for name in ("device", "sample", "pick", "transcript", "copy", "text", "webvtt", "SUMMARY"):
+        for name in (
+            "device",
+            "sample",
+            "pick",
+            "transcript",
+            "copy",
+            "text",
+            "subrip",
+            "webvtt",
+            "SUMMARY",
+        ):
             tab_to(name)
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert outline == "solid", name

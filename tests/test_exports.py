@@ -26,9 +26,11 @@ SURFACE = {
     "tempkit.wsgi": "Application app",
 }
 COMMANDS = {
-    "serve": "--certfile --directory --help --host --keyfile --max-session --port --tls --verbose",
+    "serve": (
+        "--certfile --csp --directory --help --host --keyfile --max-session --port --tls --verbose"
+    ),
     "token": "--expires-in --help --max-session",
-    "stream": "--channel --fast --help --model --record",
+    "stream": "--channel --fast --format --help --model --record",
     "sandbox": (
         "--api-key --cors --documented-token-errors --fast --fault --formatted-partials --help "
         "--host --most-ahead-seconds --name --no-cors --no-documented-token-errors "
@@ -40,7 +42,7 @@ COMMANDS = {
 }
 VARIABLES = (
     "ASSEMBLYAI_API_KEY ASSEMBLYAI_BASE_URL TEMPKIT_ACCESS_SECRET TEMPKIT_ALLOWED_HOSTS "
-    "TEMPKIT_ALLOWED_ORIGINS TEMPKIT_DIRECTORY TEMPKIT_LOG_LEVEL TEMPKIT_MAX_SESSION "
+    "TEMPKIT_ALLOWED_ORIGINS TEMPKIT_CSP TEMPKIT_DIRECTORY TEMPKIT_LOG_LEVEL TEMPKIT_MAX_SESSION "
     "TEMPKIT_RATE_CLIENT TEMPKIT_RATE_STORAGE TEMPKIT_RATE_WHEN_DOWN"
 )
 

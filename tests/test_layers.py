@@ -46,7 +46,8 @@ LATE = {
 
 # Inside the two large rooms, likewise from the ground up.
 STREAMING = {
-    "transcript": set(),
+    "captions": set(),
+    "transcript": {"captions"},
     "audio": set(),
     "sound": set(),
     "source": set(),
@@ -83,8 +84,8 @@ WITHOUT_IO = (
     *("sandbox.hearing.heard", "sandbox.hearing.loops", "sandbox.hearing.pcm"),
     "sandbox.hearing.pool",
     *("sandbox.hearing.recognizer", "sandbox.hearing.turns", "server.guard", "server.head"),
-    *("streaming.backlog", "streaming.retry", "streaming.session", "streaming.transcript"),
-    "streaming.watch",
+    *("streaming.backlog", "streaming.captions", "streaming.retry", "streaming.session"),
+    *("streaming.transcript", "streaming.watch"),
 )
 IO = {
     *("asyncio", "http.client", "http.server", "httpx", "limits", "socket", "time"),

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pysubs2
 import pytest
 from websockets.sync.client import connect as websocket
 
@@ -196,6 +198,24 @@ def test_stream_takes_standard_input_and_one_channel_of_it(sandbox: Sandbox):
         assert bool(done.stdout) == bool(said)
 
 
+@pytest.mark.parametrize("form", ["srt", "vtt", "jsonl"])
+def test_stream_gives_captions_or_json(form: str, sandbox: Sandbox):
+    done = subprocess.run(
+        [*COMMAND, "stream", "-", "--fast", "--format", form],
+        input=wav(spoken(2)),
+        capture_output=True,
+        timeout=60,
+        env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode()
+    if form == "jsonl":
+        texts = [json.loads(line)["transcript"] for line in said.splitlines()]
+    else:
+        texts = [each.text for each in pysubs2.SSAFile.from_string(said, form)]
+    assert texts == ["Hello there.", "My name is Ada."]
+
+
 def test_stream_of_a_live_pipe_prints_while_it_comes_and_ctrl_c_keeps_what_was_said(
     sandbox: Sandbox,
 ):
@@ -220,6 +240,26 @@ def test_stream_of_a_live_pipe_prints_while_it_comes_and_ctrl_c_keeps_what_was_s
     assert process.returncode == 130
     assert said.lower().startswith(b"my")
     assert b"Traceback" not in error
+
+
+def test_ctrl_c_leaves_the_captions_of_what_was_said(sandbox: Sandbox):
+    process = subprocess.Popen(
+        [*COMMAND, "stream", "-", "--format", "srt"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(wav(spoken(1) + tone(700), size=0xFFFFFFFF, riff=0xFFFFFFFF))
+        process.stdin.flush()  # and stays open
+        next(line for line in process.stderr if b"my" in line.lower())
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert b"\nHello there.\n" in said
 
 
 def test_token_prints_the_token_alone(sandbox: Sandbox):

@@ -12,10 +12,10 @@ export function clockTime(milliseconds) {
   return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
 }
 
-/** Milliseconds as WebVTT writes them: 00:01:05.000. */
-export function cueTime(milliseconds) {
+/** Milliseconds as captions write them: 00:01:05.000, or with a comma. */
+export function cueTime(milliseconds, point) {
   const [hours, minutes, seconds, rest] = parts(milliseconds);
-  return `${two(hours)}:${two(minutes)}:${two(seconds)}.${String(rest).padStart(3, '0')}`;
+  return `${two(hours)}:${two(minutes)}:${two(seconds)}${point}${String(rest).padStart(3, '0')}`;
 }
 
 const two = (number) => String(number).padStart(2, '0');

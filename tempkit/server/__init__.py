@@ -32,11 +32,14 @@ class TokenServer(Service):
     WebSocket goes through this server's own port. ``port`` None takes 8000, or the next free port
     when another program holds that.
 
+    The kit's own page has a strict Content-Security-Policy, a ``directory`` of yours none but for
+    frames; ``csp`` is another policy.
+
     On a ``host`` that other machines can reach they have to show the access secret that is printed;
     a microphone there needs TLS: ``certfile`` and ``keyfile``, or an ``ssl`` context.
 
     Raises ConfigurationError for a port that is taken, a missing directory or certificate, and
-    ValueError for a cap that is out of range.
+    ValueError for a cap that is out of range and a policy that is no header.
     """
 
     kind: ClassVar[str] = "token server"
@@ -54,6 +57,7 @@ class TokenServer(Service):
         keyfile: str | None = None,
         ssl: "SSLContext | None" = None,
         max_session_duration_seconds: int | None = None,
+        csp: str | None = None,
     ) -> None:
         expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
         expect("directory", directory, str, os.PathLike)
@@ -71,6 +75,7 @@ class TokenServer(Service):
             guard,
             max_session_duration_seconds=max_session_duration_seconds,
             relays=True,
+            csp=csp,
         )
         self._place: Place | None = None
 

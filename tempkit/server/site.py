@@ -1,6 +1,7 @@
 """Site: a request in, an answer out; the same for the token server and for WSGI."""
 
 import logging
+import re
 import threading
 import time
 import traceback
@@ -15,7 +16,7 @@ from tempkit.errors import TempkitError
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import HOST, context_path
 from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
-from tempkit.server.files import Folder, is_unchanged
+from tempkit.server.files import PUBLIC, Folder, is_unchanged
 from tempkit.server.guard import (
     IN_MEMORY,
     MASKED_PARAMETER,
@@ -36,6 +37,9 @@ SOCKET = "v3/ws"  # where a page finds the sandbox's WebSocket on this server, r
 SWITCHING = 101  # the status of an answer that hands the connection on to the sandbox
 COOKIE_SECONDS = 30 * 24 * 3600
 KEPT_VISITS = 50
+SERVICES = ("wss://streaming.assemblyai.com", "wss://streaming.eu.assemblyai.com")
+FRAMES = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"  # a notebook's is one
+PRINTABLE = re.compile(r"[ -~]+")
 SHOWN = 60  # characters of a path
 
 
@@ -43,8 +47,9 @@ class Site:
     """The files of a folder, and tokens of a service, past a guard.
 
     ``max_session_duration_seconds`` caps the sessions of its tokens; ``relays`` says that whoever
-    serves it can hand a connection on to a service on this machine. Raises ValueError for a cap
-    that is out of range.
+    serves it can hand a connection on to a service on this machine. ``csp`` is the policy of the
+    pages: without it the kit's own has a strict one, and others are only kept out of foreign
+    frames. Raises ValueError for a cap that is out of range and a policy that is no header.
     """
 
     def __init__(
@@ -55,7 +60,10 @@ class Site:
         *,
         max_session_duration_seconds: int | None = None,
         relays: bool = False,
+        csp: str | None = None,
     ) -> None:
+        if csp is not None and not PRINTABLE.fullmatch(csp):
+            raise ValueError("csp is a policy of printable ASCII characters, on one line")
         if max_session_duration_seconds is not None:
             name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
             check_whole_number(name, max_session_duration_seconds, limits)
@@ -70,8 +78,11 @@ class Site:
             "service": "sandbox" if settings.is_local else "assemblyai",
         }
         streaming = urlsplit(settings.websocket_url)
-        self._streaming = f" {streaming.scheme}://{streaming.netloc}"
+        service = () if self._relays else (f"{streaming.scheme}://{streaming.netloc}",)
+        self._sockets = " ".join(dict.fromkeys(SERVICES + service))
         self._folder = Folder(directory)
+        self._csp = csp
+        self._is_own_page = self._folder.directory == PUBLIC.resolve()
         self._counter: Counter | None = None
         self._warming = threading.Lock()
         if guard.rate is not None and guard.rate.storage != IN_MEMORY:
@@ -213,31 +224,37 @@ class Site:
         return request.headers.get("origin") in self.guard.allowed_origins
 
     def _fixed(self, request: Request) -> Headers:
-        """The headers that keep others out, but for the pages of a configured origin.
-
-        The server's own page may speak to that and to the service.
-        """
-        host = request.headers.get("host", "")
-        if not self._relays:
-            places = self._streaming
-        else:  # in some browsers 'self' does not cover sockets
-            places = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
-        policy = (
-            f"default-src 'self'; connect-src 'self'{places}; "
-            "object-src 'none'; base-uri 'none'; form-action 'none'; "
-            "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
-        )
+        """The headers that keep others out, but for the pages of a configured origin."""
         headers: Headers = (
             ("X-Content-Type-Options", "nosniff"),
             ("Referrer-Policy", "no-referrer"),
-            ("Permissions-Policy", "microphone=(self)"),
-            ("Content-Security-Policy", policy),
+            ("Content-Security-Policy", self._policy(request)),
         )
+        if self._is_own_page:
+            headers += (("Permissions-Policy", "microphone=(self)"),)
         if self.guard.allowed_origins:
             headers += (("Vary", "Origin"),)
             if self._is_shared(request):
                 headers += (("Access-Control-Allow-Origin", request.headers["origin"]),)
         return headers
+
+    def _policy(self, request: Request) -> str:
+        """What a page may do; the kit's own may speak to this server and to the service.
+
+        To a sandbox here or to a service elsewhere, whichever it is now: the server may be started
+        again, with a key or without one, under a page that is open.
+        """
+        if self._csp is not None:
+            return self._csp if "frame-ancestors" in self._csp else f"{self._csp}; {FRAMES}"
+        if not self._is_own_page:  # it may have scripts and styles anywhere
+            return FRAMES
+        host = request.headers.get("host", "")
+        # In some browsers 'self' does not cover sockets.
+        own = f"ws://{host} wss://{host} " if HOST.fullmatch(host) else ""
+        return (
+            f"default-src 'self'; connect-src 'self' {own}{self._sockets}; "
+            f"object-src 'none'; base-uri 'none'; form-action 'none'; {FRAMES}"
+        )
 
 
 def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tempkit.protocol.messages import Turn, Word
 from tempkit.protocol.parameters import US_MODELS, SessionParameters
+from tempkit.streaming import captions
 
 
 @dataclass
@@ -79,6 +80,14 @@ class Transcript:
         turns = [turn for order, turn in self._turns.items() if self.settled <= order < settled]
         self.settled = settled
         return max((word.end for turn in turns for word in turn.words), default=None)
+
+    def to_srt(self) -> str:
+        """The turns that are over as SubRip captions."""
+        return captions.to_srt(self.turns)
+
+    def to_vtt(self) -> str:
+        """The turns that are over as WebVTT captions."""
+        return captions.to_vtt(self.turns)
 
     def turns_from(self, order: int, *, is_over: bool = False) -> tuple[Turn, ...]:
         """The turns from ``order`` on that are settled; once all ``is_over``, every one."""

@@ -1,0 +1,126 @@
+"""Captions: turns as SubRip and WebVTT; public/page/export.js follows the same rules."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import NamedTuple
+
+from tempkit.protocol.messages import Turn, Word
+
+LINE = 42  # characters, and a caption has two lines
+PAUSE, LONGEST, SHORTEST = 1000, 7000, 500  # ms: of silence in a caption; of a caption
+GUESSED = 300  # ms: a word whose times the service does not tell
+NO_TAG = "\N{WORD JOINER}"  # SubRip has no way to write these signs, and players look for tags
+TAGS = str.maketrans({"<": f"<{NO_TAG}", "{": f"{{{NO_TAG}"})
+
+
+class Cue(NamedTuple):
+    """A caption: from when to when it is shown, in ms, and its lines."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+class Piece(NamedTuple):
+    """A word, or a part of one that is too long for a line; ``space`` is what comes before it."""
+
+    space: str
+    text: str
+    start: int
+    end: int
+
+
+def to_srt(turns: Sequence[Turn]) -> str:
+    """The turns as SubRip."""
+    parts = (
+        f"{number}\n{_time(start, ',')} --> {_time(end, ',')}\n{_lines(lines).translate(TAGS)}"
+        for number, (start, end, lines) in enumerate(cues(turns), 1)
+    )
+    return "\n".join(parts)
+
+
+def to_vtt(turns: Sequence[Turn]) -> str:
+    """The turns as WebVTT."""
+    parts = (
+        f"{_time(start, '.')} --> {_time(end, '.')}\n{escape(_lines(lines), quote=False)}"
+        for start, end, lines in cues(turns)
+    )
+    return "\n".join(["WEBVTT\n", *parts])
+
+
+def cues(turns: Sequence[Turn]) -> list[Cue]:
+    """The captions: none lasts less than half a second, and none begins before the last ends."""
+    made: list[Cue] = []
+    at = 0
+    for number, turn in enumerate(turns):
+        for start, end, lines in _in_cues(_pieces(turn, at, turns[number + 1 :])):
+            start = max(start, at)
+            at = max(min(end, start + LONGEST), start + SHORTEST)
+            made.append(Cue(start, at, lines))
+    return made
+
+
+def _in_cues(pieces: Iterable[Piece]) -> Iterator[Cue]:
+    """A turn in captions: a new one at a pause, after seven seconds, and after two full lines."""
+    cue: Cue | None = None
+    for piece in pieces:
+        longer = None if cue is None else _with(cue, piece)
+        if cue is not None and longer is None:
+            yield cue
+        cue = longer or Cue(piece.start, piece.end, (piece.text,))
+    if cue is not None:
+        yield cue
+
+
+def _with(cue: Cue, piece: Piece) -> Cue | None:
+    """A caption with one word more, if that may stand there."""
+    if piece.start - cue.end >= PAUSE or piece.end - cue.start > LONGEST:
+        return None
+    *above, last = cue.lines
+    end, longer = max(cue.end, piece.end), last + piece.space + piece.text
+    if len(longer) <= LINE:
+        return Cue(cue.start, end, (*above, longer))
+    return None if above else Cue(cue.start, end, (last, piece.text))
+
+
+def _pieces(turn: Turn, at: int, later: Sequence[Turn]) -> Iterator[Piece]:
+    """The words of a turn; without times of its own it comes after what was said before it."""
+    words = [(" ".join(word.text.split()), word.start, word.end) for word in _timed(turn)]
+    words = words or _guessed(turn.transcript.split(), at, later)
+    # Some languages are written without spaces.
+    space = "" if "".join(text for text, *_ in words) == turn.transcript else " "
+    for text, start, end in words:
+        length = len(text)
+        for place in range(0, length, LINE):
+            part = text[place : place + LINE]
+            begin = start + (end - start) * place // length
+            until = start + (end - start) * (place + len(part)) // length
+            yield Piece("" if place else space, part, begin, until)
+
+
+def _timed(turn: Turn) -> list[Word]:
+    """Its words, unless the service does not tell when they were said."""
+    words = [word for word in turn.words if word.text.strip()]
+    return words if words and words[-1].end > 0 else []
+
+
+def _guessed(texts: list[str], at: int, later: Sequence[Turn]) -> list[tuple[str, int, int]]:
+    """Words one after the other from a time on, before those that are said later."""
+    count = len(texts)
+    starts = (word.start for turn in later for word in _timed(turn))
+    next_start = next(starts, math.inf)
+    span = max(0, min(GUESSED * count, next_start - at))
+    return [
+        (text, at + int(span * n // count), at + int(span * (n + 1) // count))
+        for n, text in enumerate(texts)
+    ]
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _time(milliseconds: int, point: str) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{rest:03}"
