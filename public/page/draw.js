@@ -108,9 +108,10 @@ function paragraph() {
 function fill(paragraph, { text, words, language }) {
   const [time, span] = paragraph.children;
   if (span.textContent !== text) span.textContent = text;
-  if (language) span.lang = language;
+  if (language && span.lang !== language) span.lang = language;
   const start = words[0]?.start ?? 0;
-  if (time.textContent !== clockTime(start)) time.textContent = clockTime(start);
+  if (time.textContent === clockTime(start)) return paragraph;
+  time.textContent = clockTime(start);
   time.dateTime = `PT${start / 1000}S`;
   return paragraph;
 }
