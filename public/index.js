@@ -1,13 +1,14 @@
 // The page: its buttons, and what each of them starts.
 
 import { asSubRip, asText, asWebVTT } from './page/export.js';
+import { Microphones } from './page/microphones.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
-import { countdown, gap, loss, service, withoutText } from './page/words.js';
+import { countdown, gap, loss, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
 import { EXPIRED } from './session/close-codes.js';
 import { Run } from './session/run.js';
-import { isLoopback, tokens } from './session/token.js';
+import { askService, isLoopback, tokens } from './session/token.js';
 import { AudioFile, fetched } from './sound/file.js';
 import { Microphone } from './sound/microphone.js';
 
@@ -15,6 +16,7 @@ const SAMPLE = new URL('./sample.wav', import.meta.url);
 const TICK_MILLISECONDS = 250;
 const BUSY = 'Press Stop before you open a file.';
 
+const microphones = new Microphones();
 let run; // the present transcription, or the last one
 let microphone = null; // its source, unless that is a file
 let line = null; // while it is down: when it is tried again and when it is given up
@@ -25,7 +27,7 @@ function start(sourceFor, { isFile }) {
   const source = sourceFor({
     chunk: (chunk) => run.take(chunk),
     level: view.showLevel,
-    device: view.chooseDevice,
+    device: useDevice,
     notice: (text) => view.showNotice('sound', text),
     progress: view.showProgress,
   });
@@ -60,14 +62,21 @@ function giveUp() {
 function showState(state, failure) {
   if (run.isOver) line = null;
   if (state === 'failed') view.showNotice('line', ''); // the failure says more
-  view.showState(state, failure);
+  if (run.isOver) useDevice(null);
+  view.showState(state, failure, run.outcome);
   showCountdown();
+}
+
+function useDevice(deviceId, text) {
+  microphones.used = deviceId;
+  view.showDevices(microphones);
+  if (text !== undefined) view.showNotice('device', text);
 }
 
 const showCountdown = () => {
   if (!run) return;
   const { state, unheard } = run;
-  view.showText('countdown', countdown({ state, unheard, line }, steady()));
+  view.showCountdown(countdown({ state, unheard, line }, steady()));
 };
 
 function showBegin(begin, sampleRate) {
@@ -95,20 +104,22 @@ function showLoss(failure, pause, left) {
 
 function named(grant) {
   panel.spend(grant);
-  const isHere = isLoopback(grant.websocket_url);
-  const place = isHere ? 'on this computer' : 'on the computer of the notebook';
-  const isSandbox = isHere || grant.service === 'sandbox';
-  view.showText('service', service(grant.websocket_url, isSandbox, place));
+  showService(grant);
   return grant;
+}
+
+function showService({ service, websocket_url: url }) {
+  const isHere = isLoopback(url);
+  const isSandbox = isHere || service === 'sandbox';
+  const place = isHere ? 'stays on this computer' : `on ${new URL(url).hostname}`;
+  view.showService({ isSandbox, place: isSandbox ? place : '' });
 }
 
 async function showDevices() {
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
-  // Before the permission they have neither names nor ids; "default" is there twice.
-  const named = devices.filter(({ kind, deviceId, label }) => {
-    return kind === 'audioinput' && label && deviceId !== 'default';
-  });
-  view.showDevices(named);
+  const back = microphones.list(devices);
+  if (back) microphone?.choose(back.deviceId);
+  view.showDevices(microphones);
 }
 
 function save(text, name, type) {
@@ -131,11 +142,14 @@ async function copy() {
 view.onPress('button', () => {
   if (run?.state === 'waiting') giveUp();
   else if (run && !run.isOver) run.stop();
-  else start((on) => new Microphone(on, view.chosenDevice()), { isFile: false });
+  else start((on) => new Microphone(on, microphones.wish), { isFile: false });
 });
 view.onPress('sample', () => startFile(fetched(SAMPLE), 'The sample'));
 view.onFile(startFirst);
-view.onDevice((deviceId) => microphone?.choose(deviceId));
+view.onDevice((deviceId) => {
+  microphones.pick(deviceId);
+  microphone?.choose(deviceId);
+});
 view.onPress('copy', copy);
 view.onPress('text', () => save(asText(finals), 'transcript.txt', 'text/plain'));
 view.onPress('subrip', () => save(asSubRip(finals), 'transcript.srt', 'application/x-subrip'));
@@ -144,6 +158,7 @@ view.onPress('newest', view.showNewest);
 
 navigator.mediaDevices?.addEventListener('devicechange', showDevices);
 showDevices();
+askService().then((told) => told && showService(told));
 setInterval(showCountdown, TICK_MILLISECONDS);
 
 // An open session is paid for until it is terminated.

@@ -1,7 +1,8 @@
 """Markup: what transcripts, clips and services look like in a notebook, as HTML. No I/O.
 
 Everything from outside is escaped. Colours are those of JupyterLab where it shows the output, and
-such as can be read on light and dark grounds elsewhere.
+such as can be read on light and dark grounds elsewhere. Where a system forces its own colours,
+text, borders and currentColor follow it, and grounds vanish.
 """
 
 import base64
@@ -15,6 +16,7 @@ MUTED = "var(--jp-ui-font-color2, #767d8a)"
 ACCENT = "var(--jp-brand-color1, #3b78d8)"
 GOOD = "var(--jp-success-color1, #388e3c)"
 BAD = "var(--jp-error-color1, #d33f3f)"
+LIVE = "#d13438"  # that of the page and of the microphone
 LINE = "var(--jp-border-color2, #8884)"
 FACE = "font-family:var(--jp-ui-font-family, system-ui, sans-serif);font-size:13px;line-height:1.5"
 DIGITS = "font-variant-numeric:tabular-nums"
@@ -23,7 +25,7 @@ BARS = 400  # of a waveform
 TICKS = 8  # at the most, on a time line
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)  # seconds from tick to tick
 
-Span = tuple[float, float, str]  # from, to (seconds), what is there
+Span = tuple[float, float, str, str]  # from, to (seconds), the words, their language or ""
 
 
 def clock(seconds: float) -> str:
@@ -49,21 +51,32 @@ def block(*parts: str) -> str:
     return f'<div style="{FACE}">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
 
 
+def words(text: str, language: str = "") -> str:
+    """What was said, in its own direction; in its language, where that is known."""
+    style = "flex:1;display:block"
+    return f'<span dir="auto" lang="{escape(language)}" style="{style}">{escape(text)}</span>'
+
+
+def partial(text: str) -> str:
+    """What may still change."""
+    return block(f'<i style="color:{MUTED}">{words(text)}</i>')
+
+
 def turns(spans: Iterable[Span]) -> str:
     """A line for each turn: when it began, and its text."""
     rows = "".join(
         f'<div style="display:flex;gap:1em"><span style="color:{MUTED};{DIGITS};flex:none">'
-        f"{clock(start)}</span><span>{escape(text)}</span></div>"
-        for start, _, text in spans
+        f"{clock(start)}</span>{words(text, language)}</div>"
+        for start, _, text, language in spans
     )
     return f'<div style="{FACE}">{rows}</div>'
 
 
-def transcript(spans: Sequence[Span], partial: str) -> str:
+def transcript(spans: Sequence[Span], moving: str) -> str:
     """What was said: the turns that are over, and what the open one says so far."""
     parts = [turns(spans)] if spans else []
-    if partial:
-        parts.append(f"<i>{muted(partial)}</i>")
+    if moving:
+        parts.append(partial(moving))
     return "".join(parts) or block(muted("nothing was said"))
 
 
@@ -92,11 +105,11 @@ def timeline(spans: Iterable[Span], total: float, at: float, open_from: float | 
     ``open_from`` is where the turn began that is still open, if there is one.
     """
     total = max(total, 0.1)
-    boxes = [_box(start, end, total, text, ACCENT) for start, end, text in spans]
+    boxes = [_box(start, end, total, text, ACCENT) for start, end, text, _ in spans]
     if open_from is not None:
-        boxes.append(_box(open_from, max(at, open_from), total, "", MUTED))
+        boxes.append(_box(open_from, max(at, open_from), total, "", "currentColor"))
     sent = f'<rect x="0" y="9" width="{_place(at, total)}%" height="2" style="fill:{ACCENT}"/>'
-    rest = f'<rect x="0" y="9.5" width="100%" height="1" style="fill:{LINE}"/>'
+    rest = '<rect x="0" y="9.5" width="100%" height="1" style="fill:currentColor;opacity:0.4"/>'
     step = next((step for step in STEPS if total / step <= TICKS), STEPS[-1])
     marks = [_tick(second, total) for second in range(0, int(total) + 1, step)]
     label = f"{len(boxes)} turns on {total:.0f} seconds of audio"
@@ -111,7 +124,7 @@ def _box(start: float, end: float, total: float, text: str, colour: str) -> str:
     title = f"<title>{clock(start)} to {clock(end)}: {escape(text)}</title>" if text else ""
     return (
         f'<rect x="{left}%" y="2" width="{width:.2f}%" height="16" rx="3" '
-        f'style="fill:{colour};fill-opacity:0.55">{title}</rect>'
+        f'style="fill:{colour};fill-opacity:0.4;stroke:{colour}">{title}</rect>'
     )
 
 
@@ -121,7 +134,7 @@ def _tick(second: int, total: float) -> str:
     text = f"{second // 60}:{second % 60:02}" if total >= 60 else f"{second} s"
     return (
         f'<text x="{place}%" y="32" font-size="10" text-anchor="{anchor}" style="{DIGITS};'
-        f'fill:{MUTED}">{text}</text>'
+        f'fill:currentColor;opacity:0.7">{text}</text>'
     )
 
 
@@ -182,8 +195,8 @@ def bar(share: float, seconds: float) -> str:
     runs = f"animation:tempkit-runs-out {seconds:.1f}s linear forwards;" if seconds else ""
     return (
         "<style>@keyframes tempkit-runs-out{to{transform:scaleX(0)}}</style>"
-        f'<div style="height:6px;border-radius:3px;background:{LINE};overflow:hidden;margin:4px 0">'
-        f'<div style="height:100%;background:{ACCENT};width:{100 * share:.1f}%;'
+        f'<div style="border:1px solid {LINE};border-radius:4px;background:{LINE};overflow:hidden;'
+        f'margin:4px 0"><div style="border-top:6px solid {ACCENT};width:{100 * share:.1f}%;'
         f'transform-origin:left;{runs}"></div></div>'
     )
 
@@ -200,7 +213,7 @@ def service(name: str, address: str | None) -> str:
     return f"{name} at {link(address)}" if address else f"{name}, stopped"
 
 
-def heading(name: str, is_on: bool, *parts: str) -> str:
-    """A dot that says whether something runs, its name, and what there is to say of it, as HTML."""
-    dot = f'<span style="color:{GOOD if is_on else MUTED}">●</span>'
+def heading(name: str, colour: str, *parts: str) -> str:
+    """A dot in a colour that says how it goes, a name, and what there is to say of it, as HTML."""
+    dot = f'<span style="color:{colour}">●</span>'
     return f'<div style="{FACE}">{dot} <b>{escape(name)}</b> {" ".join(parts)}</div>'

@@ -94,7 +94,7 @@ def test_a_service_that_fails_at_once_is_tried_three_times(browser, caplog):
         expect(page.get_by_role("status")).to_contain_text(f"The service failed. {KEPT}")
         expect_state(page, "failed")
         expect(page.get_by_role("alert")).to_have_text(
-            "The service failed. Wait a moment, then press Start again."
+            "The service failed. Wait a moment, then try again."
         )
         assert [entry.detail["code"] for entry in sandbox.journal if entry.name == "WebSocket"][
             -3:
@@ -191,8 +191,8 @@ def test_too_many_sessions_are_waited_for_and_stop_now_ends_that(browser):
             saying({"type": "Error", "error_code": 3006, "error": "Odd"}, close=1006),
             "The service says: Odd. Reload the page",
         ),
-        (saying(dump(Begin("s", 1)), close=3999), "ended unexpectedly (code 3999). Press Start"),
-        (saying(close=1008), "The service refused the session. Press Start to try"),
+        (saying(dump(Begin("s", 1)), close=3999), "ended unexpectedly (code 3999). Try again"),
+        (saying(close=1008), "The service refused the session. Try again"),
         (saying("[]", "no JSON", close=3007), "the length or the pace of the audio. Close what"),
     ],
     ids=["error-and-no-close", "unknown", "1008-bare", "3007-bare"],

@@ -68,7 +68,7 @@ def test_a_view_shows_the_words_of_a_stream_and_waits_for_them(settings: Setting
     stream = connect(settings).stream(Clip(spoken(3), 16000).chunks(), realtime=False)
     view = TranscriptView().watch(stream, messages.append)
     assert view.wait(20).text == "Hello there. My name is Ada. How are you today?"
-    until(lambda: "Done" in text_of(view.widget))
+    until(lambda: "Finished" in text_of(view.widget))
     shown = text_of(view.widget)
     assert "7.8 of 7.8 s, 10 words" in shown
     assert "0:02.8My name is Ada." in shown
@@ -94,7 +94,7 @@ def test_what_comes_from_outside_is_escaped():
         stream = connect(sandbox.settings).stream([spoken(1)], realtime=False)
         view = TranscriptView().watch(stream)
         transcript = view.wait(20)
-        until(lambda: "Done" in text_of(view.widget))
+        until(lambda: "Finished" in text_of(view.widget))
         for shown in (html_of(view.widget), transcript._repr_html_(), html_of(_seen(sandbox))):
             assert "&lt;script&gt;" in shown
             assert "<script>" not in shown
@@ -124,7 +124,7 @@ def test_a_lost_connection_is_told_in_words(settings: Settings, sandbox: Sandbox
     sandbox.faults = Faults(cut_after_received=12, sessions=1)
     view = TranscriptView().watch(connect(settings).stream(Clip(spoken(1), 16000).chunks()))
     assert view.wait(20).text == "Hello there."
-    until(lambda: "Done" in text_of(view.widget))
+    until(lambda: "Finished" in text_of(view.widget))
     shown = text_of(view.widget)
     assert "the connection was lost (session closed 1006: no reason given)" in shown
     assert "connected again after" in shown

@@ -1,42 +1,45 @@
 // The page's elements: what is shown, never what is done.
 
 import { OVER } from '../session/run.js';
-import { drawLevel, drawState, drawTranscript, isAtEnd } from './draw.js';
-import { STATES, STATES_OF_A_FILE } from './words.js';
+import { drawBar, drawLevel, drawNotices, drawService, drawState, isAtEnd, Paper } from './draw.js';
+import { advice, progress } from './words.js';
 
 const element = (id) => document.getElementById(id);
-const notices = new Map();
+const paper = new Paper(element);
+const notices = {};
 let isFollowing = true; // the newest words, until the reader scrolls away
-let words = STATES;
+let isFile = false; // what is transcribed
 
 /**
- * @param {keyof STATES} name the one word that says what the page is doing
+ * @param {string} name the one word that says what the page is doing
  * @param {Error} [failure] what went wrong
+ * @param {object | null} outcome of the session, see Run
  */
-export function showState(name, failure) {
+export function showState(name, failure, outcome) {
   const isOver = OVER.includes(name);
   document.body.dataset.state = name;
-  drawState(element, name, words);
+  drawState(element, name, outcome, isFile);
   for (const id of ['sample', 'pick']) element(id).setAttribute('aria-disabled', String(!isOver));
-  element('error').textContent = failure?.message ?? '';
+  element('error').textContent = advice(failure?.message ?? '', isFile);
+  if (isOver) paper.finish();
 }
 
 /**
- * @param {'line' | 'sound' | 'page'} about each has one notice at a time
+ * @param {'line' | 'sound' | 'device' | 'page'} matter each has one notice at a time
  * @param {string} text what is worth knowing, '' for nothing
  */
-export function showNotice(about, text) {
-  notices.set(about, text);
-  element('notice').textContent = [...notices.values()].filter(Boolean).join(' ');
+export function showNotice(matter, text) {
+  notices[matter] = text;
+  drawNotices(element, notices);
 }
 
-/**
- * @param {'service' | 'countdown'} id
- * @param {string} text '' for nothing
- */
-export function showText(id, text) {
-  if (element(id).textContent !== text) element(id).textContent = text;
+/** @param {string} text '' for nothing */
+export function showCountdown(text) {
+  if (element('countdown').textContent !== text) element('countdown').textContent = text;
 }
+
+/** @param {{ isSandbox: boolean, place: string }} whom one talks to */
+export const showService = (whom) => drawService(element, whom);
 
 /**
  * @param {string} id of a button
@@ -68,47 +71,43 @@ export function onFile(listener) {
   });
 }
 
-/** The id of the chosen microphone, '' for the default one. */
-export const chosenDevice = () => element('device').value;
-
 /** @param {(deviceId: string) => void} listener called with the microphone that was picked */
 export const onDevice = (listener) =>
-  element('device').addEventListener('change', () => listener(chosenDevice()));
+  element('device').addEventListener('change', ({ target }) => listener(target.value));
 
-/** @param {string} deviceId the microphone that is used */
-export function chooseDevice(deviceId) {
-  element('device').value = deviceId;
-}
-
-/** @param {{ deviceId: string, label: string }[]} devices those that the browser names */
-export function showDevices(devices) {
-  const chosen = chosenDevice();
-  const options = devices.map(({ deviceId, label }) => new Option(label, deviceId));
-  element('device').replaceChildren(new Option('Default', ''), ...options);
-  if (devices.some(({ deviceId }) => deviceId === chosen)) element('device').value = chosen;
+/** @param {import('./microphones.js').Microphones} microphones */
+export function showDevices({ options, shown }) {
+  const list = element('device');
+  const made = options.map(({ deviceId, label }) => new Option(label, deviceId));
+  const asText = (all) => Array.from(all, ({ value, text }) => [value, text]).join('\n');
+  if (asText(list.options) !== asText(made)) list.replaceChildren(...made); // it may be open
+  list.value = shown;
 }
 
 /** Makes room for a new transcription, of a file or of the microphone. */
-export function clear(isFile) {
-  words = isFile ? STATES_OF_A_FILE : STATES;
-  element('progress').hidden = !isFile;
-  showProgress(0);
-  for (const about of [...notices.keys()]) showNotice(about, '');
+export function clear(ofFile) {
+  isFile = ofFile;
+  element('progress').hidden = true;
+  element('time').textContent = '';
+  for (const matter of Object.keys(notices)) showNotice(matter, '');
   showTranscript({ finals: [], partial: '' });
 }
 
 /** @param {number} level root mean square, 0 to 1 */
 export const showLevel = (level) => drawLevel(element, level);
 
-/** @param {number} share of a file that was sent, 0 to 1 */
-export function showProgress(share) {
-  element('progress').value = share;
+/** How much of a file was sent, in seconds. */
+export function showProgress(at, total) {
+  element('progress').hidden = false;
+  drawBar(element('progress'), at / Math.max(total, at, 1e-6));
+  element('progress').setAttribute('aria-valuetext', progress(at, total));
+  element('time').textContent = progress(at, total);
 }
 
 /** @param {import('../session/transcript.js').Transcript} transcript */
 export function showTranscript(transcript) {
-  drawTranscript(element, transcript);
-  element('tools').hidden = transcript.finals.length === 0;
+  paper.draw(transcript);
+  hide('tools', transcript.finals.length === 0);
   follow();
 }
 
@@ -121,12 +120,18 @@ export function showNewest() {
 function follow() {
   const box = element('transcript');
   if (isFollowing) box.scrollTop = box.scrollHeight;
-  element('newest').hidden = isFollowing || isAtEnd(box);
+  hide('newest', isFollowing || isAtEnd(box));
+}
+
+// The keyboard's focus goes on to the words: nobody is thrown back to the top of the page.
+function hide(id, isHidden) {
+  if (isHidden && element(id).contains(document.activeElement)) element('transcript').focus();
+  element(id).hidden = isHidden;
 }
 
 element('transcript').addEventListener('scroll', () => {
   isFollowing = isAtEnd(element('transcript'));
-  if (isFollowing) element('newest').hidden = true;
+  if (isFollowing) hide('newest', true);
 });
 
 // A notice takes its place from the words.

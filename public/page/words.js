@@ -1,13 +1,13 @@
 // What is said to people, in the page and in the notebook's widget alike.
 
+import { clockTime } from '../session/clock.js';
 import { EXPIRED } from '../session/close-codes.js';
 
 const RENEWED = 'The session comes to its longest duration and is renewed.';
 const KEPT = 'The sound is kept, and sent when there is a connection again.';
 const LAST_TRY = 'This is the last try.';
 
-/** What a Run is doing. */
-export const STATES = {
+const STATES = {
   idle: 'Ready',
   starting: 'Waiting for the microphone…',
   connecting: 'Connecting… you can speak already',
@@ -19,19 +19,49 @@ export const STATES = {
   blocked: 'No microphone here', // in some notebooks
 };
 
-/** The same of a Run whose source is a file. */
-export const STATES_OF_A_FILE = {
-  ...STATES,
+// Where it is otherwise for a file.
+const STATES_OF_A_FILE = {
   starting: 'Opening the file…',
   connecting: 'Connecting…',
-  live: 'Playing the file to the service',
+  live: 'Listening to the file',
   reconnecting: 'The line is down, connecting again… the file goes on',
 };
 
-const BUTTON = { idle: 'Start', failed: 'Start', blocked: 'Start', waiting: 'Stop now' };
+/**
+ * What a Run is doing.
+ *
+ * @param {string} state
+ * @param {{ sentences: number, seconds: number } | null} outcome of a session; null: none began
+ * @param {boolean} isFile
+ */
+export function stateWord(state, outcome, isFile) {
+  if (state === 'failed' && !outcome) return 'Could not start';
+  if (state === 'idle' && outcome) return finished(outcome);
+  return (isFile && STATES_OF_A_FILE[state]) || STATES[state];
+}
+
+function finished({ sentences, seconds }) {
+  const count = `${sentences || 'no'} sentence${sentences === 1 ? '' : 's'}`;
+  const length = seconds < 60 ? `${Math.round(seconds)} s` : clockTime(seconds * 1000);
+  return `Finished: ${count}, ${length}`;
+}
 
 /** What the button says that starts and stops. */
-export const buttonWord = (state) => BUTTON[state] ?? 'Stop';
+export function buttonWord(state, outcome) {
+  if (state === 'waiting') return 'Stop now';
+  if (!['idle', 'failed', 'blocked'].includes(state)) return 'Stop';
+  return outcome ? 'Start again' : 'Start';
+}
+
+/** What to do after a failure: with a file, Start would open the microphone. */
+export const advice = (text, isFile) =>
+  isFile ? text.replace(/(try) again/gi, '$1 the file again') : text;
+
+/** How far a file has got. */
+export const progress = (at, total) => `${clockTime(at * 1000)} of ${clockTime(total * 1000)}`;
+
+/** A microphone in the list that is not there at the moment. */
+export const away = (label) => `${label} (not connected)`;
 
 /** @param {string} unheard the beginning of a sentence, see Conversation; '' for none */
 export const withoutText = (unheard) => (unheard ? `${unheard} have no text.` : '');
@@ -46,18 +76,13 @@ export const gap = (seconds) =>
     : '';
 
 /**
- * Who recognises the speech.
+ * Whom one talks to.
  *
- * @param {string} url of the service
  * @param {boolean} isSandbox
- * @param {string} place where that sandbox is
+ * @param {string} place where that is, or by which way; '' for nothing to say
  */
-export function service(url, isSandbox, place) {
-  const { host } = new URL(url);
-  return isSandbox
-    ? `Sandbox: recognised ${place} (${host})`
-    : `AssemblyAI: recognised by the real service (${host})`;
-}
+export const service = (isSandbox, place) =>
+  [isSandbox ? 'Sandbox' : 'AssemblyAI, billed', place].filter(Boolean).join(', ');
 
 /**
  * How long one still waits, and what a second Stop would cost.

@@ -1,9 +1,9 @@
 // What a close code asks for, as protocol/close_codes.py has it, and why a session ended in plain
 // words: what happened, and what to do about it.
 
-const AGAIN = 'Press Start to open a new session.';
-const LATER = 'Wait a moment, then press Start again.';
-const NETWORK = 'Check the network, then press Start again.';
+const AGAIN = 'Try again in a new session.';
+const LATER = 'Wait a moment, then try again.';
+const NETWORK = 'Check the network, then try again.';
 const RELOAD = 'Reload the page; it may be out of date.';
 const NOT_ACCEPTED = 'The service did not accept what this page sent.';
 const ON_THE_WAY = 'A server between this page and the service closed the connection.';
@@ -22,7 +22,7 @@ const CODES = new Map([
   [1008, [
     'end',
     'The service refused the session.',
-    'Press Start to try with a fresh token; if that does not help, check the API key and its account.',
+    'Try again with a fresh token; if that does not help, check the API key and its account.',
   ]],
   [1009, ['end', NOT_ACCEPTED, RELOAD]],
   [1010, ['end', NOT_ACCEPTED, RELOAD]],
@@ -35,16 +35,16 @@ const CODES = new Map([
   [3007, [
     'end',
     'The service did not accept the length or the pace of the audio.',
-    'Close what keeps this computer busy, then press Start again.',
+    'Close what keeps this computer busy, then try again.',
   ]],
   [EXPIRED, ['renew', 'The session reached its longest duration.', AGAIN]],
-  [3009, ['crowded', 'Too many sessions are open.', 'Close some or wait a minute, then press Start again.']],
+  [3009, ['crowded', 'Too many sessions are open.', 'Close some or wait a minute, then try again.']],
 ]);
 
 // A browser is not told why a connection could not be opened: the code is 1006 for every cause.
 const NEVER_BEGUN = [
   'The service could not be reached.',
-  'The token, the network or the clock of this computer may be at fault; press Start to try again.',
+  'The token, the network or the clock of this computer may be at fault; try again.',
 ];
 
 /** What to do about a session that was closed with a code: see `Then` in protocol/close_codes.py. */

@@ -97,6 +97,12 @@ export class Conversation {
     return `The last ${seconds.toFixed(1)} seconds of sound, from ${from} on,`;
   }
 
+  /** What came of it so far. */
+  get outcome() {
+    const { backlog, transcript } = this.#session;
+    return { sentences: transcript.finals.length, seconds: backlog.end / this.#sampleRate };
+  }
+
   /** Ends the session without waiting for anything. */
   close() {
     this.#isClosed = true;
@@ -142,7 +148,7 @@ export class Conversation {
   }
 
   #isBlown() {
-    return isBlown(this.#sessions, this.#session.backlog.end / this.#sampleRate);
+    return isBlown(this.#sessions, this.outcome.seconds);
   }
 
   #givenUp(why) {
@@ -172,7 +178,7 @@ export class Conversation {
     this.#link = link;
     const closed = link.closed.then(({ code, reason }) => this.#session.closed(code, reason));
     this.#ended = Promise.race([end, closed]);
-    const late = new Failure(`${NO_BEGIN} Press Start to try again.`, LATE);
+    const late = new Failure(`${NO_BEGIN} Try again.`, LATE);
     const cancel = after(BEGIN_SECONDS * 1000, () => this.#end(late));
     const failure = await Promise.race([begun, this.#ended]);
     cancel();

@@ -1,7 +1,7 @@
 // What went wrong, in words for people.
 
 export const NO_SERVER =
-  'The server of this page does not answer. See whether it is still running.';
+  'The server of this page does not answer. Start it again in its terminal: tempkit.';
 
 /** Why there is no session, or no sound; the fields say whether trying again may help. */
 export class Failure extends Error {

@@ -16,6 +16,7 @@ export class Run {
   #dial;
   #on;
   #conversation;
+  #hasBegun = false;
   #letScreenGo = null; // from the first time that it is live on
 
   state = 'starting';
@@ -41,6 +42,11 @@ export class Run {
   /** The sound that has no final text, as the beginning of a sentence; '' for none. */
   get unheard() {
     return this.#conversation?.unheard ?? '';
+  }
+
+  /** What came of the session so far; null before it has begun. */
+  get outcome() {
+    return this.#hasBegun ? this.#conversation.outcome : null;
   }
 
   /** @param {Int16Array} chunk what the source gives */
@@ -75,6 +81,7 @@ export class Run {
     this.#conversation = new Conversation(sampleRate, this.#dial, {
       ...this.#on,
       begin: (begin) => {
+        this.#hasBegun = true;
         this.#change({ connecting: 'live', reconnecting: 'live' });
         this.#on.begin(begin, sampleRate);
       },

@@ -35,6 +35,17 @@ export async function requestToken() {
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
 }
 
+/**
+ * Whom a session would talk to, in the words of a token's answer; null where the server does not say.
+ *
+ * @returns {Promise<{ service: string, websocket_url: string } | null>}
+ */
+export async function askService() {
+  const response = await fetch('service', { cache: 'no-store' }).catch(() => null);
+  const answer = response?.ok ? await response.json().catch(() => null) : null;
+  return answer && { ...answer, websocket_url: socketAddress(answer.websocket_url) };
+}
+
 /** A sandbox's address is relative: its socket is on the server of this page. */
 function socketAddress(place) {
   return new URL(place, globalThis.location?.href).href.replace(/^http/, 'ws');

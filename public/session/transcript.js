@@ -27,7 +27,8 @@ export class Transcript {
       if (!isFinal || (before.isFormatted && !isFormatted)) return false;
       if (before.text === text && before.isFormatted === isFormatted) return false;
     }
-    this.#turns.set(order, { order, text, isFinal, isFormatted, words });
+    const { language_code: language } = message;
+    this.#turns.set(order, { order, text, isFinal, isFormatted, words, language });
     return true;
   }
 

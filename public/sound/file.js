@@ -30,7 +30,7 @@ export class AudioFile {
    * @param {object} on
    * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
    * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
-   * @param {(share: number) => void} on.progress 0 to 1
+   * @param {(at: number, total: number) => void} on.progress seconds
    */
   constructor(load, name, on) {
     this.#load = load;
@@ -101,7 +101,7 @@ export class AudioFile {
       this.#on.level(rms(chunk));
       this.#on.chunk(chunk);
     }
-    this.#on.progress(this.#given / Math.max(1, length));
+    this.#on.progress(this.#given / SAMPLE_RATE, length / SAMPLE_RATE);
     if (this.#given < length) return;
     this.#endPace();
     this.#settle();

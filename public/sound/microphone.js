@@ -30,6 +30,7 @@ const SAYS = {
 export class Microphone {
   #on;
   #deviceId;
+  #label;
   #stream = null;
   #capture = null;
   #changes; // one after another
@@ -47,12 +48,16 @@ export class Microphone {
    * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
    * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
    * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
-   * @param {(deviceId: string) => void} [on.device] another microphone is used, or still this one
-   * @param {string} [deviceId] of the microphone, '' for the default one
+   * @param {(deviceId: string, text: string) => void} on.device the one that is used now, and what
+   *   has happened, if that was not asked for
+   * @param {object} [wish]
+   * @param {string} wish.deviceId of the microphone, '' for the default one
+   * @param {string} wish.label its name
    */
-  constructor(on, deviceId = '') {
+  constructor(on, { deviceId, label } = { deviceId: '' }) {
     this.#deviceId = deviceId;
-    this.#on = { device: () => {}, ...on };
+    this.#label = label;
+    this.#on = on;
     this.#changes = new Promise((resolve) => (this.#settle.opened = resolve));
   }
 
@@ -62,8 +67,9 @@ export class Microphone {
    * @returns {Promise<number>} the sample rate in Hz
    */
   async open() {
+    const wished = this.#deviceId;
     try {
-      this.#stream = await this.#ask(this.#deviceId);
+      this.#stream = await this.#askFirst();
       await this.#begin();
     } catch (error) {
       this.release();
@@ -72,6 +78,8 @@ export class Microphone {
     this.#follow(this.#stream);
     this.#endLooks = every(LOOK_MILLISECONDS, () => this.#look());
     this.#settle.opened();
+    const isOther = this.#deviceId !== wished;
+    this.#tell(isOther ? `${this.#label} is not connected. ${this.#instead}` : '');
     return this.#capture.sampleRate;
   }
 
@@ -85,12 +93,11 @@ export class Microphone {
       if (deviceId === this.#deviceId) return;
       try {
         await this.#changeTo(deviceId);
-        this.#tell('');
+        this.#tell();
       } catch (error) {
         if (this.#isReleased) return;
         this.#tell(`${refusal(error).message} Still listening to ${this.#name}.`);
       }
-      this.#on.device(this.#deviceId);
     });
   }
 
@@ -109,6 +116,16 @@ export class Microphone {
     this.#capture?.close();
     this.#on.level(0);
     this.#say('');
+  }
+
+  async #askFirst() {
+    try {
+      return await this.#ask(this.#deviceId);
+    } catch (error) {
+      if (error.name !== 'OverconstrainedError' || !this.#deviceId) throw error;
+      this.#deviceId = '';
+      return this.#ask('');
+    }
   }
 
   async #ask(deviceId) {
@@ -181,8 +198,7 @@ export class Microphone {
       if (this.#stream !== gone) return;
       try {
         await this.#changeTo('');
-        this.#tell(`${loss} Listening to ${this.#name} now.`);
-        this.#on.device('');
+        this.#tell(`${loss} ${this.#instead}`);
       } catch (error) {
         this.#settle.ended(new Failure(`${loss} ${refusal(error).message}`));
       }
@@ -231,10 +247,13 @@ export class Microphone {
     this.#on.notice(text);
   }
 
-  /** Says what has happened. */
-  #tell(text) {
-    this.#said = '';
-    this.#on.notice(text);
+  get #instead() {
+    return `Listening to ${this.#name} now.`;
+  }
+
+  /** Says what is used, and what has happened. */
+  #tell(text = '') {
+    this.#on.device(this.#deviceId, text);
   }
 }
 

@@ -73,7 +73,7 @@ class Site:
         self._visits: deque[tuple[float, str, str, int, float]] = deque(maxlen=KEPT_VISITS)
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
-        self._told_with_token = {
+        self._service = {
             "websocket_url": SOCKET if self._relays else settings.websocket_url,
             "service": "sandbox" if settings.is_local else "assemblyai",
         }
@@ -159,6 +159,8 @@ class Site:
             return self._token(request)
         if self.guard.shows_secret(request):
             return self._remember(request)
+        if request.path == "/service":  # whom one will talk to, before a token is spent
+            return json_answer(HTTPStatus.OK, self._service)
         return self._file(request)
 
     def _token(self, request: Request) -> Answer:
@@ -173,7 +175,7 @@ class Site:
         except TempkitError as error:
             return failed_token(error)
         answer = {"token": str(token), "expires_in_seconds": token.expires_in_seconds}
-        return json_answer(HTTPStatus.OK, answer | self._told_with_token)
+        return json_answer(HTTPStatus.OK, answer | self._service)
 
     def _is_for_sandbox(self, request: Request) -> bool:
         """Whether a page opens its WebSocket here, on the port that it came from."""

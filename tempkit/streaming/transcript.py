@@ -40,9 +40,12 @@ class Transcript:
         return tuple(word for turn in self.turns for word in turn.words)
 
     @property
-    def spans(self) -> tuple[tuple[float, float, str], ...]:
-        """Each turn that is over: from when to when, in seconds of the audio, and its text."""
-        return tuple((*_times(turn), turn.transcript) for turn in self.turns)
+    def spans(self) -> tuple[tuple[float, float, str, str], ...]:
+        """Each turn that is over: from and to, in seconds of the audio, its text and language.
+
+        The language is "" where the service does not tell it.
+        """
+        return tuple((*_times(turn), turn.transcript, turn.language_code) for turn in self.turns)
 
     @property
     def open_from(self) -> float | None:

@@ -41,7 +41,8 @@ class ServiceView:
         except ConfigurationError:  # it stopped meanwhile
             address, is_on = "", False
         name = service.kind.capitalize()
-        self._head.value = pictures.heading(name, is_on, address, pictures.muted(report.line))
+        colour = pictures.GOOD if is_on else pictures.MUTED
+        self._head.value = pictures.heading(name, colour, address, pictures.muted(report.line))
         self._rows.value = pictures.table(report.columns, report.rows) if report.rows else ""
         if not is_on:
             self._button.disabled = True

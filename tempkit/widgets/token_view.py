@@ -46,7 +46,8 @@ class TokenView:
         else:
             said = pictures.muted(f"{left} of {whole} s left to open a session")
         is_over = token.is_spent or left == 0
-        line = pictures.heading("Temporary token", not (is_over or token.refusal), said)
+        colour = pictures.MUTED if is_over or token.refusal else pictures.GOOD
+        line = pictures.heading("Temporary token", colour, said)
         bar = pictures.bar(0 if is_over else left / whole, 0 if is_over else left)
         self.widget.value = f'<div style="max-width:32em">{line}{bar}</div>'
         # A session that is being opened may yet be refused: that is seen in its own view.

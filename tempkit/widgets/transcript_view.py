@@ -120,7 +120,7 @@ class TranscriptView:
         self._state.value = pictures.heading(*watching.state())
         self._line.value = pictures.timeline(spans, total, at, open_from)
         self._final.value = pictures.turns(spans) if spans else ""
-        self._partial.value = pictures.block(f"<i>{pictures.muted(partial)}</i>") if partial else ""
+        self._partial.value = pictures.partial(partial) if partial else ""
         self._notes.value = pictures.block(*map(pictures.muted, watching.notes[-NOTES:]))
         if has_ended:
             self._button.disabled = True
@@ -147,25 +147,28 @@ class _Watching:
         self._is_lost = self._is_complete = False
         threading.Thread(target=self._run, name="tempkit watch", daemon=True).start()
 
-    def state(self) -> tuple[str, bool, str]:
-        """How it goes: a word, whether it goes on, and what there is to say of that."""
+    def state(self) -> tuple[str, str, str]:
+        """How it goes: a word, its colour, and what there is to say of that."""
         stream, total = self.stream, self.stream.total_seconds
         far = f"{stream.sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s"
         if not self.ended.is_set():
             if self._is_lost:
-                return "Connection lost", False, pictures.muted(f"{far}, trying again")
+                return "Connection lost", pictures.MUTED, pictures.muted(f"{far}, trying again")
             if stream.is_stopped:
-                return "Stopping", True, pictures.muted(f"{far}, waiting for the last words")
-            return "Listening", True, pictures.muted(far)
+                waits = pictures.muted(f"{far}, waiting for the last words")
+                return "Stopping", pictures.MUTED, waits
+            return "Listening", pictures.LIVE, pictures.muted(far)
         if isinstance(self.error, TempkitError):
-            return "Failed", False, pictures.bad(str(self.error))
+            return "Failed", pictures.BAD, pictures.bad(str(self.error))
         if self.error is not None:
-            return "Failed", False, pictures.bad(f"{type(self.error).__name__}: {self.error}")
+            what = f"{type(self.error).__name__}: {self.error}"
+            return "Failed", pictures.BAD, pictures.bad(what)
         if not self._is_complete:
-            return "Closed", False, pictures.bad(CLOSED_EARLY)
+            return "Closed", pictures.MUTED, pictures.bad(CLOSED_EARLY)
         words = len(stream.transcript.words)
         count = f"{words} word{'' if words == 1 else 's'}"
-        return "Stopped" if stream.is_stopped else "Done", False, pictures.muted(f"{far}, {count}")
+        word = "Stopped" if stream.is_stopped else "Finished"
+        return word, pictures.MUTED, pictures.muted(f"{far}, {count}")
 
     def _run(self) -> None:
         try:

@@ -11,7 +11,7 @@ test('a connection that never opened names token, network and clock', () => {
 test('the text of the Error message comes before the words for the code', () => {
   const error = 'Unauthorized Connection: Signature has expired';
   const sentence = explainClose(1008, { hasBegun: false, error });
-  assert.match(sentence, /^The service says: .+Signature has expired\. Press Start/);
+  assert.match(sentence, /^The service says: .+Signature has expired\. Try again/);
 });
 
 test('an unknown code is named', () => {

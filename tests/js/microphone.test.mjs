@@ -142,6 +142,7 @@ async function opened() {
       stillSince = Date.now();
     },
     level: () => {},
+    device: () => {},
     notice: (text) => {
       said = text;
       check();

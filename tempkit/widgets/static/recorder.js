@@ -24,10 +24,11 @@ export class Recorder {
 
   /** What the views show. */
   shown = {
+    outcome: null,
     state: 'idle',
     error: '',
-    notice: '',
-    service: '',
+    notices: {},
+    service: { isSandbox: false, place: '' },
     level: 0,
     transcript: { finals: [], partial: '' },
   };
@@ -72,7 +73,7 @@ export class Recorder {
   leave(notice = '') {
     if (this.#isOver) return;
     this.#run.leave();
-    if (notice) this.#show({ notice });
+    if (notice) this.#note('page', notice);
   }
 
   get #isOver() {
@@ -83,19 +84,21 @@ export class Recorder {
     const id = newId();
     const seconds = this.#kernel.get('_max_seconds');
     this.#id = id;
-    this.#show({ notice: '', transcript: { finals: [], partial: '' } });
+    for (const matter of ['line', 'sound', 'device', 'page']) this.#note(matter, '');
+    this.#show({ transcript: { finals: [], partial: '' } });
     this.#kernel.tell({ kind: 'start', run: id });
     const source = new Microphone({
       chunk: (chunk) => run.take(chunk),
       level: (level) => this.#show({ level }),
-      notice: (notice) => this.#show({ notice }),
+      notice: (text) => this.#note('sound', text),
+      device: (_, text) => this.#note('device', text),
     });
     const run = new Run(source, this.#route.dial(), {
       state: (state, failure) => this.#change(id, state, failure),
-      begin: () => {},
+      begin: () => this.#note('line', ''),
       turn: (transcript, _, turn) => this.#take(id, transcript, turn),
-      lost: (failure) => this.#show({ notice: loss(failure) }),
-      restored: (lost) => this.#show({ notice: gap(lost) }),
+      lost: (failure) => this.#note('line', loss(failure)),
+      restored: (lost) => this.#note('line', gap(lost)),
     });
     this.#run = run;
     this.#cancelCap = after(seconds * 1000, () => this.#stop(capped(seconds)));
@@ -105,19 +108,19 @@ export class Recorder {
   #stop(notice) {
     if (this.#isOver) return;
     this.#run.stop();
-    this.#show({ notice });
+    this.#note('page', notice);
   }
 
   #giveUp() {
     const { unheard } = this.#run;
     this.#run.giveUp();
-    this.#show({ notice: withoutText(unheard) });
+    this.#note('line', withoutText(unheard));
   }
 
   #change(id, state, failure) {
     if (id !== this.#id) return;
     const error = failure?.message ?? '';
-    this.#show({ state, error });
+    this.#show({ outcome: this.#run.outcome, state, error });
     if (this.#isOver) this.#cancelCap();
     this.#kernel.tell({ kind: 'state', run: id, state, error });
   }
@@ -129,6 +132,11 @@ export class Recorder {
 
   #hear({ kind, run, message }) {
     if (kind === 'stop' && run === this.#id) this.#stop(message);
+  }
+
+  /** Each matter has one notice at a time, '' for none. */
+  #note(matter, text) {
+    this.#show({ notices: { ...this.shown.notices, [matter]: text } });
   }
 
   #show(change) {

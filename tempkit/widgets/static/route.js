@@ -1,6 +1,5 @@
 // How the sound gets to the service: straight from the browser, or else through the kernel.
 
-import { service } from '../page/words.js';
 import { after } from '../session/timers.js';
 import { isLoopback, tokens } from '../session/token.js';
 
@@ -15,7 +14,7 @@ export class Route {
 
   /**
    * @param {import('./kernel.js').Kernel} kernel
-   * @param {(service: string) => void} onService who recognises the speech, in words
+   * @param {(whom: { isSandbox: boolean, place: string }) => void} onService whom one talks to
    */
   constructor(kernel, onService) {
     this.#kernel = kernel;
@@ -82,7 +81,7 @@ function unopened() {
 }
 
 function named(url, isThroughKernel) {
-  const place = isThroughKernel ? "on the kernel's machine" : 'on this computer';
-  const who = service(url, isLoopback(url), place);
-  return isThroughKernel ? `${who}; the sound goes through the kernel` : who;
+  const isSandbox = isLoopback(url);
+  if (isThroughKernel) return { isSandbox, place: 'through the kernel' };
+  return { isSandbox, place: isSandbox ? 'stays on this computer' : '' };
 }

@@ -1,21 +1,21 @@
 // The widget's elements: what is shown, never what is done.
 
-import { drawLevel, drawState, drawTranscript, isAtEnd } from '../page/draw.js';
+import { drawLevel, drawNotices, drawService, drawState, isAtEnd, Paper } from '../page/draw.js';
+import { OVER } from '../session/run.js';
 
 const SKELETON = `
   <div class="tempkit-row">
     <button type="button" class="tempkit-button"></button>
     <div class="tempkit-status">
       <p class="tempkit-state" aria-live="polite"></p>
-      <div class="tempkit-level" role="meter" aria-label="Sound level" aria-valuemin="0"
-        aria-valuemax="100" aria-valuenow="0"></div>
+      <div class="tempkit-level tempkit-bar" role="meter" aria-label="Sound level" aria-valuenow="0"></div>
     </div>
   </div>
   <p class="tempkit-error" role="alert"></p>
-  <p class="tempkit-notice" role="status"></p>
+  <div class="tempkit-notice" role="status" aria-atomic="false"></div>
   <div class="tempkit-text" role="region" aria-label="Transcript" tabindex="0">
-    <div class="tempkit-finals" role="log"></div>
-    <p class="tempkit-partial"></p>
+    <div class="tempkit-finals" role="log" lang=""></div>
+    <p class="tempkit-partial" lang="" dir="auto"></p>
     <p class="tempkit-hint">Press Start and speak. The words appear here, and in Python.</p>
   </div>
   <p class="tempkit-service"></p>`;
@@ -23,6 +23,7 @@ const SKELETON = `
 /** One view of the widget. */
 export class View {
   #root;
+  #outcome = null;
 
   /**
    * @param {HTMLElement} el where it goes
@@ -48,21 +49,24 @@ export class View {
   };
 
   #shows = {
+    outcome: (outcome) => (this.#outcome = outcome),
     state: (state) => {
       this.#root.dataset.state = state;
-      drawState(this.#find, state);
+      drawState(this.#find, state, this.#outcome);
+      if (OVER.includes(state)) this.#paper.finish();
     },
     error: (text) => (this.#find('error').textContent = text),
-    notice: (text) => (this.#find('notice').textContent = text),
-    service: (text) => (this.#find('service').textContent = text),
+    notices: (notices) => drawNotices(this.#find, notices),
+    service: (whom) => drawService(this.#find, whom),
     level: (level) => drawLevel(this.#find, level),
     transcript: (transcript) => {
       const box = this.#find('text');
       const isFollowing = isAtEnd(box);
-      drawTranscript(this.#find, transcript);
+      this.#paper.draw(transcript);
       if (isFollowing) box.scrollTop = box.scrollHeight;
     },
   };
 
   #find = (name) => this.#root.querySelector(`.tempkit-${name}`);
+  #paper = new Paper(this.#find);
 }
