@@ -214,6 +214,20 @@ test('a Termination that nobody asked for, and a plain close, are lost lines', a
   assert.deepEqual(told, ['begin', 1000, 'begin', 'restored 0', 1000, 'begin', 'restored 0']);
 });
 
+test('a service that begins each session and says nothing more is given up', async () => {
+  const { conversation, end } = await begun();
+  end.catch(() => {});
+  conversation.offer(CHUNK);
+  conversation.endAudio();
+  for (let seconds = 0; seconds < 180; seconds += 1) {
+    await pass(1);
+    const latest = Socket.all.at(-1);
+    if (latest.sent.length === 0) latest.say(BEGIN);
+  }
+  await assert.rejects(end, /last words may be missing.*0\.1 seconds of sound.*have no text/);
+  assert.equal(Socket.all.length, 3);
+});
+
 test('a connection without any message is replaced once, and again after words', async () => {
   const { conversation, socket } = await begun();
   conversation.offer(CHUNK);
