@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tempkit.protocol.parameters import SessionParameters
     from tempkit.sandbox import Sandbox
     from tempkit.server import TokenServer
+    from tempkit.sound.clip import Clip
     from tempkit.streaming.client import StreamingSession, connect, transcribe
-    from tempkit.streaming.clip import Clip
     from tempkit.streaming.retry import Reconnect
     from tempkit.streaming.session import Reconnected, Reconnecting
     from tempkit.streaming.transcript import Transcript
@@ -79,7 +79,7 @@ _HOMES = {
     "sandbox": ("Sandbox",),
     "server": ("TokenServer",),
     "streaming.client": ("StreamingSession", "connect", "transcribe"),
-    "streaming.clip": ("Clip",),
+    "sound.clip": ("Clip",),
     "streaming.retry": ("Reconnect",),
     "streaming.session": ("Reconnected", "Reconnecting"),
     "streaming.transcript": ("Transcript",),

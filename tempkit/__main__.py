@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tempkit import sandbox_command
+from tempkit.commands import sandbox as sandbox_command
+from tempkit.commands.terminal import replace_what_is_missing, wait_for_ctrl_c
 from tempkit.config import Settings, default_settings, key_origin
 from tempkit.env_file import KEY_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError
@@ -22,7 +23,6 @@ from tempkit.server import PUBLIC, TokenServer
 from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
-from tempkit.terminal import replace_what_is_missing, wait_for_ctrl_c
 from tempkit.tokens import generate_temp_token
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
@@ -176,7 +176,7 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _stream(options: argparse.Namespace) -> int:
-    from tempkit.stream_command import stream
+    from tempkit.commands.stream import stream
 
     return stream(
         options.file,

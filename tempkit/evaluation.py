@@ -11,8 +11,8 @@ from tempkit.config import Settings, default_settings
 from tempkit.errors import SessionClosed, TempkitError
 from tempkit.protocol.messages import Turn
 from tempkit.protocol.parameters import SessionParameters
+from tempkit.sound.clip import Clip
 from tempkit.streaming.client import connect
-from tempkit.streaming.clip import Clip
 
 AT_ONCE = 8  # recordings: a new account of the service may open few sessions a minute
 

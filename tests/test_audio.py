@@ -1,6 +1,6 @@
 import pytest
 
-from tempkit.streaming.audio import AudioFormat, paced
+from tempkit.sound.audio import AudioFormat, paced
 from tests.doubles import tone
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tempkit.streaming.audio import AudioFormat
+from tempkit.sound.audio import AudioFormat
 from tempkit.streaming.backlog import Backlog
 from tests.doubles import tone
 

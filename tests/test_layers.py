@@ -14,9 +14,9 @@ PACKAGE = Path(__file__).parent.parent / "tempkit"
 GROUND = {"errors"}
 WORDS = {*GROUND, "env_file", "config", "protocol"}
 ROOMS = {
-    **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "terminal")},
-    "evaluation": {*GROUND, "config", "protocol", "streaming"},
-    "stream_command": {"config", "pictures", "protocol", "streaming"},
+    **{key: set() for key in ("errors", "deadline", "env_file", "pictures")},
+    "evaluation": {*GROUND, "config", "protocol", "sound", "streaming"},
+    "commands": {*WORDS, "pictures", "sound", "streaming"},
     **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),
     "config": {*GROUND, "env_file"},
     "network": WORDS,
@@ -24,10 +24,10 @@ ROOMS = {
     "tokens": WORDS,
     "sandbox": {*WORDS, "serving"},
     "server": {*WORDS, "certificates", "serving", "tokens"},
-    "streaming": {*WORDS, "deadline", "network", "tokens"},
-    "widgets": {*WORDS, "pictures", "server", "serving", "streaming", "tokens"},
+    "sound": {*GROUND, "protocol"},
+    "streaming": {*WORDS, "deadline", "network", "sound", "tokens"},
+    "widgets": {*WORDS, "pictures", "server", "serving", "sound", "streaming", "tokens"},
     "pytest_plugin": WORDS,
-    "sandbox_command": {*WORDS, "terminal"},
     "wsgi": {"config", "errors", "server"},
     "__init__": None,  # the two front doors see everything
     "__main__": None,
@@ -37,35 +37,29 @@ ROOMS = {
 LATE = {
     "config": {"sandbox"},
     "serving": {"pictures", "widgets"},
+    "sound": {"pictures"},
     "streaming": {"pictures"},
     "tokens": {"http_client"},
     "server": {"http_client", "network"},
     "pytest_plugin": {"sandbox"},
-    "sandbox_command": {"certificates", "sandbox"},
+    "commands": {"certificates", "sandbox"},
 }
 
 # Inside the two large rooms, likewise from the ground up.
 STREAMING = {
     "captions": set(),
     "transcript": {"captions"},
-    "audio": set(),
-    "sound": set(),
-    "source": set(),
-    "wav": {"sound", "source"},
-    "decoder": {"sound", "source"},
-    "clip": {"audio", "decoder", "sound", "source", "wav"},
     "retry": set(),
     "watch": set(),
     "recorder": set(),
     "link": {"recorder"},
-    "backlog": {"audio"},
-    "session": {"audio", "backlog", "retry", "transcript"},
+    "backlog": set(),
+    "session": {"backlog", "retry", "transcript"},
     "dialer": {"link", "recorder", "session"},
     "conversation": {"dialer", "link", "retry", "session", "watch"},
-    "stream": {"audio", "clip", "conversation", "session", "transcript"},
+    "stream": {"conversation", "session", "transcript"},
     "client": {
-        *("clip", "conversation", "dialer", "recorder", "retry", "session", "stream"),
-        "transcript",
+        *("conversation", "dialer", "recorder", "retry", "session", "stream", "transcript"),
     },
 }
 SANDBOX = {
@@ -93,7 +87,7 @@ IO = {
 }
 ONE_PLACE = {
     "anywidget": {"widgets.microphone"},
-    "av": {"streaming.decoder"},
+    "av": {"sound.decoder"},
     "certifi": {"network"},
     "dotenv": {"env_file"},
     "http.server": {"server.handler"},

@@ -19,7 +19,7 @@ from tempkit import (
     transcribe,
 )
 from tempkit.sandbox import Scripted
-from tempkit.streaming.clip import Clip
+from tempkit.sound.clip import Clip
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, spoken
 from tests.secret_shapes import SECRET, check_outputs

@@ -9,7 +9,7 @@ from bisect import bisect_right
 
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SAMPLE_WIDTH
-from tempkit.streaming.audio import LARGEST_CHUNK, AudioFormat
+from tempkit.sound.audio import LARGEST_CHUNK, AudioFormat
 
 SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 COVERED_SECONDS = 60.0  # so long after it sounded, audio without a word is taken for heard

@@ -10,7 +10,7 @@ from tempkit.config import HOW_TO_MAKE, Secret, Settings, default_settings
 from tempkit.errors import BadType, BadValue, expect, unfailing
 from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParameters
-from tempkit.streaming.clip import Chunks, Clip
+from tempkit.sound.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.dialer import Dialer
 from tempkit.streaming.recorder import Recorder

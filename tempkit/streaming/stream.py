@@ -8,8 +8,8 @@ from inspect import GEN_RUNNING, getgeneratorstate
 from typing import Generic, Self, TypeVar
 
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.streaming.audio import paced
-from tempkit.streaming.clip import Chunks
+from tempkit.sound.audio import paced
+from tempkit.sound.clip import Chunks
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.session import Message
 from tempkit.streaming.transcript import Transcript

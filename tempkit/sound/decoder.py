@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tempkit.errors import AudioError, require
 from tempkit.protocol.parameters import SAMPLE_RATE
-from tempkit.streaming.sound import MOST_CHANNELS, Sound
-from tempkit.streaming.source import Source
+from tempkit.sound.samples import MOST_CHANNELS, Sound
+from tempkit.sound.source import Source
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioLayout, AudioResampler, AudioStream

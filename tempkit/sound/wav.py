@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tempkit.errors import AudioError
 from tempkit.protocol.parameters import SAMPLE_RATE
-from tempkit.streaming.sound import MOST_CHANNELS, PIECES_PER_SECOND, WIDTH, Sound
-from tempkit.streaming.source import Source, read_all
+from tempkit.sound.samples import MOST_CHANNELS, PIECES_PER_SECOND, WIDTH, Sound
+from tempkit.sound.source import Source, read_all
 
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE

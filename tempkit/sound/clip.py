@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 from tempkit.errors import BadType, BadValue, expect, require, unfailing
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
-from tempkit.streaming.audio import OF_AN_ARRAY, AudioFormat
-from tempkit.streaming.decoder import Decoded
-from tempkit.streaming.sound import MOST_CHANNELS, Beginning, Mixer, Samples, Sound, pick, regrouped
-from tempkit.streaming.source import Source
-from tempkit.streaming.wav import Wav, read_header, sound_size
+from tempkit.sound.audio import OF_AN_ARRAY, AudioFormat
+from tempkit.sound.decoder import Decoded
+from tempkit.sound.samples import MOST_CHANNELS, Beginning, Mixer, Samples, Sound, pick, regrouped
+from tempkit.sound.source import Source
+from tempkit.sound.wav import Wav, read_header, sound_size
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

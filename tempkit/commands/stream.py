@@ -10,8 +10,8 @@ from tempkit.config import default_settings
 from tempkit.pictures import clock
 from tempkit.protocol.messages import Turn, dump
 from tempkit.protocol.parameters import SessionParameters
+from tempkit.sound.clip import Clip
 from tempkit.streaming.client import StreamingSession, connect
-from tempkit.streaming.clip import Clip
 from tempkit.streaming.session import Message, Reconnecting
 from tempkit.streaming.transcript import Transcript
 
