@@ -3,6 +3,7 @@
 import io
 import struct
 from functools import cache
+from uuid import UUID
 
 import av
 
@@ -112,3 +113,12 @@ def extensible(bits: int, kind: int = 1) -> bytes:
 def chunk(name: bytes, data: bytes) -> bytes:
     """A chunk of a WAV file, as for its title."""
     return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+
+def protected_windows_media() -> bytes:
+    """A Windows Media file whose header says that it needs a key."""
+    key = UUID("2211b3fb-bd23-11d2-b4b7-00a0c955fc6e").bytes_le + struct.pack("<Q", 24 + 16)
+    plain = encoded("asf", "wmav2", "stereo", 44100, 128_000)
+    size, count = struct.unpack("<QI", plain[16:28])
+    sizes = struct.pack("<QI", size + 40, count + 1)
+    return plain[:16] + sizes + plain[28:30] + key + bytes(16) + plain[30:]

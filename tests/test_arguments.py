@@ -25,7 +25,7 @@ from tempkit.server.guard import Rate, Request
 from tempkit.widgets import Microphone, TokenView, TranscriptView
 from tempkit.wsgi import Application
 from tests.conftest import KEY
-from tests.recordings import wav
+from tests.sound_files import wav
 
 SETTINGS = Settings(KEY, "http://127.0.0.1:9")
 SOUND = np.zeros(1600, np.int16)

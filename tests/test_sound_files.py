@@ -9,7 +9,15 @@ import pytest
 
 from tempkit import AudioError, Clip
 from tests.doubles import tone
-from tests.sound_files import SECONDS, chunk, encoded, extensible, film, wav
+from tests.sound_files import (
+    SECONDS,
+    chunk,
+    encoded,
+    extensible,
+    film,
+    protected_windows_media,
+    wav,
+)
 
 THREE = tone(3000)
 HUNDREDTH = len(THREE) // 100
@@ -155,6 +163,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
         *("a.m4a", lambda: encoded("ipod", "aac").replace(b"mp4a", b"drms")),
         r"is protected against copying \(DRM\): only its seller can play it",
     ),
+    "Windows DRM": ("a.wma", protected_windows_media, "is protected against copying"),
     "M4A cut off": (
         "a.m4a",
         lambda: half(encoded("ipod", "aac")),

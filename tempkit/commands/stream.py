@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from typing import TextIO
 
 from tempkit.config import default_settings
 from tempkit.pictures import clock
@@ -51,17 +52,18 @@ class Live:
                 print(f"{heard_seconds:5.1f} s  {text}", file=sys.stderr, flush=True)
             self._draw()
 
-    def print(self, text: str) -> None:
-        """Print something that stays to standard output."""
+    def print(self, text: str, file: TextIO | None = None) -> None:
+        """Print something that stays, to standard output or to ``file``."""
         with self._lock:
             self._clear()
-            print(text, end="", flush=True)
+            print(text, end="", file=file, flush=True)
             self._draw()
 
     def end(self) -> None:
-        """Take the line away."""
+        """Take the line away; none comes any more."""
         with self._lock:
             self._clear()
+            self._is_terminal = False
 
     def _draw(self) -> None:
         if not self._is_terminal:
@@ -139,8 +141,7 @@ def _print_turns(
     told = 0
     for message in messages:
         if isinstance(message, Reconnecting):
-            live.end()
-            print(f"connection lost, trying again: {message.reason}", file=sys.stderr)
+            live.print(f"connection lost, trying again: {message.reason}\n", sys.stderr)
         if not isinstance(message, Turn):
             continue
         heard = message.words[-1].end / 1000 if message.words else 0.0

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import RawIOBase
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from tempkit.errors import AudioError, require
 from tempkit.protocol.parameters import SAMPLE_RATE
@@ -20,10 +21,10 @@ LEAST_RATE = 1000  # Hz: no speech has less, but a header that was hit may
 WITHOUT_LENGTH = {"aac", "ac3", "dts", "eac3", "loas", "truehd"}
 # How an MP4 file marks sound that needs a key: Apple's, the standard's, and Audible's way.
 PROTECTED = {"drms", "drmi", "enca", "aavd", "aaxc"}
-WINDOWS_MEDIA = bytes.fromhex("3026b2758e66cf11")
+WINDOWS_MEDIA = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le
 WINDOWS_MEDIA_KEYS = (  # either in its header says that it needs a key
-    bytes.fromhex("fbb31122 23bd d211 b4b7 00a0c955fc6e"),
-    bytes.fromhex("14e68a29 2226 174c b935 dae07ee9289c"),
+    UUID("2211b3fb-bd23-11d2-b4b7-00a0c955fc6e").bytes_le,
+    UUID("298ae614-2622-4c17-b935-dae07ee9289c").bytes_le,
 )
 INDEX_AT_END = "{} is an MP4 file with its index at the end; give the file, not a pipe"
 MOST_VALUES = 250  # different bytes in a head of 4096: more have only packed or encrypted ones
