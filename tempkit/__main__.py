@@ -154,7 +154,7 @@ def _serve(options: argparse.Namespace) -> int:
         certfile=options.certfile,
         keyfile=options.keyfile,
         ssl=context,
-        max_session_duration_seconds=session_cap(options.max_session, os.environ),
+        max_session_duration_seconds=session_cap(options.max_session),
     ) as server:
         if authority:
             print(f"Devices trust it once this authority is installed there: {authority}")

@@ -170,5 +170,7 @@ class TokenServer(Service):
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
-        columns = ("time", "method", "path", "status", "ms")
+        columns: tuple[str, ...] = ("time", "method", "path", "status", "ms")
+        if self._site.guard.authorize is not None:
+            columns += ("for",)
         return Report(super().report().line, columns, tuple(self._site.latest(most)))
