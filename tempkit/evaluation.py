@@ -14,6 +14,8 @@ from tempkit.protocol.parameters import SessionParameters
 from tempkit.streaming.client import connect
 from tempkit.streaming.clip import Clip
 
+__all__ = ["Heard", "evaluate"]
+
 AT_ONCE = 8  # recordings: a new account of the service may open few sessions a minute
 
 

@@ -3,7 +3,7 @@
 ``granian --interface wsgi --http 1 tempkit.wsgi:app`` serves it. The guard, the answers and the
 files are TokenServer's. Who may have a token is for your own code to say, in a module of your own::
 
-    from tempkit.server.guard import Request
+    from tempkit.server import Request
     from tempkit.wsgi import Application
 
     USERS = {"Bearer 4c1d...": "ann"}
@@ -24,7 +24,7 @@ from typing import Any
 
 from tempkit.config import HOW_TO_MAKE, Settings
 from tempkit.errors import expect
-from tempkit.server.files import PUBLIC
+from tempkit.places import PUBLIC
 from tempkit.server.guard import Guard, Request
 from tempkit.server.site import Site, session_cap
 

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "tempkit"
 GROUND = {"errors"}
 WORDS = {*GROUND, "env_file", "config", "protocol"}
 ROOMS = {
-    **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "terminal")},
+    **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "places", "terminal")},
     "evaluation": {*GROUND, "config", "protocol", "streaming"},
     "stream_command": {"config", "pictures", "protocol", "streaming"},
     **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),
@@ -23,12 +23,12 @@ ROOMS = {
     "http_client": {*WORDS, "deadline", "network"},
     "tokens": WORDS,
     "sandbox": {*WORDS, "serving"},
-    "server": {*WORDS, "certificates", "serving", "tokens"},
-    "streaming": {*WORDS, "deadline", "network", "tokens"},
-    "widgets": {*WORDS, "pictures", "server", "serving", "streaming", "tokens"},
+    "server": {*WORDS, "certificates", "places", "serving", "tokens"},
+    "streaming": {*WORDS, "deadline", "network", "places", "tokens"},
+    "widgets": {*WORDS, "pictures", "places", "server", "serving", "streaming", "tokens"},
     "pytest_plugin": WORDS,
     "sandbox_command": {*WORDS, "terminal"},
-    "wsgi": {"config", "errors", "server"},
+    "wsgi": {"config", "errors", "places", "server"},
     "__init__": None,  # the two front doors see everything
     "__main__": None,
 }

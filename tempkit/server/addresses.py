@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from tempkit.server.files import PUBLIC
+from tempkit.places import PUBLIC
 from tempkit.server.guard import ACCESS_HEADER, HOST
 
 COLAB_SECONDS = 5  # how long the browser may take to answer
