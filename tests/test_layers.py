@@ -11,10 +11,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tempkit"
 
 # What each room may import, from the ground up. A room is a folder, or a module of its own.
-GROUND = {"errors"}
+GROUND = {"errors", "secret"}
 WORDS = {*GROUND, "env_file", "config", "protocol"}
 ROOMS = {
-    **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "places", "terminal")},
+    **{
+        key: set()
+        for key in ("errors", "deadline", "env_file", "pictures", "places", "secret", "terminal")
+    },
     "evaluation": {*GROUND, "config", "protocol", "streaming"},
     "stream_command": {"config", "pictures", "protocol", "streaming"},
     **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),

@@ -15,8 +15,9 @@ from inspect import iscoroutinefunction
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from tempkit.config import Secret, is_loopback
+from tempkit.config import is_loopback
 from tempkit.errors import BadType, ConfigurationError, expect
+from tempkit.secret import Secret
 
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
