@@ -1,23 +1,24 @@
-"""tempkit: temporary tokens, a token server, streaming speech-to-text, and an offline sandbox.
+"""Temporary tokens, a token server, streaming speech-to-text, and an offline sandbox.
 
-generate_temp_token, TemporaryToken       a token that opens one streaming session
-TokenServer                               a page that streams speech, and GET /token
-Settings, default_settings                which service, and with which key; else a sandbox
-transcribe, Clip, Transcript              a recording or an array to text
-connect, StreamingSession                 a session: audio out, messages in
-SessionParameters, Reconnect              what it is asked for; what happens on a lost line
-Begin, SpeechStarted, Turn, Word, Termination, Unknown, Reconnecting, Reconnected
-the messages
-Sandbox                                   a stand-in for the service, on this machine
-TempkitError                              the base of these:
-ConfigurationError, AudioError, ServiceUnreachable, TokenRefused, SessionClosed (with its
-CloseCode), ProtocolError
+generate_temp_token, TemporaryToken     a token that opens one streaming session
+TokenServer                             a page that streams speech, and GET /token
+Settings, default_settings              which service, and with which key; else a sandbox
+transcribe, Clip, Transcript            a recording or an array to text
+connect, StreamingSession               a session: audio out, messages in
+SessionParameters, Reconnect            what it is asked for, and what to do about a lost line
+Begin, SpeechStarted, Turn, Word        messages of the service,
+Termination, Unknown                    to the last
+Reconnecting, Reconnected               messages about the line
+Sandbox                                 a stand-in for the service, on this machine
 
-tempkit.server      Guard, Rate, Request: who may have a token, and how often
-tempkit.wsgi        the same server for granian or gunicorn
-tempkit.sandbox     Faults, Scripted: what goes wrong in a test, and what is heard
-tempkit.widgets     Microphone, TokenView, TranscriptView: for notebooks
-tempkit.evaluation  evaluate: many recordings at once
+TempkitError is the base of ConfigurationError, AudioError, ServiceUnreachable, TokenRefused,
+SessionClosed (with a CloseCode) and ProtocolError.
+
+tempkit.server          Guard, Rate, Request: who may have a token, and how often
+tempkit.wsgi            the same server for granian or gunicorn
+tempkit.sandbox         Faults, Scripted: what goes wrong in a test, and what is heard
+tempkit.widgets         Microphone, TokenView, TranscriptView: for notebooks
+tempkit.evaluation      evaluate: many recordings at once
 """
 
 from importlib import import_module
