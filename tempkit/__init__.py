@@ -1,9 +1,31 @@
-"""tempkit: temporary tokens, a token server, streaming speech-to-text, and an offline sandbox."""
+"""Temporary tokens, a token server, streaming speech-to-text, and an offline sandbox.
+
+generate_temp_token, TemporaryToken     a token that opens one streaming session
+TokenServer                             a page that streams speech, and GET /token
+Settings, default_settings              which service, and with which key; else a sandbox
+transcribe, Clip, Transcript            a recording or an array to text
+connect, StreamingSession               a session: audio out, messages in
+SessionParameters, Reconnect            what it is asked for, and what to do about a lost line
+Begin, SpeechStarted, Turn, Word        messages of the service,
+Termination, Unknown                    to the last
+Reconnecting, Reconnected               messages about the line
+Sandbox                                 a stand-in for the service, on this machine
+
+TempkitError is the base of ConfigurationError, AudioError, ServiceUnreachable, TokenRefused,
+SessionClosed (with a CloseCode) and ProtocolError.
+
+tempkit.server          Guard, Rate, Request: who may have a token, and how often
+tempkit.wsgi            the same server for granian or gunicorn
+tempkit.sandbox         Faults, Scripted: what goes wrong in a test, and what is heard
+tempkit.widgets         Microphone, TokenView, TranscriptView: for notebooks
+tempkit.evaluation      evaluate: many recordings at once
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from tempkit.config import Settings, default_settings
     from tempkit.errors import (
         AudioError,
@@ -88,6 +110,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tempkit")
     for module, names in _HOMES.items():
         if name in names:
             found = globals()[name] = getattr(import_module(f"tempkit.{module}"), name)

@@ -1,4 +1,4 @@
-"""The command line: tempkit = python -m tempkit, serve | token | stream | sandbox | check.
+"""The command line: tempkit = python -m tempkit, serve | token | stream | ...
 
 Each command imports what it alone needs: a start of the server is what somebody waits for.
 """
@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import tempkit
 from tempkit.commands import sandbox as sandbox_command
 from tempkit.commands.terminal import replace_what_is_missing, wait_for_ctrl_c
 from tempkit.config import Settings, default_settings, key_origin
 from tempkit.env_file import KEY_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError
+from tempkit.places import PUBLIC, folder
 from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS
-from tempkit.server import PUBLIC, TokenServer
+from tempkit.server import TokenServer
 from tempkit.server.addresses import lan_address
 from tempkit.server.guard import Guard
 from tempkit.server.site import session_cap
@@ -38,6 +40,7 @@ examples:
   tempkit                              the page and GET /token at http://localhost:8000
   tempkit stream public/sample.wav     a sound file to text, while it plays
   tempkit sandbox                      a stand-in for the service, for other programs
+  tempkit notebooks                    the kit's notebooks, copied here
   tempkit check                        what is there, what is missing, and how to get it
 """
 
@@ -46,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
     replace_what_is_missing()
     options = _parser().parse_args(arguments)
+    if options.version:
+        print(f"tempkit {tempkit.__version__}")
+        return 0
     level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s")
     # The error is printed once, below.
@@ -91,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[serving],
     )
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="")
     help_text = "serve the page and GET /token (the default)"
     commands.add_parser("serve", help=help_text, parents=[serving])
@@ -126,6 +133,11 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     help_text = "run a stand-in for the streaming service"
     sandbox_command.add_options(commands.add_parser("sandbox", help=help_text))
 
+    help_text = "copy the kit's notebooks into a folder, to be run and changed there"
+    notebooks = commands.add_parser("notebooks", help=help_text)
+    notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"))
+    notebooks.set_defaults(command=_notebooks)
+
     check = commands.add_parser("check", help="say what is there, what is missing and the fix")
     check.add_argument(
         "--port",
@@ -154,7 +166,7 @@ def _serve(options: argparse.Namespace) -> int:
         certfile=options.certfile,
         keyfile=options.keyfile,
         ssl=context,
-        max_session_duration_seconds=session_cap(options.max_session, os.environ),
+        max_session_duration_seconds=session_cap(options.max_session),
     ) as server:
         if authority:
             print(f"Devices trust it once this authority is installed there: {authority}")
@@ -186,6 +198,20 @@ def _stream(options: argparse.Namespace) -> int:
         is_fast=options.fast,
         record=options.record,
     )
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    import shutil
+
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for notebook in sorted(folder("notebooks").glob("*.ipynb")):
+        copy = options.folder / notebook.name
+        if copy.exists():
+            print(f"{copy} is there already and stays as it is")
+        else:
+            print(shutil.copyfile(notebook, copy))
+    print(f"Open them with: jupyter lab {options.folder}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE, look_alike, read_env_file
 from tempkit.errors import ConfigurationError, expect
+from tempkit.secret import Secret
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -45,15 +46,6 @@ STRANGE = (
 
 
 HOW_TO_MAKE = "Settings(api_key=...) makes one"
-
-
-class Secret(str):
-    """A string whose repr is masked: tests and debuggers print what a failing frame holds."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 @dataclass(frozen=True, init=False)

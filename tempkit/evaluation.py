@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike, fspath
 
-from tempkit.config import Settings, default_settings
-from tempkit.errors import SessionClosed, TempkitError
+from tempkit.config import HOW_TO_MAKE, Settings, default_settings
+from tempkit.errors import BadType, SessionClosed, TempkitError, expect
 from tempkit.protocol.messages import Turn
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.sound.clip import Clip
 from tempkit.streaming.client import connect
+
+__all__ = ["Heard", "evaluate"]
 
 AT_ONCE = 8  # recordings: a new account of the service may open few sessions a minute
 
@@ -46,6 +48,10 @@ def evaluate(
     ``executor`` is one of ``concurrent.futures`` or of its kind; without it there are threads. Each
     session has the file's own rate. ``realtime`` False sends at once: the seconds mean little then.
     """
+    expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
+    expect("parameters", parameters, SessionParameters, None)
+    if isinstance(files, (str, bytes, PathLike)):
+        raise BadType(f"files takes several paths, not {type(files).__name__}; put it into a list")
     settings = settings or default_settings()
     hear = partial(_heard, settings, parameters or SessionParameters(), realtime)
     names = [fspath(file) for file in files]

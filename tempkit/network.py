@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 
-from tempkit.config import Secret, Settings
+from tempkit.config import Settings
 from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ConfigurationError, ServiceUnreachable, require
+from tempkit.secret import Secret
 
 PORTS = {"http": 80, "https": 443}
 # No https:// proxy: inside its TLS the WebSocket's own is read only when more comes from outside,

@@ -1,33 +1,51 @@
 """The token server as a WSGI application, set up by environment variables.
 
 ``granian --interface wsgi --http 1 tempkit.wsgi:app`` serves it. The guard, the answers and the
-files are TokenServer's. With an ``authorize`` of your own::
+files are TokenServer's. Who may have a token is for your own code to say, in a module of your own::
 
+    from tempkit.server import Request
     from tempkit.wsgi import Application
-    app = Application(guard=Guard(allowed_hosts=frozenset({"speech.example"}), authorize=who))
+
+    USERS = {"Bearer 4c1d...": "ann"}
+
+    def who(request: Request) -> str | None:
+        return USERS.get(request.headers.get("authorization", ""))
+
+    app = Application(authorize=who)
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from tempkit.config import HOW_TO_MAKE, Settings
 from tempkit.errors import expect
-from tempkit.server.files import PUBLIC
+from tempkit.places import PUBLIC
 from tempkit.server.guard import Guard, Request
 from tempkit.server.site import Site, session_cap
 
+__all__ = ["Application", "app"]
+
+app: "Application"
+
 
 class Application:
-    """A WSGI application; what is not given comes from the environment."""
+    """A WSGI application; what is not given comes from the environment.
+
+    ``authorize`` gives the identity of whoever asks for a token, which is counted and logged, or
+    None for nobody known; it is called in the thread of the request. A whole ``guard`` stands in
+    for all that the environment says of one.
+    """
 
     def __init__(
         self,
         settings: Settings | None = None,
         *,
+        authorize: Callable[[Request], str | None] | None = None,
         guard: Guard | None = None,
         directory: "str | os.PathLike[str] | None" = None,
         max_session_duration_seconds: int | None = None,
@@ -36,11 +54,14 @@ class Application:
         expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
         expect("guard", guard, Guard, None)
         expect("directory", directory, str, os.PathLike, None)
+        guard = guard or Guard.from_variables(os.environ)
+        if authorize is not None:
+            guard = replace(guard, authorize=authorize)
         self._site = Site(
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
-            guard or Guard.from_variables(os.environ),
-            max_session_duration_seconds=session_cap(max_session_duration_seconds, os.environ),
+            guard,
+            max_session_duration_seconds=session_cap(max_session_duration_seconds),
             csp=csp or os.environ.get("TEMPKIT_CSP"),
         )
         self._site.warm_up()
@@ -80,4 +101,12 @@ def _request(environ: dict[str, Any]) -> Request:
 if level := os.environ.get("TEMPKIT_LOG_LEVEL"):
     logging.basicConfig(format="%(message)s")
     logging.getLogger("tempkit").setLevel(level.upper())
-app = Application()
+
+
+def __getattr__(name: str) -> Application:
+    """``app``, made when a host asks for it: who makes an Application of their own needs none."""
+    global app
+    if name != "app":
+        raise AttributeError(f"module 'tempkit.wsgi' has no attribute {name!r}")
+    app = Application()
+    return app

@@ -19,6 +19,7 @@ from tempkit import (
     generate_temp_token,
     transcribe,
 )
+from tempkit.evaluation import evaluate
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server import Guard
 from tempkit.server.guard import Rate, Request
@@ -73,6 +74,9 @@ async def who(request: Request) -> str:
             "clip takes a Clip, not str; "
             "Clip.read(path) makes one of a file, Clip.from_samples one of an array",
         ),
+        (lambda: connect(SETTINGS, record=5), "record takes a string or a path or None, not int"),
+        (lambda: evaluate("a.wav"), "files takes several paths, not str; put it into a list"),
+        (lambda: evaluate([], KEY), NO_SETTINGS),
         (lambda: Reconnect("60"), "give_up_after_seconds takes a number, not str"),
         (lambda: Clip(SOUND, 16000), f"pcm takes bytes, not ndarray{OF_AN_ARRAY}"),
         (lambda: Clip(b"", "16000"), "sample_rate takes a whole number, not str"),

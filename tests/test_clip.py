@@ -324,3 +324,9 @@ def test_a_clip_that_the_service_would_refuse_is_not_made():
         Clip(b"", 7999)
     with pytest.raises(AudioError, match="16-bit samples of 1 channels fill a multiple of 2 bytes"):
         Clip(b"abc", 16000)
+
+
+def test_the_sample_is_there_wherever_the_kit_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    clip = Clip.sample()
+    assert (round(clip.duration), clip.sample_rate) == (23, 16000)

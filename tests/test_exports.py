@@ -1,7 +1,9 @@
 import ast
 import inspect
+import pydoc
 import re
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ SURFACE = {
     ),
     "tempkit.evaluation": "Heard evaluate",
     "tempkit.sandbox": "Faults Sandbox Scripted load_recognizer",
-    "tempkit.server": "PUBLIC Guard TokenServer",
+    "tempkit.server": "PUBLIC Guard Rate Request TokenServer",
     "tempkit.widgets": "Microphone TokenView TranscriptView",
     "tempkit.wsgi": "Application app",
 }
@@ -38,6 +40,7 @@ COMMANDS = {
         "--replay "
         "--sessions-per-minute --single-use --tls --warnings"
     ),
+    "notebooks": "--help",
     "check": "--help --port",
 }
 VARIABLES = (
@@ -51,6 +54,7 @@ VARIABLES = (
 def test_every_public_name_is_where_it_always_was(module: str):
     for name in SURFACE[module].split():
         assert getattr(import_module(module), name), name
+    assert import_module(module).__all__ == SURFACE[module].split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -74,6 +78,21 @@ def test_the_public_surface_is_what_it_is():
     assert len(tempkit.__all__) <= 29
     for name in tempkit.__all__:
         assert getattr(tempkit, name)
+
+
+def test_help_begins_with_the_public_names():
+    lead = pydoc.render_doc(tempkit, renderer=pydoc.plaintext).partition("PACKAGE CONTENTS")[0]
+    assert [name for name in tempkit.__all__ if not re.search(rf"\b{name}\b", lead)] == []
+    listed = [name for name in SURFACE if name != "tempkit"]
+    assert [module for module in listed if module not in lead] == []
+
+
+def test_the_version_is_that_of_the_metadata(capsys: pytest.CaptureFixture[str]):
+    assert tempkit.__version__ == version("tempkit")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tempkit {tempkit.__version__}\n"
+    changes = (Path(__file__).parent.parent / ".github" / "CHANGELOG.md").read_text()
+    assert f"## {tempkit.__version__}" in changes
 
 
 def test_every_public_name_says_what_one_gets():

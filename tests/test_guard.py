@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from tempkit import ConfigurationError
-from tempkit.server.guard import Guard, Rate, RateUnavailableError, Request
+from tempkit.server.guard import Guard, Rate, RateUnavailableError, Refusal, Request
 
 SECRET = "a-secret-of-a-server_0"
 PAGE = {"host": "localhost:8000"}
@@ -34,6 +34,13 @@ def request(
     return Request(method, "/token", query, present, client)
 
 
+def ask(
+    guard: Guard, request: Request, counter: Counting | Down | None = None, now: float = 0.0
+) -> Refusal | None:
+    """Why there is no token for a request."""
+    return guard.check(request, mints=True) or guard.admit(request, counter, now)[1]
+
+
 def code(mints: bool = True, guard: Guard = Guard(), **changes: str | None) -> str | None:
     refusal = guard.check(request(**changes), mints=mints)
     return refusal.code if refusal else None
@@ -58,7 +65,9 @@ def test_a_loopback_name_from_elsewhere_is_not_believed(client: str):
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example",
-     "", None, "[::1", "10.0.0.1", "0.0.0.0", "localhost@evil.example", "::1"],
+     "", None, "[::1", "10.0.0.1", "0.0.0.0", "localhost@evil.example", "::1",
+     "evil.example@localhost", "localhost#evil.example", "localhost/", "localhost?", "[::::1]",
+     "localhost:port", "localhost\\@evil.example", "localhost,evil.example", "local host"],
 )  # fmt: skip
 @pytest.mark.parametrize("mints", [True, False])
 def test_other_names_are_kept_out_of_the_page_and_of_the_tokens(host: str | None, mints: bool):
@@ -95,6 +104,12 @@ def test_another_secret_lets_nobody_in(changes: dict[str, str]):
     assert code(guard=Guard(), host="hub.example", **changes) == "unknown_host"
 
 
+def test_not_even_the_secret_lets_in_a_host_that_can_be_read_in_two_ways():
+    guard = Guard(access_secret=SECRET, allowed_hosts=frozenset({"hub.example"}))
+    assert code(guard=guard, host="x@hub.example", query=f"access={SECRET}") == "unknown_host"
+    assert code(guard=guard, host="my_app.hub.example.:80", query=f"access={SECRET}") is None
+
+
 def test_two_secrets_have_two_cookies():
     names = {Guard(access_secret=SECRET + end).cookie_name for end in ("a", "b")}
     assert len(names) == 2
@@ -115,7 +130,11 @@ def test_a_page_of_another_site_gets_no_token_but_may_link_to_the_page(site: str
     assert code(mints=False, sec_fetch_site=site) is None
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:9999", ""])
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "null", "http://localhost:9999", "", "localhost:8000",
+     "chrome-extension://localhost:8000", "file://localhost:8000", "://localhost:8000"],
+)  # fmt: skip
 def test_a_foreign_origin_gets_no_token(origin: str):
     assert code(origin=origin) == "cross_site"
 
@@ -137,17 +156,25 @@ def test_who_is_unknown_to_the_authorisation_gets_no_token():
         return {"Bearer ann": "ann"}.get(request.headers.get("authorization", ""))
 
     guard, counter = Guard(authorize=authorize), Counting()
-    refusal = guard.check(request(authorization="Bearer eve"), mints=True, counter=counter)
+    refusal = ask(guard, request(authorization="Bearer eve"), counter)
     assert refusal is not None
     assert (refusal.status, refusal.code, counter.clients) == (401, "unauthorized", [])
-    assert guard.check(request(authorization="Bearer ann"), mints=True, counter=counter) is None
+    assert ask(guard, request(authorization="Bearer ann"), counter) is None
     assert counter.clients == ["id ann"]
+
+
+@pytest.mark.parametrize("known", [None, "", False])
+def test_only_a_name_is_an_identity(known: object):
+    guard = Guard(authorize=lambda request: known)
+    assert ask(guard, request()) == Refusal(401, "unauthorized", "sign in first")
+    with pytest.raises(TypeError, match="identity that authorize gives takes a string, not bool"):
+        ask(Guard(authorize=lambda request: True), request())
 
 
 def test_too_many_tokens_are_refused_with_the_seconds_to_wait():
     counter = Counting(places=1, free_at=1012.5)
-    assert Guard().check(request(), mints=True, counter=counter, now=1000) is None
-    refusal = Guard().check(request(), mints=True, counter=counter, now=1000)
+    assert ask(Guard(), request(), counter, 1000) is None
+    refusal = ask(Guard(), request(), counter, 1000)
     assert refusal is not None
     assert (refusal.status, refusal.code, refusal.retry_after) == (429, "rate_limited", 13)
     assert counter.clients == ["127.0.0.1"] * 2
@@ -155,17 +182,17 @@ def test_too_many_tokens_are_refused_with_the_seconds_to_wait():
 
 def test_neither_the_page_nor_a_head_request_is_counted():
     counter = Counting(places=0)
-    assert Guard().check(request(), mints=False, counter=counter) is None
-    assert Guard().check(request("HEAD"), mints=True, counter=counter) is None
+    assert Guard().check(request(), mints=False) is None
+    assert ask(Guard(), request("HEAD"), counter) is None
     assert counter.clients == []
 
 
 def test_tokens_that_cannot_be_counted_are_refused_or_given_as_configured():
-    refusal = Guard().check(request(), mints=True, counter=Down())
+    refusal = ask(Guard(), request(), Down())
     assert refusal is not None
     assert (refusal.status, refusal.code, refusal.retry_after) == (503, "rate_unavailable", 5)
     allowing = Guard(rate=Rate(when_down="allow"))
-    assert allowing.check(request(), mints=True, counter=Down()) is None
+    assert ask(allowing, request(), Down()) is None
 
 
 def test_the_refusals_come_in_the_order_that_is_promised():
@@ -185,7 +212,7 @@ def test_the_refusals_come_in_the_order_that_is_promised():
     right = {"host": PAGE["host"], "method": "GET", "origin": None, "authorization": "ann"}
     codes = []
     for name in (*right, None):
-        refusal = guard.check(request(**wrong), mints=True, counter=counter)  # type: ignore[arg-type]
+        refusal = ask(guard, request(**wrong), counter)  # type: ignore[arg-type]
         assert refusal is not None
         codes.append(refusal.code)
         if name is not None:

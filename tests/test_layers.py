@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tempkit"
 
 # What each room may import, from the ground up. A room is a folder, or a module of its own.
-GROUND = {"errors"}
+GROUND = {"errors", "secret"}
 WORDS = {*GROUND, "env_file", "config", "protocol"}
 ROOMS = {
-    **{key: set() for key in ("errors", "deadline", "env_file", "pictures")},
+    **{key: set() for key in ("errors", "deadline", "env_file", "pictures", "places", "secret")},
     "evaluation": {*GROUND, "config", "protocol", "sound", "streaming"},
     "commands": {*WORDS, "pictures", "sound", "streaming"},
     **dict.fromkeys(("certificates", "protocol", "serving"), GROUND),
@@ -23,12 +23,12 @@ ROOMS = {
     "http_client": {*WORDS, "deadline", "network"},
     "tokens": WORDS,
     "sandbox": {*WORDS, "serving"},
-    "server": {*WORDS, "certificates", "serving", "tokens"},
-    "sound": {*GROUND, "protocol"},
+    "server": {*WORDS, "certificates", "places", "serving", "tokens"},
+    "sound": {*GROUND, "places", "protocol"},
     "streaming": {*WORDS, "deadline", "network", "sound", "tokens"},
-    "widgets": {*WORDS, "pictures", "server", "serving", "sound", "streaming", "tokens"},
+    "widgets": {*WORDS, "pictures", "places", "server", "serving", "sound", "streaming", "tokens"},
     "pytest_plugin": WORDS,
-    "wsgi": {"config", "errors", "server"},
+    "wsgi": {"config", "errors", "places", "server"},
     "__init__": None,  # the two front doors see everything
     "__main__": None,
 }

@@ -434,8 +434,21 @@ def test_a_refusal_of_the_service_is_one_line(service: AnsweringService):
     ]
 
 
+def test_the_notebooks_are_copied_once_and_never_over_ones_own(tmp_path: Path):
+    names = sorted(
+        path.name for path in (Path(__file__).parent.parent / "notebooks").glob("*.ipynb")
+    )
+    folder = tmp_path / "my" / "lessons"
+    assert len(run("notebooks", str(folder)).stdout.splitlines()) == len(names) + 1
+    assert sorted(path.name for path in folder.iterdir()) == names
+    (folder / names[0]).write_text("mine")
+    again = run("notebooks", str(folder))
+    assert again.stdout.count("is there already and stays as it is") == len(names)
+    assert (folder / names[0]).read_text() == "mine"
+
+
 def test_help_names_every_command_with_examples():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("serve", "token", "stream", "sandbox", "check", "examples:"):
+    for command in ("serve", "token", "stream", "sandbox", "notebooks", "check", "examples:"):
         assert command in done.stdout

@@ -98,8 +98,9 @@ def test_no_connection_failure_shows_a_secret(everything_logged: io.StringIO):
 FAILING = """
 import os, socket, threading
 import pytest
-from tempkit import Settings, connect, generate_temp_token
+from tempkit import SessionParameters, Settings, connect, generate_temp_token
 from tempkit.config import default_settings
+from tempkit.wsgi import Application
 from tests.doubles import AnsweringService
 
 KEY = "ASSEMBLYAI_API_KEY"
@@ -108,6 +109,10 @@ def ask(answer, status=200):  # KEY stands for the key
     with AnsweringService() as service:
         service.status, service.body = status, answer.replace(b"KEY", os.environb[KEY.encode()])
         generate_temp_token(settings=Settings.from_env(base_url=service.settings.base_url))
+
+def test_a_number_of_the_guard(monkeypatch):
+    monkeypatch.setenv("TEMPKIT_RATE_CLIENT", "many")
+    Application(Settings.from_env())
 
 def test_refused():
     generate_temp_token(settings=Settings.from_env(base_url="http://127.0.0.1:9"))
@@ -161,7 +166,8 @@ def test_proxy(monkeypatch, proxy):
     generate_temp_token()
 
 def test_session_refused():
-    connect(Settings.from_env(base_url="http://127.0.0.1:9"), token=str(os.environ[KEY]))
+    hook = SessionParameters(webhook_auth_header_value=os.environ[KEY])
+    connect(Settings.from_env(base_url="http://127.0.0.1:9"), hook, token=os.environ[KEY])
 
 def test_no_session():
     with AnsweringService() as service:
@@ -181,7 +187,7 @@ def test_what_pytest_prints_of_a_failing_request_shows_no_secret(tmp_path: Path,
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
     )
-    assert "17 failed" in done.stdout, done.stdout
+    assert "18 failed" in done.stdout, done.stdout
     assert "ServiceUnreachable" in done.stdout
     shown = [line for line in (done.stdout + done.stderr).splitlines() if KEY in line]
     assert shown == []

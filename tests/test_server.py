@@ -356,3 +356,13 @@ def test_stopping_twice_is_fine(settings: Settings):
         server.stop()
         server.stop()
     assert not server.is_running
+
+
+def test_the_report_says_whose_tokens_they_were(service: AnsweringService):
+    guard = Guard(authorize=lambda request: request.headers.get("x-user"))
+    with TokenServer(service.settings, port=0, guard=guard) as server:
+        for user in ("ann", ""):
+            httpx.get(f"{server.url}/token", headers={"X-User": user})
+        report = server.report()
+    assert report.columns == ("time", "method", "path", "status", "ms", "for")
+    assert [(row[3], row[5]) for row in report.rows] == [("401", ""), ("200", "ann")]

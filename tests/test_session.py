@@ -1,8 +1,10 @@
+import json
+
 import pytest
 
 from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
 from tempkit.errors import ProtocolError
-from tempkit.protocol.messages import Begin, Error, Heartbeat, dump
+from tempkit.protocol.messages import Begin, Error, Heartbeat, dump, load
 from tempkit.streaming.session import ClientSession
 
 
@@ -37,6 +39,27 @@ def test_a_late_partial_never_replaces_a_final():
 def test_the_open_turn_is_the_partial_text():
     growing = transcript(turn(0, "Yes.", formatted=True), turn(1, "how are", end=False))
     assert (growing.text, growing.partial) == ("Yes.", "how are")
+
+
+def test_a_transcript_is_the_sequence_of_its_turns_that_are_over():
+    said = transcript(turn(1, "Two."), turn(0, "One."), turn(2, "and", end=False))
+    assert (len(said), list(said), said[-1], said[:1]) == (
+        *(2, [turn(0, "One."), turn(1, "Two.")], turn(1, "Two."), (turn(0, "One."),)),
+    )
+    with pytest.raises(IndexError):
+        said[2]
+
+
+def test_a_transcript_is_data_for_json_and_for_a_table():
+    said = transcript(turn(0, "One two."), turn(1, "and", end=False))
+    data = json.loads(json.dumps(said.to_dict()))
+    assert data["text"] == "One two."
+    assert [load(json.dumps(each)) for each in data["turns"]] == list(said)
+    times = {"start_seconds": 0.0, "end_seconds": 0.1, "confidence": 0.9}
+    assert said.words_table() == [
+        {"turn": 0, "text": "One", **times},
+        {"turn": 0, "text": "two.", **times},
+    ]
 
 
 def test_an_empty_final_is_no_turn_and_takes_back_its_partial():

@@ -19,7 +19,7 @@ from wsgiref.validate import validator
 import httpx
 import pytest
 
-from tempkit import Settings, TokenServer
+from tempkit import ConfigurationError, Settings, TokenServer, wsgi
 from tempkit.server.guard import Guard, Rate
 from tempkit.wsgi import Application
 from tests.conftest import KEY, require
@@ -191,7 +191,48 @@ def test_the_log_is_one_line_a_request_that_nothing_can_break(
 def test_health_is_for_every_name_and_says_what_is_missing(application: Application):
     assert ask(application, "/health", host="10.0.0.1")[0] == 200
     status, _, body = ask(Application(Settings(None), guard=Guard()), "/health")
-    assert (status, json.loads(body)) == (503, {"status": "there is no API key"})
+    assert (status, json.loads(body)) == (503, {"status": "there is no AssemblyAI API key"})
+
+
+def test_a_placeholder_is_no_good_health_and_is_said_at_the_start(
+    caplog: pytest.LogCaptureFixture,
+):
+    application = Application(Settings("your_api_key"), guard=Guard())
+    trouble = "the AssemblyAI API key is still a placeholder"
+    assert caplog.messages == [f"there will be no tokens: {trouble}"]
+    status, _, body = ask(application, "/health")
+    assert (status, json.loads(body)) == (503, {"status": trouble})
+
+
+def test_an_authorisation_is_added_to_what_the_environment_says(
+    service: AnsweringService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("TEMPKIT_ALLOWED_HOSTS", "speech.example")
+    monkeypatch.setenv("TEMPKIT_RATE_CLIENT", "1")
+    application = Application(
+        service.settings, authorize=lambda request: request.headers.get("x-user")
+    )
+    with caplog.at_level("INFO", "tempkit"):
+        users = ("ann\n", "ann\n", "bob@example.com")
+        codes = [ask(application, host="speech.example", x_user=user)[0] for user in users]
+    assert codes == [200, 429, 200]
+    assert ask(application, host="other.example", x_user="ann")[0] == 403
+    assert [message.partition(" ms ")[2] for message in caplog.messages[:3]] == [
+        "127.0.0.1 for ann%0A",
+        "127.0.0.1 for ann%0A",
+        "127.0.0.1 for bob@example.com",
+    ]
+
+
+def test_the_application_of_the_environment_is_made_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("TEMPKIT_RATE_CLIENT", "many")
+    with pytest.raises(ConfigurationError, match="TEMPKIT_RATE_CLIENT is no whole number"):
+        wsgi.app  # noqa: B018
+    monkeypatch.delenv("TEMPKIT_RATE_CLIENT")
+    assert wsgi.app is wsgi.app
+    assert ask(wsgi.app, "/health")[0] == 503
 
 
 # How a host is started with so many workers, at a port of this machine.
@@ -301,7 +342,10 @@ def test_a_host_passes_on_who_asks_and_what_is_answered(
 def test_a_host_without_a_key_is_not_well(host: str, service: AnsweringService):
     with hosted(host, service, 1, ASSEMBLYAI_API_KEY="") as url:
         answer = httpx.get(f"{url}/health", trust_env=False)
-    assert (answer.status_code, answer.json()) == (503, {"status": "there is no API key"})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"status": "there is no AssemblyAI API key"},
+    )
 
 
 def test_connections_of_one_address_are_counted_together(host: str, service: AnsweringService):

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Self, TypeAlias
 
 from tempkit.errors import BadValue
+from tempkit.secret import Secret
 
 Value: TypeAlias = str | int | float | bool | Sequence[str] | Mapping[str, object]
 
@@ -194,7 +195,8 @@ class SessionParameters:
     def query(self) -> dict[str, str]:
         """The parameters that were given, as they travel in the query of the address."""
         given = {name: getattr(self, name) for name in RULES}
-        return {name: _encoded(value) for name, value in given.items() if value is not None}
+        query = {name: _encoded(value) for name, value in given.items() if value is not None}
+        return query | {name: Secret(query[name]) for name in HIDDEN if name in query}
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
@@ -228,6 +230,7 @@ class SessionParameters:
 
 
 RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}
+HIDDEN = [each.name for each in fields(SessionParameters) if not each.repr]
 
 # Older names that the service still reads.
 ALIASES = {

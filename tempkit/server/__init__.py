@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from tempkit.certificates import read_certificate
 from tempkit.config import HOW_TO_MAKE, Settings, default_settings, is_loopback
 from tempkit.errors import ConfigurationError, expect
+from tempkit.places import PUBLIC
 from tempkit.server.addresses import Place, colab_place, hub_place, page_address
-from tempkit.server.files import PUBLIC
-from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard
+from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, Rate, Request
 from tempkit.server.handler import Servers
 from tempkit.server.site import Site
 from tempkit.serving import Engine, Report, Service
@@ -20,7 +20,7 @@ from tempkit.serving import Engine, Report, Service
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["PUBLIC", "Guard", "TokenServer"]
+__all__ = ["PUBLIC", "Guard", "Rate", "Request", "TokenServer"]
 
 
 class TokenServer(Service):
@@ -170,5 +170,7 @@ class TokenServer(Service):
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
-        columns = ("time", "method", "path", "status", "ms")
+        columns: tuple[str, ...] = ("time", "method", "path", "status", "ms")
+        if self._site.guard.authorize is not None:
+            columns += ("for",)
         return Report(super().report().line, columns, tuple(self._site.latest(most)))

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from tempkit.server.files import PUBLIC
-from tempkit.server.guard import ACCESS_HEADER
+from tempkit.places import PUBLIC
+from tempkit.server.guard import ACCESS_HEADER, HOST
 
 COLAB_SECONDS = 5  # how long the browser may take to answer
 LAUNCH_SECONDS = 60.0  # the recogniser is loaded first
@@ -31,7 +31,6 @@ LONGEST_CONTEXT = 1000
 # RFC 3986: a segment, without what could end a path, a header's value or a cookie's attribute.
 SEGMENT = r"(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+"
 CONTEXT = re.compile(rf"(?:/{SEGMENT})+", re.ASCII)
-HOST = re.compile(r"(?:[a-z\d-]+(?:\.[a-z\d-]+)*|\[[a-f\d:.]+\])(?::\d{1,5})?", re.IGNORECASE)
 
 
 class Place(NamedTuple):

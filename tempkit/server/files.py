@@ -8,11 +8,6 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
-# In a wheel the page travels inside the package, in a checkout it stands beside it.
-PACKAGE = Path(__file__).resolve().parent.parent
-PUBLIC = next(
-    (p for p in (PACKAGE / "public", PACKAGE.parent / "public") if p.is_dir()), PACKAGE / "public"
-)
 PIECE = 64 * 1024  # bytes that are read at once
 MOST_KEPT = 256  # files of one piece that stay in memory: to read them takes longer than to send
 

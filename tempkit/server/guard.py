@@ -8,6 +8,7 @@ The order: Host, method, cross-site, authorisation, rate.
 import hashlib
 import hmac
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
 from tempkit.errors import BadType, ConfigurationError, expect
+from tempkit.secret import Secret
 
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
@@ -23,6 +25,8 @@ MASKED_PARAMETER = "access_key"  # the same behind Jupyter, whose log masks what
 ACCESS_HEADER = "x-tempkit-access"  # from a proxy that shows the secret itself
 SHORTEST_SECRET = 16
 IN_MEMORY = "memory://"
+# A name or an address, maybe with a port: nothing that some read as another host than others.
+HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
 
 Number = TypeVar("Number", int, None)
 
@@ -97,6 +101,7 @@ class Guard:
 
     A token is for the server's own pages and ``allowed_origins``; for whom ``authorize`` gives an
     identity, None refuses; and as often as ``rate`` allows that identity, or else the address.
+    ``authorize`` is called in the thread of the request, and the log shows what it gives.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
@@ -128,24 +133,31 @@ class Guard:
 
         Raises ConfigurationError for a value that cannot be one.
         """
-        found = {name: value for name, value in variables.items() if value}
+        # No more than that, masked: a failing frame should hold nobody's secrets.
+        variables = found = {
+            name: Secret(value)
+            for name, value in variables.items()
+            if value and name.startswith("TEMPKIT_")
+        }
+
+        def number(name: str, otherwise: int) -> int:
+            return whole_number(name, found.get(name), otherwise)
+
         return cls(
             allowed_hosts=_names(found.get("TEMPKIT_ALLOWED_HOSTS", "")),
             allowed_origins=_names(found.get("TEMPKIT_ALLOWED_ORIGINS", "")),
             access_secret=found.get("TEMPKIT_ACCESS_SECRET"),
             rate=Rate(
-                whole_number("TEMPKIT_RATE_CLIENT", found, Rate.client),
-                whole_number("TEMPKIT_RATE_BURST", found, Rate.burst),
-                whole_number("TEMPKIT_RATE_OVERALL", found, Rate.overall),
+                number("TEMPKIT_RATE_CLIENT", Rate.client),
+                number("TEMPKIT_RATE_BURST", Rate.burst),
+                number("TEMPKIT_RATE_OVERALL", Rate.overall),
                 found.get("TEMPKIT_RATE_STORAGE", IN_MEMORY),
                 found.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
             ),
         )
 
-    def check(
-        self, request: Request, *, mints: bool, counter: Counter | None = None, now: float = 0.0
-    ) -> Refusal | None:
-        """Why a request is refused, None when it is not; a token that is let in is counted.
+    def check(self, request: Request, *, mints: bool) -> Refusal | None:
+        """Why a request is refused, None when it is not; for a token ``admit`` is asked as well.
 
         ``mints``: it is about a token. The page itself may be linked to and framed by other sites.
         """
@@ -159,20 +171,24 @@ class Guard:
             )
         if request.method not in METHODS:
             return Refusal(405, "method", "use GET")
-        if not mints:
-            return None
-        if not self._is_same_site(request):
-            return CROSS_SITE
+        return CROSS_SITE if mints and not self._is_same_site(request) else None
+
+    def admit(
+        self, request: Request, counter: Counter | None, now: float
+    ) -> tuple[str, Refusal | None]:
+        """Who asks for a token, "" unless ``authorize`` says so, and why there is none if so.
+
+        What ``check`` lets in only. A token that is let in is counted.
+        """
         if request.method == "HEAD":  # no token is made: nobody would see it
-            return None
-        identity = request.client
-        if self.authorize is not None:
-            known = self.authorize(request)
-            if not known:
-                return Refusal(401, "unauthorized", "sign in first")
-            expect("the identity that authorize gives", known, str)
-            identity = f"id {known}"
-        return self._check_rate(identity, counter, now)
+            return "", None
+        if self.authorize is None:
+            return "", self._check_rate(request.client, counter, now)
+        known = self.authorize(request)
+        if not known:
+            return "", Refusal(401, "unauthorized", "sign in first")
+        expect("the identity that authorize gives", known, str)
+        return known, self._check_rate(f"id {known}", counter, now)
 
     def check_socket(self, request: Request) -> Refusal | None:
         """Why a WebSocket is refused, None when it is not.
@@ -195,10 +211,13 @@ class Guard:
         return "tempkit-" + hashlib.sha256((self.access_secret or "").encode()).hexdigest()[:8]
 
     def _is_expected(self, request: Request) -> bool:
+        host = request.headers.get("host", "")
+        if host and not HOST.fullmatch(host):
+            return False
         try:
-            name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        except ValueError:
-            name = ""
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # no address, although in brackets
+            return False
         # Whoever calls from elsewhere can write any Host: a loopback name is believed from here.
         if is_loopback(name) and is_loopback(request.client):
             return True
@@ -225,8 +244,9 @@ class Guard:
         origin = request.headers.get("origin")
         if origin is None or origin in self.allowed_origins:
             return True
+        scheme, _, host = origin.lower().partition("://")
         # Host is one of ours by now, so the two may be compared.
-        return origin.lower().partition("://")[2] == request.headers.get("host", "").lower()
+        return scheme in ("http", "https") and host == request.headers.get("host", "").lower()
 
     def _check_rate(self, identity: str, counter: Counter | None, now: float) -> Refusal | None:
         if counter is None or self.rate is None:
@@ -245,12 +265,11 @@ class Guard:
         return Refusal(429, "rate_limited", hint, seconds)
 
 
-def whole_number(variable: str, variables: Mapping[str, str], otherwise: Number) -> int | Number:
+def whole_number(variable: str, value: str | None, otherwise: Number) -> int | Number:
     """The number that an environment's variable holds, if it holds anything.
 
     Raises ConfigurationError for what is no whole number.
     """
-    value = variables.get(variable)
     if not value:
         return otherwise
     if not value.isdecimal():

@@ -1,23 +1,26 @@
 """Site: a request in, an answer out; the same for the token server and for WSGI."""
 
 import logging
+import os
 import re
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import Settings
 from tempkit.errors import TempkitError
+from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
-from tempkit.server.addresses import HOST, context_path
+from tempkit.server.addresses import context_path
 from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
-from tempkit.server.files import PUBLIC, Folder, is_unchanged
+from tempkit.server.files import Folder, is_unchanged
 from tempkit.server.guard import (
+    HOST,
     IN_MEMORY,
     MASKED_PARAMETER,
     METHODS,
@@ -69,8 +72,8 @@ class Site:
             check_whole_number(name, max_session_duration_seconds, limits)
         self.settings = settings
         self.guard = guard
-        # The latest answers, newest first: when, method, path, status and milliseconds.
-        self._visits: deque[tuple[float, str, str, int, float]] = deque(maxlen=KEPT_VISITS)
+        # The latest answers, newest first: when, method, path, status, milliseconds, for whom.
+        self._visits: deque[tuple[float, str, str, int, float, str]] = deque(maxlen=KEPT_VISITS)
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
         self._service = {
@@ -83,6 +86,8 @@ class Site:
         self._folder = Folder(directory)
         self._csp = csp
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
+        if trouble := settings.key_trouble:
+            log.warning("there will be no tokens: %s", trouble)
         self._counter: Counter | None = None
         self._warming = threading.Lock()
         if guard.rate is not None and guard.rate.storage != IN_MEMORY:
@@ -104,9 +109,10 @@ class Site:
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request, and a line in the log about it."""
-        began = time.monotonic()
+        began, who = time.monotonic(), ""
         try:
-            status, headers, body = self._answer(request)
+            who, refusal = self._admit(request)
+            status, headers, body = self._answer(request, refusal)
         except Exception as error:
             # Its text may hold anything, a header too: kind and place are told.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -116,46 +122,56 @@ class Site:
             status, headers, body = self._refuse(request, refusal)
         took = (time.monotonic() - began) * 1000
         if request.path == "/token" or status >= 400:
-            self._visits.appendleft((time.time(), request.method, request.path, status, took))
+            visit = (time.time(), request.method, request.path, status, took, who)
+            self._visits.appendleft(visit)
         if log.isEnabledFor(logging.INFO):
             log.info(
-                "%s %s %s %.0f ms %s",
+                "%s %s %s %.0f ms %s%s",
                 quote(request.method),
                 quote(request.path, safe="/~!$&'()*+,;=:@"),
                 status,
                 took,
                 request.client or "-",
+                f" for {_named(who)}" if who else "",
             )
         return Answer(status, headers + self._fixed(request), body)
 
     def latest(self, most: int) -> Iterator[tuple[str, ...]]:
         """The ``most`` latest answers as text, newest first, without the page's own files."""
-        for at, method, path, status, took in list(self._visits)[:most]:
+        for at, method, path, status, took, who in list(self._visits)[:most]:
             clock = time.strftime("%H:%M:%S", time.localtime(at))
-            yield clock, method[:8], _shown(path), str(status), f"{took:.0f}"
+            row = clock, method[:8], _shown(path), str(status), f"{took:.0f}"
+            yield (*row, _named(who)) if self.guard.authorize else row
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)
         return text_answer(status, HTTPStatus(status).phrase).plus(*self._fixed(Request("", "")))
 
-    def _answer(self, request: Request) -> Answer:
-        if request.path == "/health":  # before the guard: watchers come by address, learn little
-            if self.settings.api_key:
-                return json_answer(200, {"status": "ok"})
-            return json_answer(503, {"status": "there is no API key"})
+    def _admit(self, request: Request) -> tuple[str, Refusal | None]:
+        """Who asks, as far as ``authorize`` says, and why the request is refused if it is."""
+        if request.path == "/health":  # no guard: watchers come by address, and learn little
+            return "", None
         if self._is_for_sandbox(request):
-            refusal = self.guard.check_socket(request)
-            return self._refuse(request, refusal) if refusal else Answer(SWITCHING, (), b"")
+            return "", self.guard.check_socket(request)
         mints = request.path == "/token"
-        if mints:
-            self._ready_to_count()
-        refusal = self.guard.check(request, mints=mints, counter=self._counter, now=time.time())
+        refusal = self.guard.check(request, mints=mints)
+        if refusal or not mints:
+            return "", refusal
+        self._ready_to_count()
+        return self.guard.admit(request, self._counter, time.time())
+
+    def _answer(self, request: Request, refusal: Refusal | None) -> Answer:
         if refusal is not None:
             if refusal.status == 405 and request.method == "OPTIONS" and self._is_shared(request):
                 return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
             return self._refuse(request, refusal)
-        if mints:
+        if request.path == "/health":
+            trouble = self.settings.key_trouble
+            return json_answer(503 if trouble else 200, {"status": trouble or "ok"})
+        if self._is_for_sandbox(request):
+            return Answer(SWITCHING, (), b"")
+        if request.path == "/token":
             return self._token(request)
         if self.guard.shows_secret(request):
             return self._remember(request)
@@ -259,12 +275,18 @@ class Site:
         )
 
 
-def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
-    """The cap on sessions: what was given, or what an environment sets; None: the service's own.
+def session_cap(given: int | None) -> int | None:
+    """The cap on sessions: what was given, or what the environment sets; None: the service's own.
 
     Raises ConfigurationError for a variable that is no whole number.
     """
-    return whole_number("TEMPKIT_MAX_SESSION", variables, None) if given is None else given
+    variable = "TEMPKIT_MAX_SESSION"
+    return given if given is not None else whole_number(variable, os.environ.get(variable), None)
+
+
+def _named(who: str) -> str:
+    """An identity in a line: it may hold what a client sent."""
+    return quote(who[:SHOWN], safe="@")
 
 
 def _shown(path: str) -> str:

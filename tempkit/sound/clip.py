@@ -7,6 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Self
 
 from tempkit.errors import BadType, BadValue, expect, require, unfailing
+from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.sound.audio import OF_AN_ARRAY, AudioFormat
 from tempkit.sound.decoder import Decoded
@@ -40,6 +41,11 @@ class Clip:
         """
         expect("path", path, str, PathLike)
         return cls._of(_recording(Source(path)), channel)
+
+    @classmethod
+    def sample(cls) -> Self:
+        """Six sentences of English, 23 s of a synthetic voice: to try things with."""
+        return cls.read(PUBLIC / "sample.wav")
 
     @classmethod
     def from_samples(cls, samples: "ArrayLike", sample_rate: int) -> Self:

@@ -3,13 +3,15 @@
 import json
 import weakref
 from collections.abc import Iterable, Iterator
+from os import PathLike
 from pathlib import Path
 from typing import Self
 
-from tempkit.config import HOW_TO_MAKE, Secret, Settings, default_settings
+from tempkit.config import HOW_TO_MAKE, Settings, default_settings
 from tempkit.errors import BadType, BadValue, expect, unfailing
 from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParameters
+from tempkit.secret import Secret
 from tempkit.sound.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.dialer import Dialer
@@ -45,6 +47,7 @@ def connect(
     expect("parameters", parameters, SessionParameters, None)
     expect("token", token, str, None)
     expect("reconnect", reconnect, Reconnect, bool)
+    expect("record", record, str, PathLike, None)
     if token is not None and not isinstance(token, TemporaryToken):
         token = Secret(token)
     parameters = parameters or SessionParameters()

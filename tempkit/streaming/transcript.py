@@ -1,10 +1,12 @@
 """Transcript: what was said in a session, turn by turn."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import overload
 
-from tempkit.protocol.messages import Turn, Word
+from tempkit.protocol.messages import Json, Turn, Word, dump
 from tempkit.protocol.parameters import US_MODELS, SessionParameters
 from tempkit.streaming import captions
 
@@ -13,7 +15,8 @@ from tempkit.streaming import captions
 class Transcript:
     """What was said: the turns of a session by ``turn_order``, the last message of each.
 
-    ``str(transcript)`` is the text of the turns that are over, a line each.
+    ``str(transcript)`` is the text of the turns that are over, a line each. Its length, what it
+    iterates over and its items are those turns.
     """
 
     settled: int = 0  # the first turn that may still change
@@ -96,6 +99,42 @@ class Transcript:
         """The turns from ``order`` on that are settled; once all ``is_over``, every one."""
         settled = math.inf if is_over else self.settled
         return tuple(turn for turn in self.turns if order <= turn.turn_order < settled)
+
+    def to_dict(self) -> dict[str, Json]:
+        """What JSON can hold: the ``text``, and ``turns``, each as the service's own message."""
+        return {"text": self.text, "turns": [json.loads(dump(turn)) for turn in self.turns]}
+
+    def words_table(self) -> list[dict[str, str | int | float]]:
+        """A row for each word of the turns that are over: ``pandas.DataFrame`` takes it as it is.
+
+        ``turn`` is the ``turn_order``; times are seconds of the audio.
+        """
+        return [
+            {
+                "turn": turn.turn_order,
+                "text": word.text,
+                "start_seconds": word.start / 1000,
+                "end_seconds": word.end / 1000,
+                "confidence": word.confidence,
+            }
+            for turn in self.turns
+            for word in turn.words
+        ]
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(self.turns)
+
+    @overload
+    def __getitem__(self, index: int) -> Turn: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Turn, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Turn | tuple[Turn, ...]:
+        return self.turns[index]
 
     def __str__(self) -> str:
         return "\n".join(turn.transcript for turn in self.turns)

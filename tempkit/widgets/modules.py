@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tempkit.server import PUBLIC
+from tempkit.places import PUBLIC
 
 STATIC = Path(__file__).resolve().parent / "static"
 # What a module imports, and the address of the worklet.
