@@ -21,9 +21,11 @@ except ImportError:
         raise
     pytest.skip("playwright is not installed", allow_module_level=True)
 
+from tests import test_browser_people
 from tests.test_browser_phone import LOCKS
 
 pytest.importorskip("jupyterlab")
+axe = test_browser_people.axe
 
 HUB = "hub.example"
 LIVE = "rgb(209, 52, 56)"
@@ -320,10 +322,14 @@ def test_the_widget_shows_every_script_and_says_each_sentence_once(notebook):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_widget_looks_as_the_page_does_and_forced_colours_leave_it_visible(
-    notebook, sandbox, scheme
+    notebook, sandbox, scheme, axe
 ):
     notebook.command("notebook:clear-all-cell-outputs")
     notebook.add(cell(sandbox.url))
+    expect_state(notebook, "idle")
+    notebook.page.evaluate(axe)
+    faults = "axe.run('.tempkit-microphone').then(({ violations }) => violations)"
+    assert notebook.page.evaluate(faults) == []
     button, state, level = (widget(notebook).locator(f".tempkit-{part}") for part in PARTS)
     colours = """(each, part) => {
       const { borderTopColor, backgroundColor } = getComputedStyle(each, part);
@@ -335,6 +341,7 @@ def test_the_widget_looks_as_the_page_does_and_forced_colours_leave_it_visible(
     expect(state).to_have_text("Listening")
     assert state.evaluate(colours, "::before")[0] == button.evaluate(colours, None)[1] == LIVE
     assert button.evaluate(colours, None) != idle
+    assert notebook.page.evaluate(faults) == []
     notebook.page.emulate_media(forced_colors="active", color_scheme=scheme)
     ground = widget(notebook).evaluate(colours, None)[1]
     for sign in (button, state, level):
