@@ -6,6 +6,7 @@ import pytest
 
 from tests import test_browser
 from tests.test_browser import (
+    MUTE,
     REFUSE,
     REFUSE_16_KHZ,
     SECONDS,
@@ -157,3 +158,128 @@ def test_a_prompt_that_is_answered_after_stop_takes_no_microphone(browser, serve
         page.evaluate(f"async () => {{ while (!window.tracks.length) await {frame}; }}")
         expect_released(page)
         expect_state(page, "idle")
+
+
+# Microphones that are unplugged and come back, under another id if need be.
+PLUGS = """
+window.away = new Set(); // labels
+window.renamed = ''; // a label whose id is another one
+const { mediaDevices } = navigator;
+const listed = mediaDevices.enumerateDevices.bind(mediaDevices);
+const taken = mediaDevices.getUserMedia;
+const idOf = ({ label, deviceId }) => (label === window.renamed ? `new ${deviceId}` : deviceId);
+const present = async () => (await listed()).filter(({ label }) => !window.away.has(label));
+mediaDevices.enumerateDevices = async () => (await present()).map((device) => {
+  return { kind: device.kind, label: device.label, deviceId: idOf(device) };
+});
+mediaDevices.getUserMedia = async ({ audio }) => {
+  const wanted = audio.deviceId?.exact;
+  if (!wanted) return taken({ audio });
+  const found = (await present()).find((device) => idOf(device) === wanted);
+  if (!found) throw new OverconstrainedError('deviceId', 'it is gone');
+  return taken({ audio: { ...audio, deviceId: { exact: found.deviceId } } });
+};
+window.plug = (label, isThere) => {
+  if (isThere) window.away.delete(label);
+  else window.away.add(label);
+  mediaDevices.dispatchEvent(new Event('devicechange'));
+};
+"""
+
+
+def wished(page, server):
+    """The option that the picker shows, and the name of the microphone that was picked in it."""
+    page.add_init_script(PLUGS)
+    page.goto(server.url)
+    picker = started(page)
+    press(page, "Stop")
+    expect_state(page, "idle")
+    name = picker.locator("option").last.text_content()
+    picker.select_option(label=name)
+    return picker.locator("option:checked"), name
+
+
+def plug(page, name, is_there):
+    page.evaluate("([name, isThere]) => window.plug(name, isThere)", [name, is_there])
+
+
+def heard_by(page):
+    return page.evaluate("window.tracks.findLast((each) => each.readyState === 'live').label")
+
+
+def test_one_list_without_the_chosen_microphone_changes_nothing(browser, scripted, server):
+    with opened(browser, "about:blank") as page:
+        shown, name = wished(page, server)
+        plug(page, name, False)
+        expect(shown).to_have_text(f"{name} (not connected)")
+        plug(page, name, True)
+        expect(shown).to_have_text(name)
+        press(page, "Start")
+        expect_state(page, "live")
+        for is_there in (False, True):  # a Bluetooth headset that changes its profile
+            plug(page, name, is_there)
+            expect(shown).to_have_text(name if is_there else f"{name} (not connected)")
+        assert heard_by(page) == name
+        assert released(page) == [True, False]
+        expect(page.get_by_role("status")).to_be_empty()
+
+
+def test_the_choice_outlives_a_reload(browser, server):
+    with opened(browser, "about:blank") as page:
+        shown, name = wished(page, server)
+        page.reload()
+        expect(shown).to_have_text(name)
+        press(page, "Start")
+        expect_state(page, "live")
+        assert heard_by(page) == name
+        expect(shown).to_have_text(name)
+
+
+def test_a_start_without_the_chosen_microphone_says_so_and_takes_it_when_it_is_back(
+    browser, scripted, server
+):
+    with opened(browser, "about:blank") as page:
+        shown, name = wished(page, server)
+        plug(page, name, False)
+        press(page, "Start")
+        expect_state(page, "live")
+        expect(page.get_by_role("status")).to_have_text(
+            re.compile(f"^{name} is not connected. Listening to Fake .* now.$")
+        )
+        expect(shown).to_have_text("Default")  # what is really used
+        plug(page, name, True)
+        expect(shown).to_have_text(name)
+        expect(page.get_by_role("status")).to_be_empty()
+        assert heard_by(page) == name
+        press(page, "Stop")
+        expect_state(page, "idle")
+        expect_released(page)
+        assert len(sessions(scripted)) == 2
+
+
+def test_a_microphone_that_comes_back_under_another_id_is_known_by_its_name(browser, server):
+    with opened(browser, "about:blank") as page:
+        shown, name = wished(page, server)
+        plug(page, name, False)
+        expect(shown).to_have_text(f"{name} (not connected)")
+        page.evaluate("name => { window.renamed = name; }", name)
+        plug(page, name, True)
+        expect(shown).to_have_text(name)
+        expect(shown).to_have_attribute("value", re.compile("^new "))
+        press(page, "Start")
+        expect_state(page, "live")
+        assert heard_by(page) == name
+
+
+def test_that_a_microphone_went_away_is_not_overwritten_by_what_comes_next(browser, server):
+    with opened(browser, server.url) as page:
+        started(page)
+        page.evaluate(GOES_AWAY)
+        lines = page.get_by_role("status").locator("p")
+        gone = re.compile("disconnected or taken away. Listening to Fake .* now.$")
+        expect(lines).to_have_text([gone])
+        mute = MUTE.replace("[track] = window.tracks", "track = window.tracks.at(-1)")
+        page.evaluate(mute, True)
+        expect(lines).to_have_text([gone, re.compile("is muted")])
+        page.evaluate(mute, False)
+        expect(lines).to_have_text([gone])

@@ -126,6 +126,10 @@ def test_the_keyboard_alone_does_everything(browser, server):
             tab_to(name)
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert outline == "solid", name
+            if name == "text":
+                with page.expect_download() as saved:
+                    page.keyboard.press("Enter")
+                assert saved.value.path().read_text().startswith("Hello there.\n")
         page.keyboard.press("Enter")
         expect(page.locator("#log")).to_be_visible()
         tab_to("log")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tempkit.sandbox import Faults
+from tempkit import Sandbox
+from tempkit.sandbox import Faults, Scripted
 from tests.conftest import require
 from tests.lab import SECONDS, Lab
 from tests.words import SAMPLE, SENTENCES, word_error_rate
@@ -20,11 +21,16 @@ except ImportError:
         raise
     pytest.skip("playwright is not installed", allow_module_level=True)
 
+from tests import test_browser_people
 from tests.test_browser_phone import LOCKS
 
 pytest.importorskip("jupyterlab")
+axe = test_browser_people.axe
 
 HUB = "hub.example"
+LIVE = "rgb(209, 52, 56)"
+PARTS = ("button", "state", "level")
+HALF_PAST = re.compile("half.past", re.I)  # however it is recognised
 NOWHERE = "http://127.0.0.1:9"  # the discard port: no proxy listens there
 DEVICE = [
     "--use-fake-ui-for-media-stream",
@@ -139,9 +145,9 @@ def test_the_notebook_hears_the_sample_and_the_next_cells_have_its_words(lab, br
         notebook.run_all()
         assert notebook.errors() == []
         press(notebook, "Start")
-        expect_text(notebook, "finals", "half-past", seconds=40)
+        expect_text(notebook, "finals", HALF_PAST, seconds=40)
         again = notebook.page.locator(".tempkit-microphone").nth(1)
-        expect(again.locator(".tempkit-finals")).to_contain_text("half-past")
+        expect(again.locator(".tempkit-finals")).to_contain_text(HALF_PAST)
         again.get_by_role("button", name="Stop").click()
         expect_state(notebook, "idle")
         expect_released(notebook)
@@ -272,3 +278,98 @@ def test_on_a_hub_the_sound_goes_through_the_kernel(lab, browser, sandbox):
         assert notebook.console == []
         threads = "import threading; print([t.name for t in threading.enumerate()])"
         assert "tunnel" not in notebook.add(threads)
+
+
+def test_the_widget_shows_every_script_and_says_each_sentence_once(notebook):
+    said = "שלום, my name is Ada."
+    notebook.command("notebook:clear-all-cell-outputs")
+    with Sandbox(Scripted([said, "And I am Grace."]), realtime=False) as sandbox:
+        notebook.add(cell(sandbox.url))
+        expect_text(notebook, "service", "Sandbox, stays on this computer")
+        # What a screen reader reads out of the log; of a paragraph that comes in, its sentence.
+        notebook.page.evaluate(
+            """() => {
+              window.heard = [];
+              const see = (records) => records.forEach(({ target, addedNodes }) => {
+                if (target.closest?.('[aria-hidden=true]')) return;
+                window.heard.push(...[...addedNodes].map((node) => node.lastChild?.data
+                  ?? node.lastChild?.textContent ?? node.data));
+              });
+              const options = { childList: true, characterData: true, subtree: true };
+              new MutationObserver(see).observe(
+                document.querySelector('.tempkit-microphone [role=log]'), options);
+            }"""
+        )
+        button = widget(notebook).get_by_role("button")
+        button.focus()
+        notebook.page.keyboard.press("Enter")
+        expect_state(notebook, "live")
+        expect_text(notebook, "finals", "Grace.")
+        expect(button).to_be_focused()
+        words = widget(notebook).locator(".tempkit-finals span")
+        languages = "all => all.map((each) => each.closest('[lang]').lang)"
+        assert words.evaluate_all(languages)[:2] == ["", ""]
+        directions = "all => all.map((each) => getComputedStyle(each).direction)"
+        assert words.evaluate_all(directions)[:2] == ["rtl", "ltr"]
+        notebook.page.keyboard.press("Enter")
+        expect_state(notebook, "idle")
+        expect_text(notebook, "state", "Finished: ")
+        expect(button).to_be_focused()
+        heard = notebook.page.evaluate("window.heard")
+        assert heard[:2] == [said, "And I am Grace."]
+        assert heard == words.all_text_contents()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_widget_looks_as_the_page_does_and_forced_colours_leave_it_visible(
+    notebook, sandbox, scheme, axe
+):
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.add(cell(sandbox.url))
+    expect_state(notebook, "idle")
+    notebook.page.evaluate(axe)
+    faults = "axe.run('.tempkit-microphone').then(({ violations }) => violations)"
+    assert notebook.page.evaluate(faults) == []
+    button, state, level = (widget(notebook).locator(f".tempkit-{part}") for part in PARTS)
+    colours = """(each, part) => {
+      const { borderTopColor, backgroundColor } = getComputedStyle(each, part);
+      return [borderTopColor, backgroundColor];
+    }"""
+    idle = button.evaluate(colours, None)
+    press(notebook, "Start")
+    expect_state(notebook, "live")
+    expect(state).to_have_text("Listening")
+    assert state.evaluate(colours, "::before")[0] == button.evaluate(colours, None)[1] == LIVE
+    assert button.evaluate(colours, None) != idle
+    assert notebook.page.evaluate(faults) == []
+    notebook.page.emulate_media(forced_colors="active", color_scheme=scheme)
+    ground = widget(notebook).evaluate(colours, None)[1]
+    for sign in (button, state, level):
+        assert sign.evaluate(colours, "::before")[0] != ground
+    assert level.evaluate(colours, None)[0] != ground
+    notebook.page.emulate_media(forced_colors="none", color_scheme="light")
+    press(notebook, "Stop")
+    expect_state(notebook, "idle")
+
+
+def test_that_the_microphone_went_away_stays_to_be_read(notebook, sandbox):
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.page.evaluate("window.tracks.length = 0")
+    notebook.add(cell(sandbox.url))
+    press(notebook, "Start")
+    expect_state(notebook, "live")
+    notebook.page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
+    gone = re.compile("disconnected or taken away. Listening to Fake .* now.$")
+    lines = widget(notebook).locator(".tempkit-notice p")
+    expect(lines).to_have_text([gone])
+    mute = """isMuted => {
+      const track = window.tracks.at(-1);
+      Object.defineProperty(track, 'muted', { value: isMuted, configurable: true });
+      track.dispatchEvent(new Event(isMuted ? 'mute' : 'unmute'));
+    }"""
+    notebook.page.evaluate(mute, True)
+    expect(lines).to_have_text([gone, re.compile("is muted")])
+    notebook.page.evaluate(mute, False)
+    expect(lines).to_have_text([gone])
+    press(notebook, "Stop")
+    expect_state(notebook, "idle")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tempkit import ConfigurationError, Settings, TokenServer, connect
+from tempkit import ConfigurationError, Sandbox, Settings, TokenServer, connect
 from tempkit.server.guard import Guard
 from tests.conftest import KEY
 from tests.doubles import AnsweringService
@@ -52,6 +52,19 @@ def test_a_token_of_the_server_opens_a_session(client: httpx.Client, settings: S
     assert body["websocket_url"] == "v3/ws"  # on this server's own port
     with connect(settings, token=body["token"]) as session:
         assert session.id
+
+
+def test_whom_one_would_talk_to_is_told_without_a_token(client: httpx.Client, sandbox: Sandbox):
+    answer = client.get("/service")
+    assert answer.json() == {"websocket_url": "v3/ws", "service": "sandbox"}
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert [entry for entry in sandbox.journal if entry.name == "GET /v3/token"] == []
+    with TokenServer(Settings("any"), port=0) as server:
+        told = httpx.get(f"{server.url}/service", trust_env=False).json()
+    assert told == {
+        "websocket_url": "wss://streaming.assemblyai.com/v3/ws",
+        "service": "assemblyai",
+    }
 
 
 def test_every_answer_carries_another_token(client: httpx.Client):
@@ -173,11 +186,12 @@ def test_a_request_that_cannot_be_read_gets_a_short_answer(server, request_line,
 
 
 def test_a_name_that_is_not_ours_gets_neither_page_nor_token(server: TokenServer):
-    for path in ("/", "/token"):
+    for path in ("/", "/token", "/service"):
         request = f"GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
         answer = raw(server.port, request.encode())
         assert answer.startswith(b"HTTP/1.1 403 ")
         assert b'"token":' not in answer
+        assert b"websocket_url" not in answer
 
 
 def test_a_foreign_page_gets_no_token(client: httpx.Client):
@@ -188,8 +202,8 @@ def test_a_foreign_page_gets_no_token(client: httpx.Client):
 
 @pytest.mark.parametrize(
     "request_line",
-    ["GET /", "GET /token", "HEAD /token", "POST /token", "GET /missing", "GET /health", "BREW /",
-     "GET nonsense"],
+    ["GET /", "GET /token", "HEAD /token", "POST /token", "GET /missing", "GET /health",
+     "GET /service", "BREW /", "GET nonsense"],
 )  # fmt: skip
 @pytest.mark.parametrize("host", ["localhost", "evil.example"])
 def test_every_answer_carries_the_headers_that_keep_others_out(

@@ -79,6 +79,8 @@ def test_a_token_and_the_page_are_there(application: Application):
         ("/missing", "GET", {}),
         ("/../pyproject.toml", "GET", {}),
         ("/health", "GET", {}),
+        ("/service", "GET", {}),
+        ("/service", "GET", {"host": "evil.example"}),
         ("/index.js", "GET", {"if_none_match": "*"}),
         (f"/?access={SECRET}&a=1", "GET", {"host": "hub.example"}),
     ],

@@ -105,10 +105,10 @@ function paragraph() {
   return made;
 }
 
-function fill(paragraph, { text, words, language }) {
+function fill(paragraph, { text, words, language = '' }) {
   const [time, span] = paragraph.children;
   if (span.textContent !== text) span.textContent = text;
-  if (language && span.lang !== language) span.lang = language;
+  if (span.lang !== language) span.lang = language;
   const start = words[0]?.start ?? 0;
   if (time.textContent === clockTime(start)) return paragraph;
   time.textContent = clockTime(start);

@@ -131,7 +131,7 @@ function hide(id, isHidden) {
 
 element('transcript').addEventListener('scroll', () => {
   isFollowing = isAtEnd(element('transcript'));
-  if (isFollowing) hide('newest', true);
+  hide('newest', isFollowing);
 });
 
 // A notice takes its place from the words.
