@@ -73,9 +73,9 @@ class ReplaySession(ServerSession):
         super().__init__(*given, **options)
         self._scores = scores
         self._score = scores[0]
-        self._is_placed = False
+        self._is_placed = self._has_ended = False
         self._offset = self._checked = 0  # bytes of the recording's audio
-        self._heard = b""
+        self._heard = bytearray()
         self._marks = self._next = self._first_order = 0
         self._started_at = self._begun_at  # what the times of the cues count from
 
@@ -119,7 +119,7 @@ class ReplaySession(ServerSession):
                 said = f"{self._seconds_of(self._score.size):.1f} s of audio"
                 ended = self._seconds_of(self._offset + len(self._heard))
                 raise self._differs(f"the client ended after {ended:.1f} s, then it was {said}")
-            self._marks = 10**9  # everything was sent: all answers may come
+            self._has_ended = True  # all answers may come
         yield from self._play()
 
     def _tick(self) -> Iterator[Output]:
@@ -140,8 +140,9 @@ class ReplaySession(ServerSession):
         return due
 
     def _is_telling(self) -> bool:
+        latest = self._heard[-round(MATCH_SECONDS / self._seconds_of(1)) :]
         is_long = self._audio_milliseconds >= 1000 * MATCH_SECONDS
-        return is_long and loudness(samples(self._heard)) > 2 * QUIET
+        return is_long and loudness(samples(latest)) > 2 * QUIET
 
     def _place(self) -> None:
         """Find out where in the recording this audio starts: at a start, or else somewhere."""
@@ -191,7 +192,7 @@ class ReplaySession(ServerSession):
                 raise self._differs(f"the audio differs from the recording after {at:.1f} s")
             self._checked += block
 
-    def _is_like(self, then: bytes, now: bytes) -> bool:
+    def _is_like(self, then: bytes, now: bytes | bytearray) -> bool:
         if self._parameters.encoding != "pcm_s16le":
             return then[: len(now)] == now[: len(then)]
         a, b = samples(then), samples(now)
@@ -202,9 +203,8 @@ class ReplaySession(ServerSession):
 
     def _has_come(self, cue: Cue) -> bool:
         """Whether that was sent which this answers."""
-        if self._marks < cue.marks:
-            return False
-        return self._offset + len(self._heard) >= cue.audio_bytes or self._marks >= 10**9
+        has_audio = self._offset + len(self._heard) >= cue.audio_bytes
+        return self._has_ended or (has_audio and self._marks >= cue.marks)
 
     def _play(self) -> Iterator[Output]:
         cues = self._score.cues
@@ -249,7 +249,7 @@ def is_mark(data: object) -> bool:
     return isinstance(data, str) and any(f'"{mark}"' in data for mark in MARKS)
 
 
-def find(sound: bytes, start: bytes) -> int | None:
+def find(sound: bytes, start: bytes | bytearray) -> int | None:
     """Where in a sound, in bytes, another one starts that is nearly a part of it."""
     whole, part = samples(sound), samples(start)
     if len(part) > len(whole) or not part.any():
@@ -267,7 +267,7 @@ def loudness(sound: NDArray[np.float64]) -> float:
     return float(np.std(sound))
 
 
-def samples(sound: bytes) -> NDArray[np.float64]:
+def samples(sound: bytes | bytearray) -> NDArray[np.float64]:
     """16-bit samples; half a one at the end is left out."""
     return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2").astype(np.float64)
 
