@@ -1,9 +1,10 @@
 // The page: its buttons, and what each of them starts.
 
 import { asSubRip, asText, asWebVTT } from './page/export.js';
+import { Kept } from './page/kept.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
-import { countdown, gap, loss, service, withoutText } from './page/words.js';
+import { COPIED, countdown, gap, loss, service, UNCOPIED, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
 import { EXPIRED } from './session/close-codes.js';
 import { Run } from './session/run.js';
@@ -18,7 +19,7 @@ const BUSY = 'Press Stop before you open a file.';
 let run; // the present transcription, or the last one
 let microphone = null; // its source, unless that is a file
 let line = null; // while it is down: when it is tried again and when it is given up
-let finals = []; // its turns that are over
+const kept = new Kept(() => sessionStorage);
 
 function start(sourceFor, { isFile }) {
   const dial = tokens(panel.showGrant);
@@ -38,8 +39,9 @@ function start(sourceFor, { isFile }) {
     lost: showLoss,
     restored: (seconds) => view.showNotice('line', gap(seconds)),
   });
-  finals = [];
+  kept.begin();
   view.clear(isFile);
+  showKept();
   run.toTheEnd();
 }
 
@@ -59,6 +61,7 @@ function giveUp() {
 
 function showState(state, failure) {
   if (run.isOver) line = null;
+  if (run.isOver) kept.store();
   if (state === 'failed') view.showNotice('line', ''); // the failure says more
   view.showState(state, failure);
   showCountdown();
@@ -78,9 +81,13 @@ function showBegin(begin, sampleRate) {
 }
 
 function showTurn(transcript, lag) {
-  if (transcript.finals.length !== finals.length) panel.showLag(lag);
-  finals = transcript.finals;
-  view.showTranscript(transcript);
+  if (kept.take(transcript)) panel.showLag(lag);
+  showKept();
+}
+
+function showKept() {
+  view.showTranscript(kept.shown);
+  view.showFormer(kept);
 }
 
 function showLoss(failure, pause, left) {
@@ -111,20 +118,23 @@ async function showDevices() {
   view.showDevices(named);
 }
 
-function save(text, name, type) {
+function save(asFile, name, type) {
+  const text = asFile(kept.shown.finals);
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  kept.keep();
 }
 
 async function copy() {
   try {
-    await navigator.clipboard.writeText(asText(finals));
-    view.showNotice('page', 'Copied.');
+    await navigator.clipboard.writeText(asText(kept.shown.finals));
+    kept.keep();
+    view.showNotice('page', COPIED);
   } catch {
-    view.showNotice('page', 'The browser does not allow to copy here. Save it as text instead.');
+    view.showNotice('page', UNCOPIED);
   }
 }
 
@@ -137,14 +147,30 @@ view.onPress('sample', () => startFile(fetched(SAMPLE), 'The sample'));
 view.onFile(startFirst);
 view.onDevice((deviceId) => microphone?.choose(deviceId));
 view.onPress('copy', copy);
-view.onPress('text', () => save(asText(finals), 'transcript.txt', 'text/plain'));
-view.onPress('subrip', () => save(asSubRip(finals), 'transcript.srt', 'application/x-subrip'));
-view.onPress('webvtt', () => save(asWebVTT(finals), 'transcript.vtt', 'text/vtt'));
+view.onPress('text', () => save(asText, 'transcript.txt', 'text/plain'));
+view.onPress('subrip', () => save(asSubRip, 'transcript.srt', 'application/x-subrip'));
+view.onPress('webvtt', () => save(asWebVTT, 'transcript.vtt', 'text/vtt'));
+view.onPress('former', () => {
+  kept.swap();
+  showKept();
+});
+view.onPress('forget', () => {
+  kept.forget();
+  showKept();
+});
 view.onPress('newest', view.showNewest);
 
 navigator.mediaDevices?.addEventListener('devicechange', showDevices);
 showDevices();
+showKept();
 setInterval(showCountdown, TICK_MILLISECONDS);
 
+window.addEventListener('beforeunload', (event) => {
+  if ((run && !run.isOver) || kept.isAtRisk) event.preventDefault();
+});
+
 // An open session is paid for until it is terminated.
-window.addEventListener('pagehide', () => run?.leave());
+window.addEventListener('pagehide', () => {
+  run?.leave();
+  kept.store();
+});

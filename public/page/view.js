@@ -2,7 +2,7 @@
 
 import { OVER } from '../session/run.js';
 import { drawLevel, drawState, drawTranscript, isAtEnd } from './draw.js';
-import { STATES, STATES_OF_A_FILE } from './words.js';
+import { formerWord, STATES, STATES_OF_A_FILE } from './words.js';
 
 const element = (id) => document.getElementById(id);
 const notices = new Map();
@@ -17,7 +17,7 @@ export function showState(name, failure) {
   const isOver = OVER.includes(name);
   document.body.dataset.state = name;
   drawState(element, name, words);
-  for (const id of ['sample', 'pick']) element(id).setAttribute('aria-disabled', String(!isOver));
+  for (const id of ['sample', 'pick', 'forget']) element(id).setAttribute('aria-disabled', String(!isOver));
   element('error').textContent = failure?.message ?? '';
 }
 
@@ -94,7 +94,6 @@ export function clear(isFile) {
   element('progress').hidden = !isFile;
   showProgress(0);
   for (const about of [...notices.keys()]) showNotice(about, '');
-  showTranscript({ finals: [], partial: '' });
 }
 
 /** @param {number} level root mean square, 0 to 1 */
@@ -110,6 +109,13 @@ export function showTranscript(transcript) {
   drawTranscript(element, transcript);
   element('tools').hidden = transcript.finals.length === 0;
   follow();
+}
+
+/** @param {import('./kept.js').Kept} kept offers the transcript before the newest one */
+export function showFormer({ hasFormer, isFormerShown, isLeftOver }) {
+  element('transcript').classList.toggle('left-over', isLeftOver);
+  element('former').hidden = !hasFormer;
+  element('former').textContent = formerWord(isFormerShown);
 }
 
 /** Scrolls to the end, and follows what comes until the reader scrolls away. */

@@ -83,7 +83,7 @@ export class Recorder {
     const id = newId();
     const seconds = this.#kernel.get('_max_seconds');
     this.#id = id;
-    this.#show({ notice: '', transcript: { finals: [], partial: '' } });
+    this.#show({ notice: '' }); // the last words stay until there are new ones
     this.#kernel.tell({ kind: 'start', run: id });
     const source = new Microphone({
       chunk: (chunk) => run.take(chunk),
