@@ -1,10 +1,11 @@
 // The page: its buttons, and what each of them starts.
 
 import { asSubRip, asText, asWebVTT } from './page/export.js';
+import { Kept } from './page/kept.js';
 import { Microphones } from './page/microphones.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
-import { countdown, gap, loss, withoutText } from './page/words.js';
+import { COPIED, countdown, gap, loss, UNCOPIED, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
 import { EXPIRED } from './session/close-codes.js';
 import { Run } from './session/run.js';
@@ -20,7 +21,7 @@ const microphones = new Microphones();
 let run; // the present transcription, or the last one
 let microphone = null; // its source, unless that is a file
 let line = null; // while it is down: when it is tried again and when it is given up
-let finals = []; // its turns that are over
+const kept = new Kept(() => sessionStorage);
 
 function start(sourceFor, { isFile }) {
   const dial = tokens(panel.showGrant);
@@ -40,8 +41,9 @@ function start(sourceFor, { isFile }) {
     lost: showLoss,
     restored: (seconds) => view.showNotice('line', gap(seconds)),
   });
-  finals = [];
+  kept.begin();
   view.clear(isFile);
+  showKept();
   run.toTheEnd();
 }
 
@@ -61,6 +63,7 @@ function giveUp() {
 
 function showState(state, failure) {
   if (run.isOver) line = null;
+  if (run.isOver) kept.store();
   if (state === 'failed') view.showNotice('line', ''); // the failure says more
   if (run.isOver) useDevice(null);
   view.showState(state, failure, run.outcome);
@@ -87,9 +90,13 @@ function showBegin(begin, sampleRate) {
 }
 
 function showTurn(transcript, lag) {
-  if (transcript.finals.length !== finals.length) panel.showLag(lag);
-  finals = transcript.finals;
-  view.showTranscript(transcript);
+  if (kept.take(transcript)) panel.showLag(lag);
+  showKept();
+}
+
+function showKept() {
+  view.showTranscript(kept.shown);
+  view.showFormer(kept);
 }
 
 function showLoss(failure, pause, left) {
@@ -122,20 +129,23 @@ async function showDevices() {
   view.showDevices(microphones);
 }
 
-function save(text, name, type) {
+function save(asFile, name, type) {
+  const text = asFile(kept.shown.finals);
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  kept.keep();
 }
 
 async function copy() {
   try {
-    await navigator.clipboard.writeText(asText(finals));
-    view.showNotice('page', 'Copied.');
+    await navigator.clipboard.writeText(asText(kept.shown.finals));
+    kept.keep();
+    view.showNotice('page', COPIED);
   } catch {
-    view.showNotice('page', 'The browser does not allow to copy here. Save it as text instead.');
+    view.showNotice('page', UNCOPIED);
   }
 }
 
@@ -151,15 +161,31 @@ view.onDevice((deviceId) => {
   microphone?.choose(deviceId);
 });
 view.onPress('copy', copy);
-view.onPress('text', () => save(asText(finals), 'transcript.txt', 'text/plain'));
-view.onPress('subrip', () => save(asSubRip(finals), 'transcript.srt', 'application/x-subrip'));
-view.onPress('webvtt', () => save(asWebVTT(finals), 'transcript.vtt', 'text/vtt'));
+view.onPress('text', () => save(asText, 'transcript.txt', 'text/plain'));
+view.onPress('subrip', () => save(asSubRip, 'transcript.srt', 'application/x-subrip'));
+view.onPress('webvtt', () => save(asWebVTT, 'transcript.vtt', 'text/vtt'));
+view.onPress('former', () => {
+  kept.swap();
+  showKept();
+});
+view.onPress('forget', () => {
+  kept.forget();
+  showKept();
+});
 view.onPress('newest', view.showNewest);
 
 navigator.mediaDevices?.addEventListener('devicechange', showDevices);
 showDevices();
 askService().then((told) => told && showService(told));
+showKept();
 setInterval(showCountdown, TICK_MILLISECONDS);
 
+window.addEventListener('beforeunload', (event) => {
+  if ((run && !run.isOver) || kept.isAtRisk) event.preventDefault();
+});
+
 // An open session is paid for until it is terminated.
-window.addEventListener('pagehide', () => run?.leave());
+window.addEventListener('pagehide', () => {
+  run?.leave();
+  kept.store();
+});

@@ -2,7 +2,7 @@
 
 import { OVER } from '../session/run.js';
 import { drawBar, drawLevel, drawNotices, drawService, drawState, isAtEnd, Paper } from './draw.js';
-import { advice, progress } from './words.js';
+import { advice, formerWord, progress } from './words.js';
 
 const element = (id) => document.getElementById(id);
 const paper = new Paper(element);
@@ -19,7 +19,7 @@ export function showState(name, failure, outcome) {
   const isOver = OVER.includes(name);
   document.body.dataset.state = name;
   drawState(element, name, outcome, isFile);
-  for (const id of ['sample', 'pick']) element(id).setAttribute('aria-disabled', String(!isOver));
+  for (const id of ['sample', 'pick', 'forget']) element(id).setAttribute('aria-disabled', String(!isOver));
   element('error').textContent = advice(failure?.message ?? '', isFile);
   if (isOver) paper.finish();
 }
@@ -90,7 +90,6 @@ export function clear(ofFile) {
   element('progress').hidden = true;
   element('time').textContent = '';
   for (const matter of Object.keys(notices)) showNotice(matter, '');
-  showTranscript({ finals: [], partial: '' });
 }
 
 /** @param {number} level root mean square, 0 to 1 */
@@ -109,6 +108,13 @@ export function showTranscript(transcript) {
   paper.draw(transcript);
   hide('tools', transcript.finals.length === 0);
   follow();
+}
+
+/** @param {import('./kept.js').Kept} kept offers the transcript before the newest one */
+export function showFormer({ hasFormer, isFormerShown, isLeftOver }) {
+  element('transcript').classList.toggle('left-over', isLeftOver);
+  element('former').hidden = !hasFormer;
+  element('former').textContent = formerWord(isFormerShown);
 }
 
 /** Scrolls to the end, and follows what comes until the reader scrolls away. */

@@ -7,6 +7,13 @@ const RENEWED = 'The session comes to its longest duration and is renewed.';
 const KEPT = 'The sound is kept, and sent when there is a connection again.';
 const LAST_TRY = 'This is the last try.';
 
+export const COPIED = 'Copied.';
+export const UNCOPIED = 'The browser does not allow to copy here. Save it as text instead.';
+
+/** What the button says that shows the other one of two transcripts. */
+export const formerWord = (isShown) =>
+  isShown ? 'Back to the newest transcript' : 'Show the transcript before';
+
 const STATES = {
   idle: 'Ready',
   starting: 'Waiting for the microphone…',

@@ -85,7 +85,6 @@ export class Recorder {
     const seconds = this.#kernel.get('_max_seconds');
     this.#id = id;
     for (const matter of ['line', 'sound', 'device', 'page']) this.#note(matter, '');
-    this.#show({ transcript: { finals: [], partial: '' } });
     this.#kernel.tell({ kind: 'start', run: id });
     const source = new Microphone({
       chunk: (chunk) => run.take(chunk),
