@@ -11,7 +11,6 @@ from tempkit.sandbox import Faults
 from tests import test_browser, test_browser_files
 from tests.test_browser import SECONDS, expect, expect_state, opened, press, transcript
 from tests.test_browser_files import open_file
-from tests.test_browser_strangers import dropped
 
 launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server

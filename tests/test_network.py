@@ -267,7 +267,7 @@ def test_without_its_helper_a_socks_proxy_is_an_error_that_says_what_to_install(
     set_all(monkeypatch, {"ALL_PROXY": "socks5://ann:hush@{proxy}"}, proxy)
     monkeypatch.setitem(sys.modules, helper, None)  # as if it were not installed
     for attempt in (ask_token, open_session):
-        with pytest.raises(ConfigurationError, match=rf"ALL_PROXY .* {helper}; .*tempkit\[socks\]"):
+        with pytest.raises(ConfigurationError, match=rf"ALL_PROXY .* {helper}; .*python-socks"):
             attempt(OUTSIDE)
 
 

@@ -107,9 +107,7 @@ def test_the_page_streams_the_sample_to_the_sandbox_through_the_proxy(page, hub,
     press(page, "Try the sample")
     expect_state(page, "live")
     expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
-    expect(page.locator("#service")).to_contain_text(
-        "Sandbox: recognised on the computer of the notebook"
-    )
+    expect(page.locator("#service")).to_have_text("Sandbox, on hub.example")
     press(page, "Stop")
     expect_state(page, "idle")
     expect(page.get_by_role("alert")).to_be_empty()

@@ -46,8 +46,13 @@ def test_the_client_prints_what_it_is_said_to_print(folder: Path):
         [sys.executable, str(program)], capture_output=True, text=True, timeout=90, cwd=folder
     )
     assert done.returncode == 0, done.stderr
-    said = block("text", "Turn 0").splitlines()
-    assert set(said) <= set(done.stdout.splitlines())
+    printed = {words(line) for line in done.stdout.splitlines()}
+    assert {words(line) for line in block("text", "Turn 0").splitlines()} <= printed
+
+
+def words(line: str) -> str:
+    """A line without the recogniser's spelling."""
+    return " ".join(re.findall(r"\w+", line.lower()))
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "flask"])
