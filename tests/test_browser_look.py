@@ -1,16 +1,16 @@
 """The page at a glance: whom one talks to and how it goes, in every script, voice and colour."""
 
-import json
 import re
 
 import pytest
 
 from tempkit import Settings, TokenServer, pictures
-from tempkit.protocol.messages import Begin, Turn, Word, dump
+from tempkit.protocol.messages import Turn, Word
 from tempkit.sandbox import Faults
 from tests import test_browser, test_browser_files
 from tests.test_browser import SECONDS, expect, expect_state, opened, press, transcript
 from tests.test_browser_files import open_file
+from tests.test_browser_strangers import saying, turn
 
 launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
@@ -48,27 +48,6 @@ def style(page, selector, name, part="null"):
 
 def place(page, selector):
     return page.locator(selector).bounding_box()
-
-
-def saying(*turns):
-    """A service that says these turns as soon as it is asked."""
-
-    def handler(line):
-        line.send(dump(Begin("s", 10**10)))
-        for turn in turns:
-            line.send(dump(turn))
-        line.on_message(lambda data: isinstance(data, str) and end(line))
-
-    def end(line):
-        line.send(json.dumps({"type": "Termination"}))
-        line.close(code=1000)
-
-    return handler
-
-
-def turn(order, text, *, is_formatted=True, language=""):
-    words = (Word(text, order * 1000, order * 1000 + 900, 1.0, True),)
-    return Turn(order, is_formatted, True, text, 1.0, words, language_code=language)
 
 
 def test_before_start_it_says_whom_one_talks_to_and_spends_no_token(browser, scripted, server):
@@ -232,7 +211,7 @@ def test_a_session_that_ends_leaves_no_words_waiting(browser, server):
 def test_what_hides_itself_hands_the_focus_to_the_words(browser, server):
     focused = "document.activeElement.id"
     with opened(browser, server.url, viewport={"width": 360, "height": 480}) as page:
-        texts = [turn(n, f"This is what was said in turn {n}.") for n in range(40)]
+        texts = [f"This is what was said in turn {n}." for n in range(40)]
         page.route_web_socket("**/v3/ws?*", saying(*texts))
         press(page, "Start")
         expect(page.locator("#finals p")).to_have_count(40)

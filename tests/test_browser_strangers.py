@@ -20,8 +20,14 @@ scripted, server = test_browser.scripted, test_browser.server
 speech = test_browser_files.speech
 
 
-def saying(*texts):
-    """A service that says this, each text as a final turn, when it hears the first audio."""
+def turn(order, text, *, is_formatted=True, language=""):
+    """A turn that is over, of one word."""
+    words = (Word(text, order * 1000, order * 1000 + 900, 1.0, True),)
+    return Turn(order, is_formatted, True, text, 1.0, words, language_code=language)
+
+
+def saying(*said):
+    """A service that says this, turns or their texts, when it hears the first audio."""
 
     def handler(line):
         line.send(dump(Begin("s", 10**10)))
@@ -29,9 +35,8 @@ def saying(*texts):
 
     def say(line):
         line.on_message(lambda data: isinstance(data, str) and end(line))
-        for n, text in enumerate(texts):
-            words = (Word(text, n * 1000, n * 1000 + 900, 1.0, True),)
-            line.send(dump(Turn(n, True, True, text, 1.0, words)))
+        for n, each in enumerate(said):
+            line.send(dump(each if isinstance(each, Turn) else turn(n, each)))
 
     def end(line):
         line.send(json.dumps({"type": "Termination"}))

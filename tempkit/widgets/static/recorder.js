@@ -119,6 +119,7 @@ export class Recorder {
   #change(id, state, failure) {
     if (id !== this.#id) return;
     const error = failure?.message ?? '';
+    if (state === 'failed') this.#note('line', ''); // the failure says more
     this.#show({ outcome: this.#run.outcome, state, error });
     if (this.#isOver) this.#cancelCap();
     this.#kernel.tell({ kind: 'state', run: id, state, error });
