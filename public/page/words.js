@@ -9,6 +9,9 @@ const LAST_TRY = 'This is the last try.';
 export const COPIED = 'Copied.';
 export const UNCOPIED = 'The browser does not allow to copy here. Save it as text instead.';
 
+/** On the button that stops a recording of which no view can be seen. */
+export const OUT_OF_SIGHT = '● Still listening. Stop';
+
 /** What the button says that shows the other one of two transcripts. */
 export const formerWord = (isShown) =>
   isShown ? 'Back to the newest transcript' : 'Show the transcript before';

@@ -110,6 +110,7 @@ class Microphone(anywidget.AnyWidget):
         """Remove the widget; what it records is over."""
         self.stop()
         self._close_tunnel()
+        self.layout.close()
         super().close()
 
     def __repr__(self) -> str:
