@@ -10,11 +10,16 @@ for (const [name, text] of Object.entries(MODULES)) {
 
 const { default: widget } = await import(ADDRESSES['widget/widget.js']);
 
-// What is imported needs its address no more; a worker or a worklet may be started until the end.
+// What is imported needs its address no more; a worker or a worklet may be started until the end,
+// with what it imports itself.
 const texts = Object.values(MODULES).join();
-const isLate = (name) => texts.includes(`URL('module:${name}'`);
+const late = [];
+for (const name of Object.keys(MODULES).reverse()) {
+  const isStarted = texts.includes(`URL('module:${name}'`);
+  if (isStarted || late.some((other) => MODULES[other].includes(`'module:${name}'`))) late.push(name);
+}
 const giveBack = (names) => names.forEach((name) => URL.revokeObjectURL(ADDRESSES[name]));
-giveBack(Object.keys(MODULES).filter((name) => !isLate(name)));
+giveBack(Object.keys(MODULES).filter((name) => !late.includes(name)));
 
 export default () => {
   const { initialize, render } = widget();
@@ -24,7 +29,7 @@ export default () => {
       const end = initialize(given);
       return () => {
         end();
-        giveBack(Object.keys(MODULES).filter(isLate));
+        giveBack(late);
       };
     },
   };
