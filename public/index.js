@@ -4,7 +4,7 @@ import { asSubRip, asText, asWebVTT } from './page/export.js';
 import { Kept } from './page/kept.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
-import { COPIED, countdown, gap, loss, service, UNCOPIED, withoutText } from './page/words.js';
+import { COPIED, countdown, gap, HERE, loss, service, UNCOPIED, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
 import { EXPIRED } from './session/close-codes.js';
 import { Run } from './session/run.js';
@@ -102,9 +102,9 @@ function showLoss(failure, pause, left) {
 
 function named(grant) {
   panel.spend(grant);
-  const isHere = isLoopback(grant.websocket_url);
-  const place = isHere ? 'on this computer' : 'on the computer of the notebook';
-  const isSandbox = isHere || grant.service === 'sandbox';
+  const elsewhere = isLoopback(location.href) ? '' : `on ${location.hostname}`;
+  const place = grant.is_here ? HERE : elsewhere;
+  const isSandbox = isLoopback(grant.websocket_url) || grant.service === 'sandbox';
   view.showText('service', service(grant.websocket_url, isSandbox, place));
   return grant;
 }

@@ -55,17 +55,21 @@ export const gap = (seconds) =>
     ? `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`
     : '';
 
+/** Where a sandbox is: said only of what is certain, as behind a forwarded port it looks as if here. */
+export const HERE = 'on this computer';
+export const KERNEL = "on the kernel's machine";
+
 /**
  * Who recognises the speech.
  *
  * @param {string} url of the service
  * @param {boolean} isSandbox
- * @param {string} place where that sandbox is
+ * @param {string} place where that sandbox is, '' where that is not known
  */
 export function service(url, isSandbox, place) {
   const { host } = new URL(url);
   return isSandbox
-    ? `Sandbox: recognised ${place} (${host})`
+    ? `Sandbox${place && `: recognised ${place}`} (${host})`
     : `AssemblyAI: recognised by the real service (${host})`;
 }
 

@@ -1,6 +1,7 @@
 """Site: a request in, an answer out; the same for the token server and for WSGI."""
 
 import logging
+import os
 import re
 import threading
 import time
@@ -11,10 +12,10 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from tempkit.config import Settings
+from tempkit.config import Settings, is_loopback
 from tempkit.errors import TempkitError
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
-from tempkit.server.addresses import HOST, context_path
+from tempkit.server.addresses import HOST, context_path, is_remote
 from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
 from tempkit.server.files import PUBLIC, Folder, is_unchanged
 from tempkit.server.guard import (
@@ -71,6 +72,7 @@ class Site:
         self.guard = guard
         # The latest answers as rows of text, newest first, without the page's own files.
         self.visits: deque[tuple[str, ...]] = deque(maxlen=KEPT_VISITS)
+        self.port = 0  # where it is served, once that is known
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
         self._told_with_token = {
@@ -168,7 +170,18 @@ class Site:
         except TempkitError as error:
             return failed_token(error)
         answer = {"token": str(token), "expires_in_seconds": token.expires_in_seconds}
+        answer |= {"is_here": self._is_here(request)}
         return json_answer(HTTPStatus.OK, answer | self._told_with_token)
+
+    def _is_here(self, request: Request) -> bool:
+        """Whether the browser is certainly on this machine, where the sandbox is.
+
+        Not behind a forwarded port, which a container and ssh have, nor on another device.
+        """
+        name, _, port = request.headers.get("host", "").rpartition(":")
+        if not self._relays or port != str(self.port) or is_remote(os.environ):
+            return False
+        return is_loopback(name.strip("[]")) and is_loopback(request.client)
 
     def _is_for_sandbox(self, request: Request) -> bool:
         """Whether a page opens its WebSocket here, on the port that it came from."""

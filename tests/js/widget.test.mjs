@@ -230,6 +230,12 @@ test('a service that the browser reaches is spoken to directly, and again after 
   assert.match(told[0], /^Sandbox: recognised on this computer/);
 });
 
+test('where a forwarded port may lead is not said', () => {
+  model.traits._is_remote = true;
+  routed();
+  assert.equal(told[0], 'Sandbox (127.0.0.1:9)');
+});
+
 for (const [name, fail] of Object.entries({
   'does not let in': () => Socket.all[0].fail(),
   'keeps waiting': () => mock.timers.tick(5000),

@@ -1,6 +1,6 @@
 // How the sound gets to the service: straight from the browser, or else through the kernel.
 
-import { service } from '../page/words.js';
+import { HERE, KERNEL, service } from '../page/words.js';
 import { after } from '../session/timers.js';
 import { isLoopback, tokens } from '../session/token.js';
 
@@ -23,7 +23,7 @@ export class Route {
     // Trying would make the browser ask whether this page may look around the local network.
     const url = kernel.get('_service_url');
     this.#isThroughKernel = isLoopback(url) && !isLoopback(location.href);
-    onService(named(url, this.#isThroughKernel));
+    this.#tell(url, this.#isThroughKernel);
   }
 
   /** A function that gets what opens a connection, for one recording. */
@@ -32,16 +32,22 @@ export class Route {
     return async (sampleRate) => {
       if (this.#isThroughKernel) return this.#throughKernel(sampleRate);
       const grant = await next();
-      this.#onService(named(grant.websocket_url, false));
+      this.#tell(grant.websocket_url, false);
       return { ...grant, open: (address) => this.#direct(address) };
     };
   }
 
   async #throughKernel(sampleRate) {
     const url = this.#kernel.get('_service_url');
-    this.#onService(named(url, true));
+    this.#tell(url, true);
     const socket = await this.#kernel.socket(sampleRate);
     return { token: '', websocket_url: url, open: () => socket };
+  }
+
+  #tell(url, isThroughKernel) {
+    const here = this.#kernel.get('_is_remote') ? '' : HERE;
+    const who = service(url, isLoopback(url), isThroughKernel ? KERNEL : here);
+    this.#onService(isThroughKernel ? `${who}; the sound goes through the kernel` : who);
   }
 
   #direct(address) {
@@ -81,8 +87,3 @@ function unopened() {
   return socket;
 }
 
-function named(url, isThroughKernel) {
-  const place = isThroughKernel ? "on the kernel's machine" : 'on this computer';
-  const who = service(url, isLoopback(url), place);
-  return isThroughKernel ? `${who}; the sound goes through the kernel` : who;
-}
