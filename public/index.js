@@ -5,7 +5,7 @@ import { Kept } from './page/kept.js';
 import { Microphones } from './page/microphones.js';
 import * as panel from './page/panel.js';
 import * as view from './page/view.js';
-import { COPIED, countdown, gap, loss, UNCOPIED, withoutText } from './page/words.js';
+import { COPIED, countdown, gap, HERE, loss, UNCOPIED, withoutText } from './page/words.js';
 import { steady } from './session/clock.js';
 import { EXPIRED } from './session/close-codes.js';
 import { Run } from './session/run.js';
@@ -115,11 +115,10 @@ function named(grant) {
   return grant;
 }
 
-function showService({ service, websocket_url: url }) {
-  const isHere = isLoopback(url);
-  const isSandbox = isHere || service === 'sandbox';
-  const place = isHere ? 'stays on this computer' : `on ${new URL(url).hostname}`;
-  view.showService({ isSandbox, place: isSandbox ? place : '' });
+function showService({ service, websocket_url: url, is_here: isHere }) {
+  const isSandbox = isLoopback(url) || service === 'sandbox';
+  const elsewhere = isLoopback(location.href) ? '' : `on ${location.hostname}`;
+  view.showService({ isSandbox, place: isSandbox ? (isHere ? HERE : elsewhere) : '' });
 }
 
 async function showDevices() {

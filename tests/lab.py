@@ -30,8 +30,6 @@ SECONDS = 1000  # Playwright counts in milliseconds
 # News would cover a corner of the page.
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 QUIET["@jupyterlab/apputils-extension:notification"] |= {"checkForUpdates": False}
-# Every cell is drawn at once: no test waits for one that is out of sight.
-QUIET["@jupyterlab/notebook-extension:tracker"] = {"windowingMode": "none"}
 
 READY = """async () => {
   const widget = window.jupyterapp.shell.currentWidget;

@@ -291,3 +291,21 @@ def test_the_tiles_secret_is_in_its_environment_and_header_alone():
     assert Guard(access_secret=secret)
     assert secret not in f"{tile['command']} {tile['launcher_entry']}"
     assert other["environment"] != tile["environment"]
+
+
+def test_a_browser_is_said_to_be_here_only_when_that_is_certain(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+):
+    def is_here(host: str, **headers: str) -> bool:
+        shown = {"X_Tempkit_Access": server.access_secret}
+        return json.loads(ask(server, host=host, **shown, **headers)[2])["is_here"]
+
+    here = f"localhost:{server.port}"
+    assert is_here(here)
+    assert is_here(f"127.0.0.1:{server.port}")
+    assert not is_here("localhost:1")  # a forwarded port
+    assert not is_here(f"phone.example:{server.port}")
+    for name in ("SSH_CONNECTION", "KUBERNETES_SERVICE_HOST", PREFIX_VARIABLE):
+        with monkeypatch.context() as remote:
+            remote.setenv(name, "something")
+            assert not is_here(here)

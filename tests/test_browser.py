@@ -210,7 +210,7 @@ def test_the_words_of_the_sample_are_on_the_page_and_nothing_else_leaves_it(brow
             press(page, "Start")
         token = answer.value.json()["token"]
         expect_state(page, "live")
-        expect(page.locator("#service")).to_contain_text("Sandbox")
+        expect(page.locator("#service")).to_have_text("Sandbox, stays on this computer")
         expect_heard(page, words_of(SENTENCES[-1])[-1], 60)
         press(page, "Stop")
         expect_state(page, "idle")
@@ -525,6 +525,8 @@ def test_one_forwarded_port_is_all_that_the_page_needs(browser, scripted):
         page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).netloc))
         page.goto(forwarded.url)
         press(page, "Start")
+        expect(page.locator("#service")).to_contain_text("Sandbox")
+        expect(page.locator("#service")).not_to_contain_text("this computer")
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
         press(page, "Stop")
         expect_state(page, "idle")
@@ -566,6 +568,7 @@ def test_by_tls_another_device_speaks_to_the_sandbox_and_a_foreign_page_does_not
         shown = f"{address}?access={server.access_secret}"
         with opened(browser, shown, ignore_https_errors=True) as page:
             press(page, "Start")
+            expect(page.locator("#service")).to_contain_text("on phone.example")
             expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
             press(page, "Stop")
             expect_state(page, "idle")

@@ -42,7 +42,9 @@ def test_a_server_that_was_restarted_under_an_idle_page_hears_as_before(browser,
             page.goto(server.url)
         with running(free_port):
             press(page, "Start")
-            expect(page.locator("#finals")).to_contain_text("library", timeout=30 * SECONDS)
+            expect(page.locator("#finals")).to_contain_text(
+                "library", ignore_case=True, timeout=30 * SECONDS
+            )
             press(page, "Stop")
             expect_state(page, "idle")
 
@@ -72,7 +74,9 @@ def test_a_server_that_is_restarted_in_mid_speech_loses_no_word(browser, free_po
         with running(free_port):
             expect_state(page, "live", 20)
             last = words_of(SENTENCES[-1])[-1]
-            expect(page.locator("#finals")).to_contain_text(last, timeout=60 * SECONDS)
+            expect(page.locator("#finals")).to_contain_text(
+                last, ignore_case=True, timeout=60 * SECONDS
+            )
             press(page, "Stop")
             expect_state(page, "idle")
             assert error_rate(words_of(" ".join(SENTENCES)), words_of(transcript(page))) <= 0.1

@@ -104,3 +104,46 @@ def test_a_restart_frees_the_ports_and_the_cells_run_again(kernel: Kernel, start
     kernel.client.wait_for_ready(timeout=60)
     assert not any(is_taken(port) for port in ports)
     assert kernel.run(cell) == f"Server is running at http://localhost:{ports[1]}\n"
+
+
+def run_as(kernel: Kernel, cell: str, code: str) -> None:
+    """Run code as a notebook does, which says in which cell it stands."""
+    content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+    message = kernel.client.session.msg("execute_request", content, metadata={"cellId": cell})
+    kernel.client.shell_channel.send(message)
+    while True:
+        reply = kernel.client.get_shell_msg(timeout=60)
+        if reply["parent_header"]["msg_id"] == message["header"]["msg_id"]:
+            assert reply["content"]["status"] == "ok", reply["content"]
+            return
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from tempkit.widgets import Microphone\nMicrophone(sandbox.settings)",
+        "from tempkit import generate_temp_token\nfrom tempkit.widgets import TokenView\n"
+        "TokenView(generate_temp_token(settings=sandbox.settings))",
+        "from tempkit.widgets import TranscriptView\n"
+        "TranscriptView().watch(connect(sandbox.settings).stream(chunked(spoken(1))))",
+        "server = TokenServer(sandbox.settings, port=server.port).start()\nserver",
+        "from tempkit.widgets import TranscriptView\ndisplay(server)\nTranscriptView()",
+    ],
+    ids=["microphone", "token", "transcript", "service", "two-views"],
+)
+def test_a_cell_that_runs_again_leaves_as_many_widgets_as_the_first_time(
+    kernel: Kernel, start_cell, source: str
+):
+    kernel.run(start_cell[0])
+    count = (
+        "from ipywidgets.widgets.widget import _instances; import comm\n"
+        "print(len(_instances), len(comm.get_comm_manager().comms))"
+    )
+    run_as(kernel, "a", source)
+    once = kernel.run(count)
+    assert once.split()[0] != "0"
+    for _ in range(5):
+        run_as(kernel, "a", source)
+    assert kernel.run(count) == once
+    run_as(kernel, "b", source)  # in another cell it stands beside
+    assert kernel.run(count) != once or "server" in source

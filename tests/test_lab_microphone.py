@@ -373,3 +373,68 @@ def test_that_the_microphone_went_away_stays_to_be_read(notebook, sandbox):
     expect(lines).to_have_text([gone])
     press(notebook, "Stop")
     expect_state(notebook, "idle")
+
+
+# What a page holds: the addresses of blobs, and who wants to know that it goes away.
+HELD = """
+window.blobs = new Set();
+window.leaving = 0;
+const { createObjectURL, revokeObjectURL } = URL;
+URL.createObjectURL = (blob) => {
+  const url = createObjectURL.call(URL, blob);
+  window.blobs.add(url);
+  return url;
+};
+URL.revokeObjectURL = (url) => {
+  window.blobs.delete(url);
+  revokeObjectURL.call(URL, url);
+};
+for (const [name, step] of [['addEventListener', 1], ['removeEventListener', -1]]) {
+  const own = window[name];
+  window[name] = function (type, ...rest) {
+    if (type === 'pagehide') window.leaving += step;
+    return own.call(this, type, ...rest);
+  };
+}
+"""
+
+
+def test_six_runs_of_a_cell_leave_as_much_in_the_page_as_one(lab, browser, sandbox):
+    name = lab.write("six", [cell(sandbox.url)])
+    with lab.opened(browser, name, scripts=[TRACKS, HELD]) as notebook:
+        held = "() => [window.blobs.size, window.leaving]"
+        before = notebook.page.evaluate(held)
+        found = []
+        for _ in range(6):
+            notebook.run(0)
+            expect_state(notebook, "idle")
+            press(notebook, "Start")
+            expect_state(notebook, "live")
+            found.append(notebook.page.evaluate(held))
+        assert found[0][0] - before[0] <= 3, (before, found)
+        assert found[1:] == found[:1] * 5
+        press(notebook, "Stop")
+        expect_state(notebook, "idle")
+        assert notebook.page.evaluate(held)[1] == before[1]
+
+
+def test_a_microphone_whose_output_is_collapsed_says_that_it_listens_and_can_be_stopped(
+    notebook, sandbox
+):
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.add(cell(sandbox.url))
+    beacon = notebook.page.locator(".tempkit-beacon")
+    press(notebook, "Start")
+    expect_state(notebook, "live")
+    expect(beacon).to_have_count(0)
+    notebook.command("notebook:hide-cell-outputs")
+    expect(beacon).to_be_visible()
+    notebook.command("notebook:show-cell-outputs")
+    expect(beacon).to_have_count(0)
+    notebook.command("notebook:hide-cell-outputs")
+    beacon.click()
+    expect_released(notebook)
+    expect(beacon).to_have_count(0)
+    expect_closed(sandbox, 1)
+    notebook.command("notebook:show-cell-outputs")
+    expect_state(notebook, "idle")

@@ -10,6 +10,9 @@ const LAST_TRY = 'This is the last try.';
 export const COPIED = 'Copied.';
 export const UNCOPIED = 'The browser does not allow to copy here. Save it as text instead.';
 
+/** On the button that stops a recording of which no view can be seen. */
+export const OUT_OF_SIGHT = '● Still listening. Stop';
+
 /** What the button says that shows the other one of two transcripts. */
 export const formerWord = (isShown) =>
   isShown ? 'Back to the newest transcript' : 'Show the transcript before';
@@ -81,6 +84,10 @@ export const gap = (seconds) =>
   seconds > 0
     ? `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`
     : '';
+
+/** Where a sandbox is: said only of what is certain, as behind a forwarded port it looks as if here. */
+export const HERE = 'stays on this computer';
+export const KERNEL = 'through the kernel';
 
 /**
  * Whom one talks to.

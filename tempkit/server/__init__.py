@@ -92,6 +92,7 @@ class TokenServer(Service):
     def start(self) -> Self:
         """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
         super().start()
+        self._site.port = self.port
         # Nobody has opened the page yet, let alone pressed Start.
         warming = threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True)
         warming.start()

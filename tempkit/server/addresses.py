@@ -32,6 +32,13 @@ LONGEST_CONTEXT = 1000
 SEGMENT = r"(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+"
 CONTEXT = re.compile(rf"(?:/{SEGMENT})+", re.ASCII)
 
+# Set where one works on a machine from another one: by ssh, in an editor's remote window, a hub, a
+# cluster. Its localhost may be a forwarded port of the machine that the browser is on.
+REMOTE_VARIABLES = (
+    *("SSH_CONNECTION", "VSCODE_IPC_HOOK_CLI", "REMOTE_CONTAINERS", "CODESPACES"),
+    *("KUBERNETES_SERVICE_HOST", PREFIX_VARIABLE),
+)
+
 
 class Place(NamedTuple):
     """Where a browser finds a port: ``address`` has a path with a slash at its end.
@@ -62,6 +69,11 @@ def hub_place(variables: Mapping[str, str], port: int) -> Place | None:
     # Some hubs write their own address there, without the user's path.
     before = parts.path.removesuffix(f"/{prefix}") if parts.path.endswith(f"/{prefix}") else ""
     return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", host)
+
+
+def is_remote(variables: Mapping[str, str]) -> bool:
+    """Whether a browser that finds this machine as localhost may well be on another one."""
+    return any(variables.get(name) for name in REMOTE_VARIABLES)
 
 
 def context_path(headers: Mapping[str, str]) -> str | None:

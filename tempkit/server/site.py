@@ -12,11 +12,11 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from tempkit.config import Settings
+from tempkit.config import Settings, is_loopback
 from tempkit.errors import TempkitError
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
-from tempkit.server.addresses import context_path
+from tempkit.server.addresses import context_path, is_remote
 from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
 from tempkit.server.files import Folder, is_unchanged
 from tempkit.server.guard import (
@@ -74,6 +74,7 @@ class Site:
         self.guard = guard
         # The latest answers, newest first: when, method, path, status, milliseconds, for whom.
         self._visits: deque[tuple[float, str, str, int, float, str]] = deque(maxlen=KEPT_VISITS)
+        self.port = 0  # where it is served, once that is known
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
         self._service = {
@@ -176,7 +177,7 @@ class Site:
         if self.guard.shows_secret(request):
             return self._remember(request)
         if request.path == "/service":  # whom one will talk to, before a token is spent
-            return json_answer(HTTPStatus.OK, self._service)
+            return json_answer(HTTPStatus.OK, self._told(request))
         return self._file(request)
 
     def _token(self, request: Request) -> Answer:
@@ -191,7 +192,21 @@ class Site:
         except TempkitError as error:
             return failed_token(error)
         answer = {"token": str(token), "expires_in_seconds": token.expires_in_seconds}
-        return json_answer(HTTPStatus.OK, answer | self._service)
+        return json_answer(HTTPStatus.OK, answer | self._told(request))
+
+    def _told(self, request: Request) -> dict[str, str | bool]:
+        """Whom a token is for, and where that is."""
+        return {**self._service, "is_here": self._is_here(request)}
+
+    def _is_here(self, request: Request) -> bool:
+        """Whether the browser is certainly on this machine, where the sandbox is.
+
+        Not behind a forwarded port, which a container and ssh have, nor on another device.
+        """
+        name, _, port = request.headers.get("host", "").rpartition(":")
+        if not self._relays or port != str(self.port) or is_remote(os.environ):
+            return False
+        return is_loopback(name.strip("[]")) and is_loopback(request.client)
 
     def _is_for_sandbox(self, request: Request) -> bool:
         """Whether a page opens its WebSocket here, on the port that it came from."""

@@ -2,13 +2,12 @@
 
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 
 from ipywidgets import HTML, Button, HBox, Widget
 
 _lock = threading.Lock()
-_made: dict[str, tuple[str, list["weakref.ref[Callable[[], None]]"]]] = {}
+_made: dict[str, tuple[str, list[Callable[[], None]]]] = {}
 
 
 def end_with_cell(end: Callable[[], None]) -> None:
@@ -25,12 +24,20 @@ def end_with_cell(end: Callable[[], None]) -> None:
     with _lock:
         last, former = _made.get(cell, ("", []))
         if last == run:
-            former.append(weakref.WeakMethod(end))
+            former.append(end)
             return
-        _made[cell] = (run, [weakref.WeakMethod(end)])
-    for reference in former:
-        if (method := reference()) is not None:
-            method()
+        _made[cell] = (run, [end])
+    for end_former in former:
+        end_former()
+
+
+def close(widget: Widget) -> None:
+    """Close a widget with all that it is made of: a layout and a style are widgets of their own."""
+    parts = [getattr(widget, name, None) for name in ("layout", "style")]
+    for part in (*getattr(widget, "children", ()), *parts):
+        if isinstance(part, Widget):
+            close(part)
+    widget.close()
 
 
 def is_notebook() -> bool:

@@ -1,6 +1,7 @@
 """Microphone: speak to a notebook, read the words in Python."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tempkit.protocol.parameters import (
     SessionParameters,
     check_whole_number,
 )
+from tempkit.server.addresses import is_remote
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
 from tempkit.widgets.cells import end_with_cell
@@ -50,6 +52,7 @@ class Microphone(anywidget.AnyWidget):
     _css = styles()
 
     _service_url = traitlets.Unicode().tag(sync=True)
+    _is_remote = traitlets.Bool().tag(sync=True)
     _max_seconds = traitlets.Int().tag(sync=True)
     state = traitlets.Unicode("idle", read_only=True)
     error = traitlets.Unicode("", read_only=True)
@@ -73,7 +76,11 @@ class Microphone(anywidget.AnyWidget):
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
         self._parameters = parameters or SessionParameters()
-        super().__init__(_service_url=self._settings.websocket_url, _max_seconds=max_seconds)
+        super().__init__(
+            _service_url=self._settings.websocket_url,
+            _is_remote=is_remote(os.environ),
+            _max_seconds=max_seconds,
+        )
         self.on_msg(self._receive)
         end_with_cell(self.close)  # views in other cells, too
 
@@ -112,6 +119,7 @@ class Microphone(anywidget.AnyWidget):
         """Remove the widget; what it records is over."""
         self.stop()
         self._close_tunnel()
+        self.layout.close()
         super().close()
 
     @unfailing

@@ -7,7 +7,15 @@ from ipywidgets import HTML, VBox
 import tempkit.pictures as pictures
 from tempkit.errors import ConfigurationError
 from tempkit.serving import Service
-from tempkit.widgets.cells import Ticker, head_line, is_notebook, shown, text_below
+from tempkit.widgets.cells import (
+    Ticker,
+    close,
+    end_with_cell,
+    head_line,
+    is_notebook,
+    shown,
+    text_below,
+)
 
 LOOK_SECONDS = 0.5
 
@@ -24,7 +32,22 @@ class ServiceView:
         self.widget = VBox([line, self._rows])
         _views[service] = self
         self._look()
-        Ticker(self._look, LOOK_SECONDS)
+        self._ticker = Ticker(self._look, LOOK_SECONDS)
+        end_with_cell(self._end)
+
+    def close(self) -> None:
+        """Take the view off the page; the service goes on."""
+        self._ticker.stop()
+        close(self.widget)
+        if _views.get(self._service) is self:
+            del _views[self._service]
+
+    def _end(self) -> None:
+        """The cell has run again: a service that goes on may be seen elsewhere, too."""
+        if self._service.is_running:
+            end_with_cell(self._end)
+        else:
+            self.close()
 
     def _stop(self) -> None:
         """Stop the service, in a thread: with open sessions that takes some seconds."""

@@ -7,7 +7,7 @@ from ipywidgets import HTML
 import tempkit.pictures as pictures
 from tempkit.errors import BadType, unfailing
 from tempkit.tokens import TemporaryToken
-from tempkit.widgets.cells import Ticker, end_with_cell, shown
+from tempkit.widgets.cells import Ticker, close, end_with_cell, shown
 
 TICK_SECONDS = 0.5
 
@@ -26,12 +26,12 @@ class TokenView:
         self.widget = HTML(layout={"width": "auto"})
         self._draw()
         self._ticker = Ticker(self._draw, TICK_SECONDS)
-        end_with_cell(self._ticker.stop)
+        end_with_cell(self.close)
 
     def close(self) -> None:
         """Take the view off the page."""
         self._ticker.stop()
-        self.widget.close()
+        close(self.widget)
 
     def _draw(self) -> bool:
         """Show the state; whether it can still change."""

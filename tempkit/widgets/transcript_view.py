@@ -14,7 +14,7 @@ from tempkit.protocol.messages import Termination
 from tempkit.streaming.session import Message, Reconnected, Reconnecting
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
-from tempkit.widgets.cells import Ticker, end_with_cell, head_line, shown, text_below
+from tempkit.widgets.cells import Ticker, close, end_with_cell, head_line, shown, text_below
 
 OnMessage = Callable[[Message], object]
 
@@ -45,7 +45,7 @@ class TranscriptView:
         texts = [text_below() for _ in range(4)]
         self._line, self._final, self._partial, self._notes = texts
         self.widget = VBox([head, *texts])
-        end_with_cell(self.stop)
+        end_with_cell(self.close)
 
     @property
     def transcript(self) -> Transcript:
@@ -104,9 +104,7 @@ class TranscriptView:
     def close(self) -> None:
         """Stop, and take the view off the page."""
         self.stop()
-        head, *texts = self.widget.children
-        for part in (*head.children, head, *texts, self.widget):
-            part.close()
+        close(self.widget)
 
     def _draw(self, watching: "_Watching") -> bool:
         """Show what is new; whether there is more to come."""

@@ -230,6 +230,12 @@ test('a service that the browser reaches is spoken to directly, and again after 
   assert.deepEqual(told[0], { isSandbox: true, place: 'stays on this computer' });
 });
 
+test('where a forwarded port may lead is not said', () => {
+  model.traits._is_remote = true;
+  routed();
+  assert.deepEqual(told[0], { isSandbox: true, place: '' });
+});
+
 for (const [name, fail] of Object.entries({
   'does not let in': () => Socket.all[0].fail(),
   'keeps waiting': () => mock.timers.tick(5000),

@@ -8,4 +8,29 @@ for (const [name, text] of Object.entries(MODULES)) {
   ADDRESSES[name] = URL.createObjectURL(new Blob([own], { type: 'text/javascript' }));
 }
 
-export default (await import(ADDRESSES['widget/widget.js'])).default;
+const { default: widget } = await import(ADDRESSES['widget/widget.js']);
+
+// What is imported needs its address no more; a worker or a worklet may be started until the end,
+// with what it imports itself.
+const texts = Object.values(MODULES).join();
+const late = [];
+for (const name of Object.keys(MODULES).reverse()) {
+  const isStarted = texts.includes(`URL('module:${name}'`);
+  if (isStarted || late.some((other) => MODULES[other].includes(`'module:${name}'`))) late.push(name);
+}
+const giveBack = (names) => names.forEach((name) => URL.revokeObjectURL(ADDRESSES[name]));
+giveBack(Object.keys(MODULES).filter((name) => !late.includes(name)));
+
+export default () => {
+  const { initialize, render } = widget();
+  return {
+    render,
+    initialize(given) {
+      const end = initialize(given);
+      return () => {
+        end();
+        giveBack(late);
+      };
+    },
+  };
+};

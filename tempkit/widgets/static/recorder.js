@@ -4,6 +4,7 @@ import { gap, loss, withoutText } from '../page/words.js';
 import { Run } from '../session/run.js';
 import { after } from '../session/timers.js';
 import { Microphone } from '../sound/microphone.js';
+import { beacon } from './beacon.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';
 import { Route } from './route.js';
 
@@ -12,11 +13,15 @@ const WEBVIEW =
   'VS Code gives notebooks no microphone. Run TokenServer().start() in a cell and open the page that ' +
   'it prints in a browser.';
 
+const HEARING = ['connecting', 'live', 'reconnecting']; // the microphone is open
+
 /** The recording of one widget. */
 export class Recorder {
   #kernel;
   #route;
   #views = new Set();
+  #hidden = new Set(); // those of them that cannot be seen
+  #beacon = null;
   #run = null;
   #id = '';
   #cancelCap = () => {};
@@ -39,13 +44,11 @@ export class Recorder {
     this.#route = new Route(this.#kernel, (service) => this.#show({ service }));
     // A restart from the menu leaves the view where it is, and the microphone open.
     model.on('comm_live_update', () => this.leave(RESTARTED));
-    window.addEventListener('pagehide', this.#onPageHide);
     if (isWebview()) this.#show({ state: 'blocked', error: WEBVIEW });
   }
 
   /** The widget is gone. */
   close() {
-    window.removeEventListener('pagehide', this.#onPageHide);
     this.leave();
   }
 
@@ -55,9 +58,17 @@ export class Recorder {
     show(this.shown);
   }
 
+  /** A view can be seen, or no more. */
+  see(show, isSeen) {
+    if (isSeen) this.#hidden.delete(show);
+    else this.#hidden.add(show);
+    this.#drawBeacon();
+  }
+
   /** A view is gone; with the last of them goes the recording. */
   part(show) {
     this.#views.delete(show);
+    this.#hidden.delete(show);
     if (this.#views.size === 0) this.leave();
   }
 
@@ -100,6 +111,7 @@ export class Recorder {
       restored: (lost) => this.#note('line', gap(lost)),
     });
     this.#run = run;
+    window.addEventListener('pagehide', this.#onPageHide);
     this.#cancelCap = after(seconds * 1000, () => this.#stop(capped(seconds)));
     run.toTheEnd();
   }
@@ -121,13 +133,24 @@ export class Recorder {
     const error = failure?.message ?? '';
     if (state === 'failed') this.#note('line', ''); // the failure says more
     this.#show({ outcome: this.#run.outcome, state, error });
-    if (this.#isOver) this.#cancelCap();
+    this.#drawBeacon();
+    if (this.#isOver) {
+      this.#cancelCap();
+      window.removeEventListener('pagehide', this.#onPageHide);
+    }
     this.#kernel.tell({ kind: 'state', run: id, state, error });
   }
 
   #take(id, transcript, turn) {
     this.#show({ transcript });
     if (turn.end_of_turn && !this.#kernel.tell({ kind: 'turn', run: id, turn })) this.leave(NO_ANSWER);
+  }
+
+  #drawBeacon() {
+    const isSeen = [...this.#views].some((show) => !this.#hidden.has(show));
+    const isNeeded = HEARING.includes(this.shown.state) && this.#views.size > 0 && !isSeen;
+    if (isNeeded) this.#beacon ??= beacon(() => this.press());
+    else this.#beacon = this.#beacon?.remove() ?? null;
   }
 
   #hear({ kind, run, message }) {

@@ -1,5 +1,6 @@
 // How the sound gets to the service: straight from the browser, or else through the kernel.
 
+import { HERE, KERNEL } from '../page/words.js';
 import { after } from '../session/timers.js';
 import { isLoopback, tokens } from '../session/token.js';
 
@@ -22,7 +23,7 @@ export class Route {
     // Trying would make the browser ask whether this page may look around the local network.
     const url = kernel.get('_service_url');
     this.#isThroughKernel = isLoopback(url) && !isLoopback(location.href);
-    onService(named(url, this.#isThroughKernel));
+    this.#tell(url, this.#isThroughKernel);
   }
 
   /** A function that gets what opens a connection, for one recording. */
@@ -31,16 +32,22 @@ export class Route {
     return async (sampleRate) => {
       if (this.#isThroughKernel) return this.#throughKernel(sampleRate);
       const grant = await next();
-      this.#onService(named(grant.websocket_url, false));
+      this.#tell(grant.websocket_url, false);
       return { ...grant, open: (address) => this.#direct(address) };
     };
   }
 
   async #throughKernel(sampleRate) {
     const url = this.#kernel.get('_service_url');
-    this.#onService(named(url, true));
+    this.#tell(url, true);
     const socket = await this.#kernel.socket(sampleRate);
     return { token: '', websocket_url: url, open: () => socket };
+  }
+
+  #tell(url, isThroughKernel) {
+    const isSandbox = isLoopback(url);
+    const here = isSandbox && !this.#kernel.get('_is_remote') ? HERE : '';
+    this.#onService({ isSandbox, place: isThroughKernel ? KERNEL : here });
   }
 
   #direct(address) {
@@ -78,10 +85,4 @@ function unopened() {
   const socket = { readyState: WebSocket.CLOSED, close: () => {} };
   queueMicrotask(() => socket.onerror()); // once somebody listens
   return socket;
-}
-
-function named(url, isThroughKernel) {
-  const isSandbox = isLoopback(url);
-  if (isThroughKernel) return { isSandbox, place: 'through the kernel' };
-  return { isSandbox, place: isSandbox ? 'stays on this computer' : '' };
 }

@@ -24,12 +24,14 @@ const SKELETON = `
 export class View {
   #root;
   #outcome = null;
+  #watching;
 
   /**
    * @param {HTMLElement} el where it goes
    * @param {() => void} onPress the button was pressed
+   * @param {(isSeen: boolean) => void} onSeen it can be seen, or no more
    */
-  constructor(el, onPress) {
+  constructor(el, onPress, onSeen) {
     this.#root = document.createElement('div');
     this.#root.className = 'tempkit-microphone';
     this.#root.innerHTML = SKELETON;
@@ -41,6 +43,12 @@ export class View {
       if (this.#find('button').getAttribute('aria-disabled') !== 'true') onPress();
     });
     el.replaceChildren(this.#root);
+    this.#watching = new IntersectionObserver((seen) => onSeen(seen.at(-1).isIntersecting));
+    this.#watching.observe(this.#root);
+  }
+
+  close() {
+    this.#watching.disconnect();
   }
 
   /** @param {object} change of what a Recorder shows */

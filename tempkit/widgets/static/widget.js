@@ -11,9 +11,13 @@ export default () => {
       return () => recorder.close();
     },
     render({ el }) {
-      const view = new View(el, () => recorder.press());
+      const press = () => recorder.press();
+      const view = new View(el, press, (isSeen) => recorder.see(view.show, isSeen));
       recorder.join(view.show);
-      return () => recorder.part(view.show);
+      return () => {
+        view.close();
+        recorder.part(view.show);
+      };
     },
   };
 };
