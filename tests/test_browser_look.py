@@ -56,7 +56,11 @@ def test_before_start_it_says_whom_one_talks_to_and_spends_no_token(browser, scr
         assert [entry.name for entry in scripted.journal if entry.kind == "request"] == []
         with page.expect_response("**/service") as answer:
             page.reload()
-        assert answer.value.json() == {"websocket_url": "v3/ws", "service": "sandbox"}
+        assert answer.value.json() == {
+            "websocket_url": "v3/ws",
+            "service": "sandbox",
+            "is_here": True,
+        }
     with TokenServer(Settings("0" * 31), port=0) as server, opened(browser, server.url) as page:
         expect(page.locator("#service")).to_have_text("AssemblyAI, billed")
 

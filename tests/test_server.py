@@ -56,7 +56,7 @@ def test_a_token_of_the_server_opens_a_session(client: httpx.Client, settings: S
 
 def test_whom_one_would_talk_to_is_told_without_a_token(client: httpx.Client, sandbox: Sandbox):
     answer = client.get("/service")
-    assert answer.json() == {"websocket_url": "v3/ws", "service": "sandbox"}
+    assert answer.json() == {"websocket_url": "v3/ws", "service": "sandbox", "is_here": True}
     assert answer.headers["Cache-Control"] == "no-store"
     assert [entry for entry in sandbox.journal if entry.name == "GET /v3/token"] == []
     with TokenServer(Settings("any"), port=0) as server:

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +16,7 @@ from tempkit.errors import TempkitError
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
-from tempkit.server.answers import UNFIT, Answer, Headers, failed_token, json_answer, text_answer
+from tempkit.server.answers import Answer, Headers, failed_token, json_answer, text_answer
 from tempkit.server.files import Folder, is_unchanged
 from tempkit.server.guard import (
     HOST,
@@ -31,6 +30,7 @@ from tempkit.server.guard import (
     Request,
     whole_number,
 )
+from tempkit.server.visits import Visits
 from tempkit.tokens import generate_temp_token
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,9 @@ TOKEN_SECONDS = 60  # how long a token of GET /token may be used
 SOCKET = "v3/ws"  # where a page finds the sandbox's WebSocket on this server, relative to the token
 SWITCHING = 101  # the status of an answer that hands the connection on to the sandbox
 COOKIE_SECONDS = 30 * 24 * 3600
-KEPT_VISITS = 50
 SERVICES = ("wss://streaming.assemblyai.com", "wss://streaming.eu.assemblyai.com")
 FRAMES = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"  # a notebook's is one
 PRINTABLE = re.compile(r"[ -~]+")
-SHOWN = 60  # characters of a path
 
 
 class Site:
@@ -72,8 +70,7 @@ class Site:
             check_whole_number(name, max_session_duration_seconds, limits)
         self.settings = settings
         self.guard = guard
-        # The latest answers, newest first: when, method, path, status, milliseconds, for whom.
-        self._visits: deque[tuple[float, str, str, int, float, str]] = deque(maxlen=KEPT_VISITS)
+        self._visits = Visits(log)
         self.port = 0  # where it is served, once that is known
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
@@ -122,27 +119,12 @@ class Site:
             refusal = Refusal(500, "error", "the server's log says more")
             status, headers, body = self._refuse(request, refusal)
         took = (time.monotonic() - began) * 1000
-        if request.path == "/token" or status >= 400:
-            visit = (time.time(), request.method, request.path, status, took, who)
-            self._visits.appendleft(visit)
-        if log.isEnabledFor(logging.INFO):
-            log.info(
-                "%s %s %s %.0f ms %s%s",
-                quote(request.method),
-                quote(request.path, safe="/~!$&'()*+,;=:@"),
-                status,
-                took,
-                request.client or "-",
-                f" for {_named(who)}" if who else "",
-            )
+        self._visits.add(request, status, took, who)
         return Answer(status, headers + self._fixed(request), body)
 
     def latest(self, most: int) -> Iterator[tuple[str, ...]]:
         """The ``most`` latest answers as text, newest first, without the page's own files."""
-        for at, method, path, status, took, who in list(self._visits)[:most]:
-            clock = time.strftime("%H:%M:%S", time.localtime(at))
-            row = clock, method[:8], _shown(path), str(status), f"{took:.0f}"
-            yield (*row, _named(who)) if self.guard.authorize else row
+        return self._visits.latest(most, names=bool(self.guard.authorize))
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
@@ -297,14 +279,3 @@ def session_cap(given: int | None) -> int | None:
     """
     variable = "TEMPKIT_MAX_SESSION"
     return given if given is not None else whole_number(variable, os.environ.get(variable), None)
-
-
-def _named(who: str) -> str:
-    """An identity in a line: it may hold what a client sent."""
-    return quote(who[:SHOWN], safe="@")
-
-
-def _shown(path: str) -> str:
-    """A path without what could be a secret: somebody may have mistaken the place for one."""
-    shown = "/".join(UNFIT.sub("***", part) for part in path[:SHOWN].split("/"))
-    return shown if len(path) <= SHOWN else f"{shown}..."
