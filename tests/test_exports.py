@@ -80,6 +80,13 @@ def test_the_public_surface_is_what_it_is():
         assert getattr(tempkit, name)
 
 
+def test_what_the_documentation_imports_is_public():
+    root = Path(__file__).parent.parent
+    for page in (root / "README.md", *(root / ".github" / "docs").glob("*.md")):
+        for module, names in re.findall(r"from (tempkit[\w.]*) import ([\w, ]+)", page.read_text()):
+            assert set(names.split(", ")) <= set(import_module(module).__all__), (page, module)
+
+
 def test_help_begins_with_the_public_names():
     lead = pydoc.render_doc(tempkit, renderer=pydoc.plaintext).partition("PACKAGE CONTENTS")[0]
     assert [name for name in tempkit.__all__ if not re.search(rf"\b{name}\b", lead)] == []

@@ -226,6 +226,19 @@ def test_an_authorisation_is_added_to_what_the_environment_says(
     ]
 
 
+def test_the_module_of_the_documentation_gives_tokens_to_whom_it_knows(
+    service: AnsweringService, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", KEY)
+    monkeypatch.setenv("ASSEMBLYAI_BASE_URL", service.settings.base_url)
+    page = Path(__file__).parent.parent / ".github" / "docs" / "serving.md"
+    (module,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    made: dict[str, Application] = {}
+    exec(module, made)
+    assert ask(made["app"], authorization="Bearer a-long-random-word")[0] == 200
+    assert ask(made["app"], authorization="Bearer a-wrong-word")[0] == 401
+
+
 def test_the_application_of_the_environment_is_made_when_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ):
