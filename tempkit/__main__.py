@@ -39,6 +39,7 @@ EPILOG = """\
 examples:
   tempkit                              the page and GET /token at http://localhost:8000
   tempkit stream public/sample.wav     a sound file to text, while it plays
+  tempkit stream film.mp4 --format srt >film.srt
   tempkit sandbox                      a stand-in for the service, for other programs
   tempkit notebooks                    the kit's notebooks, copied here
   tempkit check                        what is there, what is missing, and how to get it

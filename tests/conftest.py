@@ -10,6 +10,7 @@ from nbmake.nb_run import NotebookRun
 
 from tempkit import Sandbox, Settings
 from tempkit.sandbox import Scripted
+from tempkit.server.addresses import REMOTE_VARIABLES
 from tests.doubles import AnsweringService
 from tests.secret_shapes import check_outputs
 from tests.talking import free_port
@@ -24,6 +25,9 @@ def pytest_configure() -> None:
     os.environ["ASSEMBLYAI_API_KEY"] = ""
     os.environ.pop("ASSEMBLYAI_BASE_URL", None)
     os.environ.setdefault("MPLBACKEND", "agg")
+    # Nor where the developer sits: the browser of the tests is on this machine.
+    for name in REMOTE_VARIABLES:
+        os.environ.pop(name, None)
 
     nbmake.pytest_items.NotebookRun = CheckedRun
 

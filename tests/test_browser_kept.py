@@ -100,7 +100,7 @@ def test_a_reload_brings_the_text_back_with_its_times_until_it_is_forgotten(brow
         assert saved.value.path().read_text() == captions
         stored = json.loads(page.evaluate(STORED))
         assert [set(turn) for turn in stored] == [{"text", "words"}] * 2
-        press(page, "Forget it")
+        press(page, "Forget")
         expect(page.locator("#tools")).to_be_hidden()
         assert page.evaluate(STORED) is None
         page.reload()
@@ -116,7 +116,7 @@ def test_a_reload_in_mid_speech_keeps_what_was_final(browser, server):
         assert transcript(page) == "Hello."
 
 
-@pytest.mark.parametrize("name", ["Copy", "Save as text", "Save as WebVTT", "Forget it"])
+@pytest.mark.parametrize("name", ["Copy", "Save as text", "Save as WebVTT", "Forget"])
 def test_leaving_asks_only_for_text_that_is_nowhere_else(browser, server, name):
     permissions = ["clipboard-read", "clipboard-write"]
     with opened(browser, server.url, permissions=permissions) as page:

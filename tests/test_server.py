@@ -64,6 +64,7 @@ def test_whom_one_would_talk_to_is_told_without_a_token(client: httpx.Client, sa
     assert told == {
         "websocket_url": "wss://streaming.assemblyai.com/v3/ws",
         "service": "assemblyai",
+        "is_here": False,
     }
 
 

@@ -15,7 +15,7 @@ export const OUT_OF_SIGHT = '● Still listening. Stop';
 
 /** What the button says that shows the other one of two transcripts. */
 export const formerWord = (isShown) =>
-  isShown ? 'Back to the newest transcript' : 'Show the transcript before';
+  isShown ? 'Back to the newest transcript' : 'Show the previous transcript';
 
 const STATES = {
   idle: 'Ready',
