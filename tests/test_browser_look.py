@@ -232,7 +232,7 @@ def test_what_hides_itself_hands_the_focus_to_the_words(browser, server):
             expect(page.locator("#newest")).to_be_visible()
         press(page, "Stop")
         expect_state(page, "idle")
-        press(page, "Forget it")
+        press(page, "Forget")
         expect(page.locator("#tools")).to_be_hidden()
         assert page.evaluate(focused) == "transcript"
 
