@@ -29,6 +29,7 @@ from tempkit import (
     Turn,
     connect,
     generate_temp_token,
+    pictures,
 )
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.addresses import PREFIX_VARIABLE
@@ -378,6 +379,18 @@ def test_a_service_that_is_shown_often_has_one_view(shell: InteractiveShell, san
         assert "running" in text_of(view)
 
 
+def test_a_long_error_breaks_between_its_reason_and_its_advice():
+    reason = "Unauthorized Connection: Token has already been used"
+    first, _ = SessionClosed(1008, reason, "take a fresh token")._render_traceback_()
+    assert first.splitlines()[1:] == ["take a fresh token"]
+
+
+def test_what_was_heard_is_marked_where_it_differs_from_what_was_said():
+    shown = pictures.comparison("the reading room opens", "the <b> reading opens now")
+    plain = re.sub(r' style="[^"]*"', "", shown)
+    assert "the <ins>&lt;b&gt;</ins> reading <del>room</del> opens <ins>now</ins>" in plain
+
+
 def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ):
@@ -385,9 +398,9 @@ def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(
     result = shell.run_cell("connect(settings, token='t')")
     assert isinstance(result.error_in_exec, ServiceUnreachable)
     lines = capsys.readouterr().out.strip().splitlines()
-    assert len(lines) == 2
+    assert len(lines) <= 3
     assert "cannot be reached" in lines[0]
-    assert lines[1] == "(%tb Plain shows where it arose)"
+    assert lines[-1] == "(%tb Plain shows where it arose)"
     shell.run_line_magic("tb", "Plain")
     whole = capsys.readouterr().out
     assert "Traceback (most recent call last)" in whole
