@@ -35,6 +35,7 @@ START = """async name => {
   }
 }"""
 FINISH = """async ([name, milliseconds]) => {
+  const isRed = (output) => output.output_type === 'error' || output.name === 'stderr';
   const panel = [...window.jupyterapp.shell.widgets('main')].find(
     (each) => each.context?.path === `notebooks/${name}`,
   );
@@ -45,7 +46,7 @@ FINISH = """async ([name, milliseconds]) => {
   return [
     outcome,
     cells.map((cell) => cell.model.executionCount),
-    cells.flatMap((cell) => cell.model.outputs.toJSON().filter((o) => o.output_type === 'error')),
+    cells.flatMap((cell) => cell.model.outputs.toJSON().filter(isRed)),
   ];
 }"""
 LIVE = [
@@ -102,6 +103,12 @@ def test_the_page_in_the_frame_is_alive_and_has_the_words_of_the_sample(running)
     page = running.page.frame_locator("iframe[src*='#sample']")
     expect(page.locator("#state")).to_contain_text("Finished", timeout=RUN_SECONDS * SECONDS)
     expect(page.locator("#finals")).to_contain_text("rest of your day")
+
+
+def test_without_a_microphone_the_words_of_a_clip_are_in_the_widget(running):
+    running.command("docmanager:open", path="notebooks/04_live_microphone.ipynb")
+    finals = running.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .tempkit-finals")
+    expect(finals.first).to_contain_text("Laura Bennett", timeout=RUN_SECONDS * SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,20 @@ def test_a_lost_connection_is_told_in_words(settings: Settings, sandbox: Sandbox
     assert "connected again after" in shown
 
 
+def test_the_picture_of_a_stream_names_each_kind_of_thing_once(
+    settings: Settings, sandbox: Sandbox
+):
+    sandbox.faults = Faults(cut_after_received=12, sessions=1)
+    view = TranscriptView().watch(connect(settings).stream(Clip(spoken(1), 16000).chunks()))
+    view.wait(20)
+    shown = view.timeline()._repr_html_()
+    for name in ("When each word came", ">sent<", ">final text<", ">connection lost<"):
+        assert shown.count(name) == (2 if name.startswith("When") else 1)  # a title is a label, too
+    assert shown.count(">sent again<") == 1
+    assert repr(view.timeline()).endswith("losses: 1>")
+    assert ">connection lost<" not in TranscriptView().timeline()._repr_html_()
+
+
 def test_what_ends_a_stream_is_shown_and_raised_by_wait(settings: Settings, sandbox: Sandbox):
     sandbox.faults = Faults(cancel_after_received=5)
     view = TranscriptView().watch(connect(settings, reconnect=False).stream(LONG))

@@ -53,7 +53,7 @@ class Arrivals:
 
     def __repr__(self) -> str:
         """What is shown where there are no pictures."""
-        return f"<Arrivals, {len(self._final)} finals, {len(self._lost)} connections lost>"
+        return f"<Arrivals: {len(self._final)} final texts, losses: {len(self._lost)}>"
 
     def _repr_html_(self) -> str:
         axes = _Axes(*self._ends())
