@@ -35,7 +35,10 @@ START = """async name => {
   }
 }"""
 FINISH = """async ([name, milliseconds]) => {
-  const isRed = (output) => output.output_type === 'error' || output.name === 'stderr';
+  // Another program may hold the server's port, and that is said there.
+  const isNews = ({ text }) => [text].flat().join('').includes('is taken by another program');
+  const isRed = (output) =>
+    output.output_type === 'error' || (output.name === 'stderr' && !isNews(output));
   const panel = [...window.jupyterapp.shell.widgets('main')].find(
     (each) => each.context?.path === `notebooks/${name}`,
   );
