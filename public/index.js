@@ -49,6 +49,8 @@ function start(sourceFor, { isFile }) {
 
 const startFile = (load, name) => start((on) => new AudioFile(load, name, on), { isFile: true });
 
+const startSample = () => startFile(fetched(SAMPLE), 'The sample');
+
 function startFirst([file, ...others]) {
   if (run && !run.isOver) return view.showNotice('page', BUSY);
   startFile(() => file.arrayBuffer(), file.name);
@@ -153,7 +155,7 @@ view.onPress('button', () => {
   else if (run && !run.isOver) run.stop();
   else start((on) => new Microphone(on, microphones.wish), { isFile: false });
 });
-view.onPress('sample', () => startFile(fetched(SAMPLE), 'The sample'));
+view.onPress('sample', startSample);
 view.onFile(startFirst);
 view.onDevice((deviceId) => {
   microphones.pick(deviceId);
@@ -178,6 +180,9 @@ showDevices();
 askService().then((told) => told && showService(told));
 showKept();
 setInterval(showCountdown, TICK_MILLISECONDS);
+
+// A notebook's frame may ask for it. Not a tab, which any page can open: sessions cost money.
+if (location.hash === '#sample' && window.parent !== window) startSample();
 
 window.addEventListener('beforeunload', (event) => {
   if ((run && !run.isOver) || kept.isAtRisk) event.preventDefault();

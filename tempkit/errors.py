@@ -35,6 +35,7 @@ KINDS: dict[type | None, str] = {
     set: "a set",
     frozenset: "a set",
 }
+LONG = 90  # characters: more is more than a line of a notebook
 WHOLE = ("Plain", "Verbose")  # modes of IPython's %tb and %xmode
 
 
@@ -50,8 +51,10 @@ class _Brief(Exception):
         """What IPython shows; the whole of it is plain Python's, which shows no variables."""
         if _traceback_mode() in WHOLE:
             return "".join(traceback.format_exception(self)).splitlines()
-        name = self._shown_as or type(self).__name__
-        return [f"\x1b[31m{name}\x1b[0m: {self}", "(%tb Plain shows where it arose)"]
+        name, text = self._shown_as or type(self).__name__, str(self)
+        if len(text) > LONG:  # the advice stands on a line of its own
+            text = text.replace("; ", ";\n")
+        return [f"\x1b[31m{name}\x1b[0m: {text}", "(%tb Plain shows where it arose)"]
 
 
 class TempkitError(_Brief):

@@ -10,6 +10,7 @@ import io
 import wave
 from array import array
 from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from html import escape
 
 MUTED = "var(--jp-ui-font-color2, #767d8a)"
@@ -78,6 +79,26 @@ def transcript(spans: Sequence[Span], moving: str) -> str:
     if moving:
         parts.append(partial(moving))
     return "".join(parts) or block(muted("nothing was said"))
+
+
+def comparison(said: str, heard: str) -> str:
+    """What was heard, marked where its words differ from those that were said.
+
+    Words are compared as they are: normalise both texts first, or capitals and commas count, too.
+    """
+    right, found = said.split(), heard.split()
+    parts = []
+    matcher = SequenceMatcher(None, right, found, autojunk=False)
+    for kind, start, end, other_start, other_end in matcher.get_opcodes():
+        missed, added = (" ".join(right[start:end]), " ".join(found[other_start:other_end]))
+        if kind == "equal":
+            parts.append(escape(added))
+            continue
+        if missed:
+            parts.append(f'<del style="color:{MUTED}">{escape(missed)}</del>')
+        if added:
+            parts.append(f'<ins style="color:{BAD};font-weight:bold">{escape(added)}</ins>')
+    return block(" ".join(parts))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

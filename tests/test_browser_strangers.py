@@ -154,3 +154,11 @@ def test_the_page_works_after_it_was_left_and_came_back(browser, server):
             expect_state(page, "idle")
             expect_released(page)
             expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_a_tab_never_starts_the_sample_by_itself(browser, scripted, server):
+    # Any page can open a tab; who may frame the page, as a notebook does, the page's policy says.
+    with opened(browser, f"{server.url}/#sample") as page:
+        expect(page.locator("#service")).to_contain_text("Sandbox")  # the page is ready
+        expect_state(page, "idle")
+        assert not [entry for entry in scripted.journal if entry.kind == "opened"]

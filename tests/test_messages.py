@@ -90,3 +90,9 @@ def test_every_close_code_has_advice_and_so_has_an_unknown_one():
     assert all(len(code.advice) > 10 for code in CloseCode)
     assert CloseCode(3007).advice == CloseCode.BAD_AUDIO.advice == CloseCode.advice_for(3007)
     assert "no such code" in CloseCode.advice_for(4999)
+
+
+def test_the_advice_after_too_long_a_silence_is_about_sending_audio():
+    reason = "Session terminated due to inactivity: No messages received for 5 seconds"
+    assert CloseCode.advice_for(3006, reason).startswith("send audio")
+    assert CloseCode.advice_for(3006, "Invalid value") == CloseCode.BAD_INPUT.advice

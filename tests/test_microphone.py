@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from tempkit import (
+    Clip,
     Sandbox,
     SessionParameters,
     Settings,
+    TempkitError,
     TemporaryToken,
     connect,
     generate_temp_token,
@@ -432,3 +434,40 @@ def test_without_anywidget_the_missing_extra_is_named():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert 'pip install "anywidget>=0.9"' in done.stdout, done.stderr
+
+
+def test_a_clip_speaks_in_place_of_the_microphone(sandbox: Sandbox, microphone: Microphone):
+    browser, heard = Browser(microphone), []
+    microphone.on_turn(heard.append)
+    clip = Clip(spoken(1), 16000)
+    assert microphone.play(clip).text == microphone.transcript.text == "Hello there."
+    assert [turn.transcript for turn in heard] == ["Hello there."]
+    played = browser.all("played")
+    assert [message["state"] for message in (played[0], played[-1])] == ["starting", "idle"]
+    assert "Hello there." in [(message["turn"] or {}).get("transcript") for message in played]
+    assert {message["run"] for message in played} != {""}
+    microphone.play(clip)
+    assert len(heard) == 2  # the transcript begins anew, the callbacks stay
+
+
+def test_a_clip_ends_with_start_and_with_stop(sandbox: Sandbox, microphone: Microphone):
+    browser, long = Browser(microphone), Clip(spoken(60), 16000)
+    for say in (lambda: browser.say("start", run=RUN), lambda: browser.say("stop")):
+        before = len(browser.all("played"))
+        playing = threading.Thread(target=microphone.play, args=(long,))
+        playing.start()
+        until(lambda: any(each["turn"] for each in browser.all("played")[before:]))  # noqa: B023
+        say()
+        playing.join(15)
+        assert not playing.is_alive()
+
+
+def test_a_clip_that_the_service_does_not_hear_fails_the_widget_too(
+    sandbox: Sandbox, microphone: Microphone
+):
+    sandbox.faults = Faults(refuse_connections=9, refuse_status=403)
+    with pytest.raises(TempkitError):
+        microphone.play(Clip(spoken(1), 16000))
+    assert (microphone.state, "403" in microphone.error) == ("failed", True)
+    with pytest.raises(TypeError, match="clip takes a Clip"):
+        microphone.play("memo.m4a")

@@ -70,10 +70,16 @@ def test_it_imports_in_its_first_code_cell_alone(notebook: dict):
             assert not isinstance(node, (ast.Import, ast.ImportFrom))
 
 
-def test_what_it_starts_it_stops(notebook: dict):
-    cells = code(notebook)
-    if any(".start()" in source for source in cells):
-        assert ".stop()" in cells[-1]
+def test_what_it_starts_it_stops_or_says_how(notebook: dict):
+    if any(".start()" in source for source in code(notebook)):
+        stop, last, _ = notebook["cells"][-3:]
+        assert ".stop()" in "".join(stop["source"] + last["source"])
+
+
+def test_it_ends_with_what_to_try(notebook: dict):
+    last = notebook["cells"][-1]
+    assert last["cell_type"] == "markdown"
+    assert "## Try it yourself" in "".join(last["source"])
 
 
 def test_what_it_watches_it_waits_for_with_a_bound(notebook: dict):

@@ -29,6 +29,7 @@ from tempkit import (
     Turn,
     connect,
     generate_temp_token,
+    pictures,
 )
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.addresses import PREFIX_VARIABLE
@@ -128,6 +129,20 @@ def test_a_lost_connection_is_told_in_words(settings: Settings, sandbox: Sandbox
     shown = text_of(view.widget)
     assert "the connection was lost (session closed 1006: no reason given)" in shown
     assert "connected again after" in shown
+
+
+def test_the_picture_of_a_stream_names_each_kind_of_thing_once(
+    settings: Settings, sandbox: Sandbox
+):
+    sandbox.faults = Faults(cut_after_received=12, sessions=1)
+    view = TranscriptView().watch(connect(settings).stream(Clip(spoken(1), 16000).chunks()))
+    view.wait(20)
+    shown = view.timeline()._repr_html_()
+    for name in ("When each word came", ">sent<", ">final text<", ">connection lost<"):
+        assert shown.count(name) == (2 if name.startswith("When") else 1)  # a title is a label, too
+    assert shown.count(">sent again<") == 1
+    assert repr(view.timeline()).endswith("losses: 1>")
+    assert ">connection lost<" not in TranscriptView().timeline()._repr_html_()
 
 
 def test_what_ends_a_stream_is_shown_and_raised_by_wait(settings: Settings, sandbox: Sandbox):
@@ -378,6 +393,18 @@ def test_a_service_that_is_shown_often_has_one_view(shell: InteractiveShell, san
         assert "running" in text_of(view)
 
 
+def test_a_long_error_breaks_between_its_reason_and_its_advice():
+    reason = "Unauthorized Connection: Token has already been used"
+    first, _ = SessionClosed(1008, reason, "take a fresh token")._render_traceback_()
+    assert first.splitlines()[1:] == ["take a fresh token"]
+
+
+def test_what_was_heard_is_marked_where_it_differs_from_what_was_said():
+    shown = pictures.comparison("the reading room opens", "the <b> reading opens now")
+    plain = re.sub(r' style="[^"]*"', "", shown)
+    assert "the <ins>&lt;b&gt;</ins> reading <del>room</del> opens <ins>now</ins>" in plain
+
+
 def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ):
@@ -385,9 +412,9 @@ def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(
     result = shell.run_cell("connect(settings, token='t')")
     assert isinstance(result.error_in_exec, ServiceUnreachable)
     lines = capsys.readouterr().out.strip().splitlines()
-    assert len(lines) == 2
+    assert len(lines) <= 3
     assert "cannot be reached" in lines[0]
-    assert lines[1] == "(%tb Plain shows where it arose)"
+    assert lines[-1] == "(%tb Plain shows where it arose)"
     shell.run_line_magic("tb", "Plain")
     whole = capsys.readouterr().out
     assert "Traceback (most recent call last)" in whole

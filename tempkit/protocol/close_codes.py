@@ -5,6 +5,8 @@ Source: AssemblyAI's session errors for 3005 and above, RFC 6455 and its registr
 
 from enum import Enum, IntEnum
 
+INACTIVE = "inactivity"  # a word of the reason that comes with 3006 when nothing was sent for long
+SILENT = "send audio all the time, silence too, or call keep_alive() while there is none"
 PASSING = (502, 503, 504)  # HTTP: what a gateway answers while the service behind it restarts
 
 
@@ -62,8 +64,10 @@ class CloseCode(IntEnum):
         return Then.BACK_OFF if 4000 <= code <= 4999 else Then.BACK_OFF_TWICE
 
     @classmethod
-    def advice_for(cls, code: int) -> str:
-        """What to tell people about any close code, known or not."""
+    def advice_for(cls, code: int, reason: str = "") -> str:
+        """What to tell people about any close code, known or not; ``reason`` is the service's."""
+        if code == cls.BAD_INPUT and INACTIVE in reason.lower():
+            return SILENT
         known = cls._named(code)
         return known.advice if known else "the documentation names no such code; open a new session"
 

@@ -179,7 +179,7 @@ class ClientSession:
             return None
         elif code == CloseCode.ENDED:
             reason = "closed before everything was said"
-        return SessionClosed(code, reason, CloseCode.advice_for(code))
+        return SessionClosed(code, reason, CloseCode.advice_for(code, reason))
 
     def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:
         """The error to end with: what cut the session off, and ``why`` it was not opened again."""

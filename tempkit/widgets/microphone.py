@@ -1,8 +1,10 @@
 """Microphone: speak to a notebook, read the words in Python."""
 
+import json
 import logging
 import os
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +14,7 @@ import traitlets
 
 from tempkit.config import HOW_TO_MAKE, Settings, default_settings
 from tempkit.errors import BadType, ProtocolError, TempkitError, expect, unfailing
-from tempkit.protocol.messages import Turn, load_object
+from tempkit.protocol.messages import Json, Turn, dump, load_object
 from tempkit.protocol.parameters import (
     MAX_SESSION_DURATION_SECONDS,
     SAMPLE_RATE,
@@ -20,6 +22,9 @@ from tempkit.protocol.parameters import (
     check_whole_number,
 )
 from tempkit.server.addresses import is_remote
+from tempkit.sound.clip import Clip
+from tempkit.streaming.client import StreamingSession, connect
+from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
 from tempkit.widgets.cells import end_with_cell
@@ -57,6 +62,7 @@ class Microphone(anywidget.AnyWidget):
     state = traitlets.Unicode("idle", read_only=True)
     error = traitlets.Unicode("", read_only=True)
     _tunnel: Tunnel | None = None  # the latest
+    _playing: Stream[StreamingSession] | None = None  # a clip
 
     def __init__(
         self,
@@ -110,9 +116,51 @@ class Microphone(anywidget.AnyWidget):
 
         return end
 
+    def play(self, clip: Clip) -> Transcript:
+        """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
+
+        It needs no browser: this kernel streams. The views show it, the callbacks of ``on_turn``
+        are called, and interrupting the kernel stops it. Raises what ``connect`` and ``stream``
+        raise.
+        """
+        expect("clip", clip, Clip)
+        run = f"clip {uuid.uuid4().hex}"
+        parameters = replace(self._parameters, sample_rate=clip.sample_rate, encoding="pcm_s16le")
+        self._start(run)
+        self._show(run)
+        error = ""
+        try:
+            with connect(self._settings, parameters) as session:
+                self._playing = stream = session.stream(clip.chunks())
+                self._change(run, "live", "")
+                self._show(run)
+                for message in stream:
+                    if run != self._run:  # Start was pressed
+                        stream.stop()
+                    elif isinstance(message, Turn):
+                        turn = json.loads(dump(message))
+                        self._take(run, turn)
+                        self._show(run, turn)
+        except TempkitError as failure:
+            error = str(failure)
+            raise
+        finally:
+            self._playing = None
+            self._change(run, "failed" if error else "idle", error)
+            self._show(run)
+        return session.transcript
+
+    def _show(self, run: str, turn: Json = None) -> None:
+        """Have the views show how it goes with a clip, and the turn that came."""
+        if run == self._run:
+            state = {"state": self.state, "error": self.error}
+            self.send({"kind": "played", "run": run, "turn": turn, **state})
+
     def stop(self) -> None:
         """Have the recording stopped; returns at once, the last words and "idle" come later."""
-        if self.state not in OVER:
+        if self._playing is not None:
+            self._playing.stop()
+        elif self.state not in OVER:
             self.send({"kind": "stop", "run": self._run, "message": ""})
 
     def close(self) -> None:
@@ -140,6 +188,7 @@ class Microphone(anywidget.AnyWidget):
             "text": self._pass_on,
             "alive": self._pass_on,  # with nothing in it
             "close": self._close_tunnel,
+            "stop": self.stop,  # the clip that is played
         }
         fields = dict(content) if isinstance(content, dict) else {}
         step = steps.get(str(fields.pop("kind", "")))

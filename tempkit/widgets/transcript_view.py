@@ -14,6 +14,7 @@ from tempkit.protocol.messages import Termination
 from tempkit.streaming.session import Message, Reconnected, Reconnecting
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
+from tempkit.widgets.arrivals import Arrivals
 from tempkit.widgets.cells import Ticker, close, end_with_cell, head_line, shown, text_below
 
 OnMessage = Callable[[Message], object]
@@ -101,6 +102,10 @@ class TranscriptView:
             raise self._watching.error
         return self.transcript
 
+    def timeline(self) -> Arrivals:
+        """When each text came and how far the audio was then, losses included, as a picture."""
+        return self._watching.arrivals if self._watching else Arrivals()
+
     def close(self) -> None:
         """Stop, and take the view off the page."""
         self.stop()
@@ -141,6 +146,7 @@ class _Watching:
         self._on_message = on_message
         self.error: BaseException | None = None
         self.notes: list[str] = []
+        self.arrivals = Arrivals()
         self.ended = threading.Event()
         self._is_lost = self._is_complete = False
         threading.Thread(target=self._run, name="tempkit watch", daemon=True).start()
@@ -173,6 +179,7 @@ class _Watching:
             with closing(self.stream):
                 for message in self.stream:
                     self._note(message)
+                    self.arrivals.note(message, self.stream.sent_seconds)
                     if self._on_message is not None:
                         self._on_message(message)
         except BaseException as error:

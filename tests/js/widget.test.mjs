@@ -298,3 +298,24 @@ test('parameters of the kernel go into the address, the rate is that of the micr
   const query = new URL(Socket.all[0].address).searchParams;
   assert.deepEqual([query.get('speech_model'), query.get('sample_rate')], ['u3-rt-pro', '44100']);
 });
+
+test('a clip that the kernel plays is shown like a recording, and the button stops it', () => {
+  globalThis.location = { href: 'http://localhost:8888/lab', protocol: 'http:', hostname: 'localhost' };
+  globalThis.window = new EventTarget();
+  const recorder = new Recorder(model);
+  recorder.join(() => {});
+  const words = [{ text: 'Hello.', start: 0, end: 900 }];
+  const turn = { turn_order: 0, end_of_turn: true, turn_is_formatted: true, transcript: 'Hello.', words };
+  model.hear({ kind: 'played', run: 'clip 1', state: 'live', error: '', turn });
+  assert.equal(recorder.shown.state, 'live');
+  assert.equal(recorder.shown.transcript.finals[0].text, 'Hello.');
+  recorder.press();
+  assert.equal(model.sent.at(-1).kind, 'stop');
+  model.hear({ kind: 'played', run: 'clip 1', state: 'idle', error: '', turn: null });
+  assert.deepEqual(recorder.shown.outcome, { sentences: 1, seconds: 0.9 });
+  model.hear({ kind: 'played', run: 'clip 2', state: 'live', error: '', turn: null });
+  assert.deepEqual(recorder.shown.transcript.finals, []);
+  recorder.leave('The kernel was restarted.');
+  assert.equal(recorder.shown.state, 'idle');
+  assert.match(recorder.shown.error, /restarted/);
+});

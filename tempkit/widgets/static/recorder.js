@@ -1,8 +1,9 @@
 // What the widget does, whatever number of views show it: one recording at a time.
 
 import { gap, loss, withoutText } from '../page/words.js';
-import { Run } from '../session/run.js';
+import { OVER, Run } from '../session/run.js';
 import { after } from '../session/timers.js';
+import { Transcript } from '../session/transcript.js';
 import { Microphone } from '../sound/microphone.js';
 import { beacon } from './beacon.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';
@@ -23,6 +24,7 @@ export class Recorder {
   #hidden = new Set(); // those of them that cannot be seen
   #beacon = null;
   #run = null;
+  #clip = { isOver: true }; // what the kernel plays in place of the microphone
   #id = '';
   #cancelCap = () => {};
   #onPageHide = () => this.leave();
@@ -75,13 +77,15 @@ export class Recorder {
   /** The button was pressed. */
   press() {
     if (this.shown.state === 'blocked') return;
-    if (this.#isOver) this.#start();
+    if (!this.#clip.isOver) this.#kernel.tell({ kind: 'stop' });
+    else if (this.#isOver) this.#start();
     else if (this.shown.state === 'waiting') this.#giveUp();
     else this.#run.stop();
   }
 
   /** Lets go of the microphone and the session at once. */
   leave(notice = '') {
+    if (!this.#clip.isOver) this.#follow(this.#clip.run, { state: 'idle', error: notice });
     if (this.#isOver) return;
     this.#run.leave();
     if (notice) this.#note('page', notice);
@@ -153,8 +157,21 @@ export class Recorder {
     else this.#beacon = this.#beacon?.remove() ?? null;
   }
 
-  #hear({ kind, run, message }) {
+  #hear({ kind, run, message, ...played }) {
     if (kind === 'stop' && run === this.#id) this.#stop(message);
+    if (kind === 'played') this.#follow(run, played);
+  }
+
+  /** The kernel plays a clip: its words, and how it goes. */
+  #follow(run, { state, error, turn }) {
+    if (run !== this.#clip.run) this.#clip = { run, transcript: new Transcript() };
+    this.#clip.isOver = OVER.includes(state);
+    const { transcript } = this.#clip;
+    if (turn) transcript.add(turn);
+    const { finals } = transcript;
+    const outcome = { sentences: finals.length, seconds: (finals.at(-1)?.words.at(-1)?.end ?? 0) / 1000 };
+    const shown = this.#clip.isOver && isWebview() ? 'blocked' : state;
+    this.#show({ outcome, state: shown, error, transcript });
   }
 
   /** Each matter has one notice at a time, '' for none. */
