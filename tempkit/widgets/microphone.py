@@ -27,6 +27,7 @@ from tempkit.streaming.client import StreamingSession, connect
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
+from tempkit.widgets.callbacks import Callbacks
 from tempkit.widgets.cells import end_with_cell
 from tempkit.widgets.modules import as_one, styles
 from tempkit.widgets.tunnel import Tunnel, refusal
@@ -77,7 +78,7 @@ class Microphone(anywidget.AnyWidget):
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
-        self._callbacks: list[Callable[[Turn], object]] = []
+        self._callbacks = Callbacks()
         self._free = threading.Semaphore(MOST_AT_ONCE)
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
@@ -106,15 +107,7 @@ class Microphone(anywidget.AnyWidget):
         It is called in the thread that serves the widget: in some versions of ipykernel while a
         cell runs, in others after it. It should be short; what it raises is logged.
         """
-        if not callable(callback):
-            raise BadType("on_turn() takes a function of a turn")
-        self._callbacks.append(callback)
-
-        def end() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return end
+        return self._callbacks.add(callback)
 
     def play(self, clip: Clip) -> Transcript:
         """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
@@ -238,12 +231,7 @@ class Microphone(anywidget.AnyWidget):
             new = self._transcript.turns_from(self._told, is_over=is_over)
             if new:
                 self._told = new[-1].turn_order + 1
-        for turn in new:
-            for callback in list(self._callbacks):
-                try:
-                    callback(turn)
-                except Exception:
-                    log.exception("a callback of on_turn failed")
+        self._callbacks.tell(new)
 
     def _mint(self) -> TemporaryToken:
         longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
