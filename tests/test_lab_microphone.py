@@ -145,21 +145,23 @@ def test_the_notebook_hears_the_sample_and_the_next_cells_have_its_words(lab, br
         notebook.run_all()
         assert notebook.errors() == []
         press(notebook, "Start")
+        finals = widget(notebook).locator(".tempkit-finals")
+        expect(finals).not_to_contain_text(HALF_PAST, timeout=20 * SECONDS)  # those of the clip
         expect_text(notebook, "finals", HALF_PAST, seconds=40)
         again = notebook.page.locator(".tempkit-microphone").nth(1)
         expect(again.locator(".tempkit-finals")).to_contain_text(HALF_PAST)
         again.get_by_role("button", name="Stop").click()
         expect_state(notebook, "idle")
         expect_released(notebook)
-        shown = [notebook.run(index) for index in after(notebook, "microphone = ")]
+        cells, sources = after(notebook, "microphone = "), notebook.sources()
+        shown = [notebook.run(index) for index in cells if ".play(" not in sources[index]]
         assert notebook.errors() == []
         text = notebook.add("print(microphone.transcript.text)")
         said = " ".join(SENTENCES[:2])
         assert word_error_rate(said, " ".join(text.split()[: len(said.split())])) < 0.25, text
-        assert text in shown[0]
+        assert text.strip() in " ".join(shown[0].split())
         assert re.search(r"\d+ words, \d+ a minute", shown[2])
-        turns = "turn.transcript for turn in microphone.turns"
-        assert notebook.add(f"print([{turns}] == [turn.transcript for turn in heard])") == "True\n"
+        assert notebook.add("print(len(microphone.turns) > 1, heard)") == "True []\n"
         assert notebook.console == []
 
         notebook.save()
