@@ -78,18 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     serving = argparse.ArgumentParser(add_help=False)
     serving.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
-    serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's own")
-    help_text = "0.0.0.0 lets in others who have the access secret"
-    help_text = "the Content-Security-Policy of your page; without it scripts may be anywhere"
+    serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's")
+    help_text = "the Content-Security-Policy of your pages; without it scripts may be anywhere"
     serving.add_argument("--csp", metavar="POLICY", help=help_text)
+    help_text = "the address to listen on; 0.0.0.0 lets in other devices, with an access secret"
     serving.add_argument("--host", default="127.0.0.1", help=help_text)
     serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
-    help_text = "https:// by a certificate that is made here, of an authority to install elsewhere"
+    serving.add_argument("--keyfile", help="its PEM key, when that is another file")
+    help_text = "https:// with a certificate made here; install its authority on other devices"
     serving.add_argument("--tls", action="store_true", help=help_text)
     help_text = "how long a page's session may last, 60 to 10800 (TEMPKIT_MAX_SESSION)"
     serving.add_argument("--max-session", type=int, metavar="SECONDS", help=help_text)
-    serving.add_argument("--keyfile", help="its PEM key, when that is another file")
-    serving.add_argument("-v", "--verbose", action="store_true", help="print a line a request")
+    serving.add_argument("-v", "--verbose", action="store_true", help="log each request")
     serving.set_defaults(command=_serve)
     parser = argparse.ArgumentParser(
         prog="tempkit",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
+from tempkit.errors import require
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -35,6 +36,7 @@ def tempkit_sandbox(
     marker ``tempkit_hears``, or plays the recording that ``tempkit_replays`` names, from where
     pytest was configured. What is sent at once is heard at once.
     """
+    require("numpy", "sandbox", "tempkit_sandbox")
     from tempkit.sandbox import Sandbox
     from tempkit.sandbox.hearing.recognizer import Scripted
 

@@ -330,3 +330,14 @@ def test_the_sample_is_there_wherever_the_kit_is(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     clip = Clip.sample()
     assert (round(clip.duration), clip.sample_rate) == (23, 16000)
+
+
+def test_floats_that_are_no_shares_of_one_are_refused_and_not_clipped():
+    np = pytest.importorskip("numpy")
+    with pytest.raises(ValueError, match=r"these reach 21043; divide them by 32768, or pass int16"):
+        Clip.from_samples(np.array([0.0, 21043.0, -3.0]), 16_000)
+    with pytest.raises(ValueError, match=r"not \(2, 500\); pass samples.T"):
+        Clip.from_samples(np.zeros((2, 500)), 16_000)
+    with pytest.raises(ValueError, match="there are no samples"):
+        Clip.from_samples(np.zeros(0), 16_000)
+    assert Clip.from_samples(np.array([1.2, -1.2]), 16_000).pcm == b"\xff\x7f\x00\x80"

@@ -258,3 +258,9 @@ def test_a_request_shows_neither_its_headers_nor_its_query():
     shown = repr(request(query="access=hush", cookie="hush"))
     assert "hush" not in shown
     assert "/token" in shown
+
+
+@pytest.mark.parametrize("origin", ["localhost:3000", "app.example.com", "https://app.example/"])
+def test_an_origin_that_no_browser_sends_is_refused_at_once(origin: str):
+    with pytest.raises(ConfigurationError, match=r"such as https://app\.example\.com, not"):
+        Guard.from_variables({"TEMPKIT_ALLOWED_ORIGINS": origin})

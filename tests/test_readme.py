@@ -33,10 +33,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_no_block_is_left_out():
     tried = ["[sandbox]", "Server is running", "fetch", "fastapi", "flask", "connect()", "Turn 0"]
-    tried += ["import pytest", "[notebooks,test]"]
+    tried += ["words_table", "import pytest", "[notebooks,test]"]
     for text in tried:
         assert sum(text in body for _, body in BLOCKS) == 1, text
     assert len(BLOCKS) == len(tried)
+
+
+def test_what_is_said_of_data_is_so(folder: Path):
+    made = runpy.run_path(str(written(folder / "data.py", block("python", "words_table"))))
+    assert made["rows"][0]["text"]
+    assert made["captions"].startswith("1\n00:00:0")
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 def test_the_client_prints_what_it_is_said_to_print(folder: Path):
@@ -73,6 +84,7 @@ def test_a_route_of_ones_own_gives_tokens(
         answer = route.endpoint()
     is_token = answer["token"].startswith("sandbox-")  # so that no failure prints it
     assert is_token
+    assert answer["websocket_url"] == sandbox.settings.websocket_url
 
 
 def test_the_server_prints_what_it_is_said_to_print(folder: Path):

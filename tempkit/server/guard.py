@@ -55,7 +55,10 @@ class Refusal(NamedTuple):
     retry_after: int = 0
 
 
-CROSS_SITE = Refusal(403, "cross_site", "only this server's own pages may ask for a token")
+OTHERS = "TEMPKIT_ALLOWED_ORIGINS lets in others"
+CROSS_SITE = Refusal(
+    403, "cross_site", f"only this server's own pages may ask for a token; {OTHERS}"
+)
 
 
 class RateUnavailableError(Exception):
@@ -116,6 +119,10 @@ class Guard:
             expect(name, getattr(self, name), frozenset, set)
         expect("access_secret", self.access_secret, str, None)
         expect("rate", self.rate, Rate, None)
+        for origin in self.allowed_origins:
+            if "://" not in origin or origin.endswith("/"):
+                advice = "an origin is a scheme and a host, such as https://app.example.com"
+                raise ConfigurationError(f"{advice}, not {origin:.60}")
         if iscoroutinefunction(self.authorize):
             raise BadType("authorize takes a plain function, not an async one")
         secret = self.access_secret

@@ -18,6 +18,8 @@ from tempkit.sound.wav import Wav, read_header, sound_size
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+MOST_OVER = 2.0  # a filter overshoots by less; what is beyond that is no share of 1
+
 
 class Clip:
     """Speech: ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz.
@@ -58,10 +60,17 @@ class Clip:
 
         values = np.asarray(samples)
         if values.ndim not in (1, 2) or not 0 < (*values.shape, 1)[1] <= MOST_CHANNELS:
-            raise BadValue(f"samples have the shape (n,) or (n, channels), not {values.shape}")
+            turned = "; pass samples.T" if values.ndim == 2 else ""
+            shapes = "the shape (n,) or (n, channels)"
+            raise BadValue(f"samples have {shapes}, not {values.shape}{turned}")
+        if not values.size:
+            raise BadValue("there are no samples")
         if np.issubdtype(values.dtype, np.floating):
             if not np.isfinite(values).all():
                 raise BadValue("some of the samples are not numbers")
+            if (loudest := float(np.abs(values).max())) > MOST_OVER:
+                advice = "divide them by 32768, or pass int16"
+                raise BadValue(f"floats run from -1 to 1, and these reach {loudest:g}; {advice}")
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
             raise BadValue(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
