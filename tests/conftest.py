@@ -16,10 +16,13 @@ from tests.secret_shapes import check_outputs
 from tests.talking import free_port
 
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
+SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_wsgi", "test_recognition")
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # With several workers the files keep the order below.
+    config.option.loadscopereorder = False
     # Tests and notebooks run in the sandbox, whatever key the developer has in .env: an empty
     # variable in the environment goes before the file and counts as none.
     os.environ["ASSEMBLYAI_API_KEY"] = ""
@@ -40,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         elif name.startswith("test_lab") or item.path.suffix == ".ipynb":
             item.add_marker("lab")
+    # First: a worker that begins with the slowest file keeps nobody waiting at the end.
+    items.sort(key=lambda item: not item.path.name.startswith(SLOW))
 
 
 class CheckedRun(NotebookRun):

@@ -161,7 +161,7 @@ def test_the_notebook_hears_the_sample_and_the_next_cells_have_its_words(lab, br
         assert word_error_rate(said, " ".join(text.split()[: len(said.split())])) < 0.25, text
         assert text.strip() in " ".join(shown[0].split())
         assert re.search(r"\d+ words, \d+ a minute", shown[2])
-        assert notebook.add("print(len(microphone.turns) > 1, heard)") == "True []\n"
+        assert notebook.add("print(len(microphone.turns) > 1)") == "True\n"
         assert notebook.console == []
 
         notebook.save()

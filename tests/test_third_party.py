@@ -21,8 +21,8 @@ PROGRAMS = {
     "pipecat_service": "pipecat-ai[assemblyai]==1.14.0",
 }
 
-if not os.environ.get("TEMPKIT_REQUIRE_ALL"):
-    reason = "installs 900 MB of other people's programs; TEMPKIT_REQUIRE_ALL=1 does so"
+if not os.environ.get("TEMPKIT_THIRD_PARTY"):
+    reason = "installs 900 MB of other people's programs; TEMPKIT_THIRD_PARTY=1 does so"
     pytest.skip(reason, allow_module_level=True)
 
 
