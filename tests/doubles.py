@@ -4,9 +4,9 @@ import threading
 from array import array
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import pi, sin
-from types import TracebackType
 
 from tempkit import Settings
+from tempkit.protocol.messages import ServerMessage, load_object, parse_object
 
 
 def tone(milliseconds: int, rate: int = 16000) -> bytes:
@@ -34,6 +34,11 @@ def our_threads() -> list[str]:
     """The threads of streams, sessions and their views that still run."""
     ours = ("tempkit view", "tempkit watch", "tempkit source", "tempkit session")
     return [thread.name for thread in threading.enumerate() if thread.name in ours]
+
+
+def load(text: str | bytes) -> ServerMessage:
+    """The server message in a text."""
+    return load_object(parse_object(text))
 
 
 class AnsweringService:
@@ -88,12 +93,7 @@ class AnsweringService:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.holds.set()
         self._server.shutdown()
         self._thread.join()

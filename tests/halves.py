@@ -122,7 +122,7 @@ class Line:
     def _connect(self) -> None:
         self.connections += 1
         token = self._ledger.issue(self.now, 60, self._seconds)
-        opening = Opening(self.half.query | {"token": token})
+        opening = Opening(self.half.parameters.client_query() | {"token": token})
         self._server = ServerSession(opening, self._ledger, ToneRecognizer(), lambda: self.now)
         self.half.connected(self.now)
         stall_seconds = Reconnect().stall_seconds

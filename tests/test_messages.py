@@ -15,8 +15,8 @@ from tempkit.protocol.messages import (
     Warning,
     Word,
     dump,
-    load,
 )
+from tests.doubles import load
 
 WORDS = (Word("please", 640, 880, 0.97, True), Word("book", 880, 1120, 0.94, False))
 

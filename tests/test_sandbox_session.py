@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning, load
+from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning
 from tempkit.protocol.parameters import US_MODELS
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
 from tempkit.sandbox.rules.ledger import Ledger
@@ -13,7 +13,7 @@ from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.session import Closing, ServerSession
 from tempkit.sandbox.rules.switches import Switches
 from tests.conftest import SCRIPT
-from tests.doubles import chunked, silence, spoken, tone
+from tests.doubles import chunked, load, silence, spoken, tone
 
 REASON = "See Error message for details"
 US = {"speech_model": US_MODELS[0], "sample_rate": "16000", "encoding": "pcm_s16le"}

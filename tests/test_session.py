@@ -4,8 +4,9 @@ import pytest
 
 from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
 from tempkit.errors import ProtocolError
-from tempkit.protocol.messages import Begin, Error, Heartbeat, dump, load
+from tempkit.protocol.messages import Begin, Error, Heartbeat, dump
 from tempkit.streaming.session import ClientSession
+from tests.doubles import load
 
 
 def turn(order: int, text: str, *, end: bool = True, formatted: bool = False) -> Turn:
@@ -106,7 +107,7 @@ def test_a_begin_that_cannot_be_read_ends_the_opening():
 )
 def test_heartbeats_are_asked_for_and_shown_to_whoever_asked(asked, sent, shown):
     half = ClientSession(SessionParameters(session_heartbeat=asked), Reconnect())
-    assert half.query["session_heartbeat"] == sent
+    assert half.parameters.client_query()["session_heartbeat"] == sent
     beat = Heartbeat(1000, 1000, 1.0)
     if asked is not False:
         assert half.receive(dump(beat)) == (beat if shown else None)

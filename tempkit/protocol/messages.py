@@ -162,16 +162,11 @@ def dump(message: Known) -> str:
     return json.dumps(payload)
 
 
-def load(text: str | bytes) -> ServerMessage:
-    """The server message in a JSON text; fields that it does not know are left out.
-
-    Raises ProtocolError when it is no JSON object or lacks a documented field.
-    """
-    return load_object(parse_object(text))
-
-
 def load_object(payload: dict[str, Json]) -> ServerMessage:
-    """The server message in a JSON object. Raises ProtocolError when a documented field lacks."""
+    """The server message in a JSON object; fields that it does not know are left out.
+
+    Raises ProtocolError when a documented field lacks.
+    """
     name = payload.get("type")
     shape = KNOWN.get(name) if isinstance(name, str) else None
     if shape is None and "error" in payload:

@@ -198,6 +198,10 @@ class SessionParameters:
         query = {name: _encoded(value) for name, value in given.items() if value is not None}
         return query | {name: Secret(query[name]) for name in HIDDEN if name in query}
 
+    def client_query(self) -> dict[str, str]:
+        """The same as a client of this kit asks: with heartbeats, unless they were declined."""
+        return {"session_heartbeat": "true"} | self.query()
+
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """The parameters in a query, as the service reads them: unknown names are ignored.

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from tempkit.errors import BadValue, unfailing
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.parameters import Rule
 
 DAY, MOST = 86_400, 10**9
-DROPPED, NO_CODE = 1006, 1005  # close codes that stand for no close at all, and for one without
-SENDABLE = (*range(1000, 1004), *range(NO_CODE, 1015), *range(3000, 5000))
+# ABNORMAL stands for no close at all, NO_CODE for one without a code.
+SENDABLE = (*range(1000, 1004), *range(CloseCode.NO_CODE, 1015), *range(3000, 5000))
 
 # What a fault does, in the order in which those of one moment happen. The last four go on.
 WHAT = {
@@ -77,7 +78,7 @@ class Faults:
         given = {name: value for name, value in given.items() if value is not None}
         for name, value in given.items():
             _rule(name).check(name, value)
-        if given.get("close_code", NO_CODE) not in SENDABLE:
+        if given.get("close_code", CloseCode.NO_CODE) not in SENDABLE:
             allowed = "1000 to 1003, 1005 to 1014 or 3000 to 4999"
             raise BadValue(f"close_code takes {allowed}, not {given['close_code']}")
         moments = {name: given.pop(name) for name in MOMENTS if name in given}

@@ -136,7 +136,7 @@ class Conversation:
             self._watch = Watch(stall_seconds, now, ends, asleep_seconds())
 
     def _begin(self) -> Link:
-        link = self._dialer.open(self.half.query)
+        link = self._dialer.open(self.half.parameters.client_query())
         with self._lock:
             self.half.connected(time.monotonic())
         self.begin = self._dialer.await_begin(link, self.half)
@@ -223,11 +223,12 @@ class Conversation:
         """Send the next piece; whether there was one."""
         with self._lock:
             link = self._link
-            piece = self.half.backlog.take(time.monotonic()) if link else None
+            now = time.monotonic()
+            piece = self.half.backlog.take(now) if link else None
             if link is None or piece is None:
                 return False
             if isinstance(piece, bytes):
-                self._watch.send(time.monotonic())
+                self._watch.send(now)
         link.send(piece)
         return True
 

@@ -91,11 +91,6 @@ class ClientSession:
         return self.backlog.audio.seconds(self.backlog.lost)
 
     @property
-    def query(self) -> dict[str, str]:
-        """What a connection is opened with: heartbeats come unless somebody declined them."""
-        return {"session_heartbeat": "true"} | self.parameters.query()
-
-    @property
     def odd_messages(self) -> int:
         """How many messages of the service could not be read, and were left out."""
         return self._odd.total()

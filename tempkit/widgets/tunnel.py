@@ -83,7 +83,7 @@ class Tunnel:
         try:
             token = self._mint()
             token.spend()
-            query = {"session_heartbeat": "true"} | self._parameters.query()
+            query = self._parameters.client_query()
             link = Link.open(self._settings, query, token, POLICY.pong_seconds)
         except TempkitError as error:
             self.close()

@@ -11,11 +11,11 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.recording import Close, Frame
 
 BYTES_A_SECOND = 32_000  # 16 kHz, 16 bits
 PATIENCE_SECONDS = 8.0  # for a close, after everything was sent
-DROPPED = 1006
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Seen:
         if self.close is None:
             return "still open"
         code, reason = self.close
-        return "dropped" if code == DROPPED else f"close {code} {reason}".strip()
+        return "dropped" if code == CloseCode.ABNORMAL else f"close {code} {reason}".strip()
 
     def refusal(self) -> str:
         """The Error's code and text, and the close."""
@@ -104,7 +104,7 @@ class Talk:
         try:
             connection = connect(self._url, additional_headers=self._headers, open_timeout=30)
         except InvalidStatus as refused:
-            self._keep("service", Close(DROPPED, f"HTTP {refused.response.status_code}"))
+            self._keep("service", Close(CloseCode.ABNORMAL, f"HTTP {refused.response.status_code}"))
             return Seen(self.frames)
         with connection:
             reader = threading.Thread(target=self._read, args=(connection,))
@@ -135,7 +135,9 @@ class Talk:
         except ConnectionClosed as closed:
             if closed.rcvd and not closed.rcvd_then_sent:
                 return  # nobody but this side closed it
-            code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (DROPPED, "")
+            code, reason = (
+                (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (CloseCode.ABNORMAL, "")
+            )
             self._keep("service", Close(code, reason))
         finally:
             self._closed.set()

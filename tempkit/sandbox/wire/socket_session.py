@@ -13,7 +13,7 @@ from websockets.sync.server import ServerConnection
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Json, parse_object
-from tempkit.sandbox.faults import DROPPED, NO_CODE, Progress
+from tempkit.sandbox.faults import Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
@@ -25,6 +25,8 @@ from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.inbox import Inbox
 
 log = logging.getLogger(__name__)
+
+UNSENT = (CloseCode.ABNORMAL, CloseCode.NO_CODE)  # codes that stand in no close frame
 
 # How often a quiet session looks at the clock, which may be a test's, and whether it is to stop.
 LOOK_SECONDS = 0.5
@@ -66,7 +68,7 @@ class SocketSession:
             "cancel": lambda: self._end(self._session.fail()),
             "terminate": lambda: self._end(self._session.end()),
             "close": lambda: self._close_with(self._progress.faults.close_code),
-            "cut": lambda: self._close_with(DROPPED),
+            "cut": lambda: self._close_with(CloseCode.ABNORMAL),
             "stop_reading": self._stop_reading,
         }
         self._held: threading.Lock | None = None  # so that nothing is read
@@ -189,9 +191,9 @@ class SocketSession:
         """Close in a way that is none of the service's; raises _Over."""
         self._note("closed", "connection", {"code": code})
         self._read_on()
-        if code == DROPPED:
+        if code == CloseCode.ABNORMAL:
             self._connection.close_socket()
-        elif code == NO_CODE:
+        elif code == CloseCode.NO_CODE:
             with self._connection.send_context():
                 self._connection.protocol.send_close()
         else:
@@ -224,7 +226,7 @@ class SocketSession:
         return ("stop_heartbeats" if is_heartbeat else "stop_answering") in self._progress.happened
 
     def _send(self, output: str | Closing) -> None:
-        if isinstance(output, Closing) and output.code in (DROPPED, NO_CODE):  # as recorded
+        if isinstance(output, Closing) and output.code in UNSENT:  # as recorded
             self._close_with(output.code)
         if isinstance(output, Closing):
             self._note("closed", "WebSocket", output._asdict())
