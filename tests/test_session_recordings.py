@@ -298,6 +298,6 @@ def write(path: Path, pcm: bytes) -> None:
         sound.writeframes(pcm)
 
 
-@pytest.mark.tempkit_replays("tests/recordings/two turns.jsonl")
+@pytest.mark.tempkit_replays("tests/recordings/two_turns.jsonl")
 def test_the_pytest_marker_plays_a_recording(tempkit_sandbox: Sandbox):
     assert stream(tempkit_sandbox, Clip(spoken(2), 16_000)) == "Hello there.\nMy name is Ada."
