@@ -147,6 +147,34 @@ def frames_received(page):
     return frames
 
 
+def after_first_token(page, act):
+    """Let the page have its first token; ``act`` does something with each later request."""
+    asked = []
+
+    def answer(route):
+        asked.append(route)
+        if len(asked) == 1:
+            route.continue_()
+        else:
+            act(route)
+
+    page.route("**/token", answer)
+
+
+def let_nobody_back(page, sandbox):
+    """The page has one connection; by the time it wants the next, the sandbox refuses all."""
+
+    refused = []
+
+    def refuse(route):
+        if not refused:  # a test that lets it back in sets its own faults
+            sandbox.faults = Faults(refuse_connections=10**6)
+        refused.append(route)
+        route.continue_()
+
+    after_first_token(page, refuse)
+
+
 def press(page, name):
     if name == "Start":
         name = re.compile("^Start( again)?$")  # whether it is the first time or not

@@ -12,10 +12,12 @@ from tests import test_browser
 from tests.test_browser import (
     SECONDS,
     SENTENCES,
+    after_first_token,
     error_rate,
     expect,
     expect_released,
     expect_state,
+    let_nobody_back,
     opened,
     press,
     transcript,
@@ -115,11 +117,9 @@ def test_a_cut_is_told_while_it_lasts_and_no_word_is_lost(
 ):
     scripted.faults = faults
     with opened(browser, server.url) as page:
-        page.route("**/token", lambda route: route.continue_(), times=1)
-        press(page, "Start")
-        expect_state(page, "live")
         held = []
-        page.route("**/token", lambda route: held.append(route))
+        after_first_token(page, held.append)
+        press(page, "Start")
         expect_state(page, "reconnecting")
         expect(page.get_by_role("status")).to_contain_text(f"{sentence} {KEPT}")
         expect(page.get_by_role("timer")).to_contain_text(re.compile(r"giving up in [56]\d s\."))
@@ -252,10 +252,14 @@ def test_a_refusal_of_the_page_s_own_server_shows_its_hint(browser, server):
 
 def test_a_key_that_was_revoked_ends_a_reconnect_at_once(browser, scripted, server):
     scripted.faults = Faults(cut_after_received=30, sessions=1)
+
+    def revoke(route):
+        scripted.faults = Faults(token_status=401)
+        route.continue_()
+
     with opened(browser, server.url) as page:
+        after_first_token(page, revoke)
         press(page, "Start")
-        expect_state(page, "live")
-        scripted.faults = Faults(token_status=401)  # the session keeps its own
         expect_state(page, "failed")  # a minute earlier than if it were tried again
         expect(page.get_by_role("alert")).to_contain_text(
             re.compile(r"No token: .*API key.* The last \d\.\d seconds of sound, from 0:00 on,")
@@ -266,9 +270,8 @@ def test_a_key_that_was_revoked_ends_a_reconnect_at_once(browser, scripted, serv
 def lose_the_line(page, sandbox):
     """The page has heard something; then its connection is cut, and no other is let in."""
     sandbox.faults = Faults(cut_after_seconds=3, sessions=1)
+    let_nobody_back(page, sandbox)
     press(page, "Start")
-    expect_state(page, "live")
-    sandbox.faults = Faults(refuse_connections=10**6)
     expect_state(page, "reconnecting")
 
 

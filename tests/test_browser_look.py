@@ -8,7 +8,15 @@ from tempkit import Settings, TokenServer, pictures
 from tempkit.protocol.messages import Turn, Word
 from tempkit.sandbox import Faults
 from tests import test_browser, test_browser_files
-from tests.test_browser import SECONDS, expect, expect_state, opened, press, transcript
+from tests.test_browser import (
+    SECONDS,
+    expect,
+    expect_state,
+    let_nobody_back,
+    opened,
+    press,
+    transcript,
+)
 from tests.test_browser_files import open_file
 from tests.test_browser_strangers import saying, turn
 
@@ -121,11 +129,11 @@ def test_what_fails_before_it_began_could_not_start_and_a_file_is_tried_again(
 
 def test_two_matters_are_two_lines(browser, scripted, server, speech):
     with opened(browser, server.url) as page:
-        scripted.faults = Faults(cut_after_seconds=2, sessions=1)
         press(page, "Start")
         expect_state(page, "live")
-        scripted.faults = Faults(refuse_connections=10**6)
         open_file(page, speech)
+        expect(page.get_by_role("status")).to_contain_text("Press Stop")
+        scripted.stop()
         expect_state(page, "reconnecting")
         lines = page.get_by_role("status").locator("p")
         expect(lines).to_have_count(2)
@@ -143,9 +151,8 @@ def test_on_a_phone_the_sources_stand_side_by_side_and_an_outage_leaves_the_word
         assert sample["y"] == pick["y"] >= device["y"] + device["height"]
         assert sample["x"] + sample["width"] < pick["x"]
         scripted.faults = Faults(cut_after_seconds=3, sessions=1)
+        let_nobody_back(page, scripted)
         press(page, "Start")
-        expect_state(page, "live")
-        scripted.faults = Faults(refuse_connections=10**6)
         expect_state(page, "reconnecting")
         expect(page.get_by_role("timer")).not_to_be_empty()
         words = place(page, "#transcript")
