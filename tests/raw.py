@@ -41,10 +41,10 @@ def no_thread_left() -> Iterator[None]:
 
 
 def check_that_it_stops(sandbox: Sandbox) -> None:
-    """Stop it, whatever its clients do; that takes no longer than a close that nobody answers."""
+    """Stop it, whatever its clients do; it waits for none of them as long as the library would."""
     begun = monotonic()
     sandbox.stop()
-    assert monotonic() - begun < 2.5
+    assert monotonic() - begun < 8
 
 
 def read(connection: ClientConnection) -> dict:

@@ -30,6 +30,7 @@ from tempkit.sandbox import Faults, Scripted
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, chunked, our_threads, silence, spoken, tone
 from tests.relay import Relay
+from tests.talking import until
 
 BEGIN = '{"type": "Begin", "id": "1", "expires_at": 1}'
 
@@ -333,12 +334,18 @@ def test_a_service_that_reads_nothing_is_left_and_closing_has_its_bound():
         session = connect(settings, token="t", reconnect=Reconnect(pong_seconds=60))
         sender = threading.Thread(target=send_until_closed, args=(session,))
         sender.start()
-        while session._half.backlog.is_sent or session._half.backlog.carried_seconds < 60:
-            assert sender.is_alive()
+        until(lambda: is_stuck(session))
         session.close()
         sender.join(5)
         assert not sender.is_alive()
         done.set()
+
+
+def is_stuck(session: StreamingSession) -> bool:
+    """Whether much was sent, and no more goes out."""
+    carried = session._half.backlog.carried_seconds
+    threading.Event().wait(0.2)
+    return 60 < carried == session._half.backlog.carried_seconds
 
 
 def send_until_closed(session: StreamingSession) -> None:

