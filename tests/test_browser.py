@@ -308,7 +308,7 @@ def test_stop_while_connecting_still_gives_the_words_that_were_said(browser, ser
         expect_state(page, "finishing")
         held[0].continue_()
         expect_state(page, "idle")
-        assert transcript(page) == "Hello there."
+        assert transcript(page).startswith("Hello there.")
         expect_released(page)
 
 

@@ -122,7 +122,7 @@ def test_a_microphone_that_nothing_can_replace_ends_the_session_with_its_words(
         expect(page.get_by_role("alert")).to_contain_text(sentence)
         expect_state(page, "failed")
         expect_released(page)
-        assert transcript(page) == "Hello there."
+        assert transcript(page).startswith("Hello there.")
 
 
 @pytest.mark.parametrize(

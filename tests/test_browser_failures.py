@@ -291,7 +291,7 @@ def test_stop_while_the_line_is_down_delivers_the_last_words_when_it_is_back(
         )
         scripted.faults = Faults()
         expect_state(page, "idle")
-        assert transcript(page) == "Hello there."
+        assert transcript(page).startswith("Hello there.")
         for role in ("status", "timer", "alert"):
             expect(page.get_by_role(role)).to_be_empty()
 

@@ -119,7 +119,8 @@ def test_a_page_that_gets_no_worker_plays_a_file_all_the_same(browser, server, s
         assert transcript(page) == "Hello there. How are you?"
 
 
-def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, speech):
+def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, tmp_path):
+    write(tmp_path / "long.wav", SPEECH * 5)
     with opened(browser, server.url) as page:
         data = page.evaluate_handle(
             """bytes => {
@@ -127,13 +128,13 @@ def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, spe
                 transfer.items.add(new File([Uint8Array.from(bytes)], 'dropped.wav'));
                 return transfer;
             }""",
-            list(speech.read_bytes()),
+            list((tmp_path / "long.wav").read_bytes()),
         )
         page.locator("#transcript").dispatch_event("drop", {"dataTransfer": data})
         expect(page.locator("#partial")).to_contain_text("hello", timeout=15 * SECONDS)
         press(page, "Stop")
         expect_state(page, "idle")
-        assert transcript(page) == "Hello there."
+        assert transcript(page).startswith("Hello there.")
         assert page.get_by_role("progressbar").get_attribute("aria-valuenow") != "100"
 
 
