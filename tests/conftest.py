@@ -17,6 +17,7 @@ from tests.talking import free_port
 
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
 SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_wsgi", "test_recognition")
+LAB = ("test_lab", "test_recognition", "test_cuts")
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
 
 
@@ -36,12 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The slow half: what needs a browser, and what needs a kernel.
+    # The slow half: what needs a browser, and what needs a kernel or hears real speech for long.
     for item in items:
         name = item.path.name
         if name.startswith("test_browser"):
             item.add_marker("browser")
-        elif name.startswith("test_lab") or item.path.suffix == ".ipynb":
+        elif name.startswith(LAB) or item.path.suffix == ".ipynb":
             item.add_marker("lab")
     # First: a worker that begins with the slowest file keeps nobody waiting at the end.
     items.sort(key=lambda item: not item.path.name.startswith(SLOW))

@@ -19,7 +19,9 @@ def test_the_readmes_example_runs_and_only_its_fixture_loads_the_sandbox(tmp_pat
     assert example
     (tmp_path / "test_first.py").write_text(UNUSED)
     (tmp_path / "test_theirs.py").write_text(example[1])
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -W error --strict-markers\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = -W error --strict-markers -p no:nbmake\n"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-c", f"{tmp_path}/pytest.ini", str(tmp_path)],
         capture_output=True,
