@@ -152,7 +152,7 @@ def prompt_end(seen: Seen) -> str:
     waited = seen.seconds_from(TERMINATE, "Termination")
     if waited is None:
         return "never"
-    return "within 3 s" if waited <= 3 else f"after {waited:.0f} s"
+    return "within 10 s" if waited <= 10 else f"after {waited:.0f} s"
 
 
 def languages(seen: Seen) -> str:
@@ -272,7 +272,7 @@ SPEAKING = [
            "0, p; Begin, Turn, Termination, close 1000 Session Ended",
            together(Seen.finals, Seen.types), format_turns="false"),
     spoken("a U3 session: finals, are partials formatted, languages, the end", "4.2, 4.3, 11",
-           "F; true; en; within 3 s",
+           "F; true; en; within 10 s",
            together(Seen.finals, partials_formatted, languages, prompt_end),
            speech_model=U3, min_turn_silence=400, language_detection="true"),
 ]  # fmt: skip

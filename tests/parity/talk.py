@@ -15,7 +15,7 @@ from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.recording import Close, Frame
 
 BYTES_A_SECOND = 32_000  # 16 kHz, 16 bits
-PATIENCE_SECONDS = 8.0  # for a close, after everything was sent
+PATIENCE_SECONDS = 30.0  # for a close, after everything was sent
 
 
 @dataclass(frozen=True)
