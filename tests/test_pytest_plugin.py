@@ -14,14 +14,14 @@ def test_without_the_fixture_no_sandbox_is_imported():
 """
 
 
-def test_the_readmes_example_runs_and_only_its_fixture_loads_the_sandbox(tmp_path: Path):
-    example = re.search(r"```python\n(import pytest.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert example
+def test_the_documentations_examples_run_and_only_their_fixture_loads_the_sandbox(tmp_path: Path):
     (tmp_path / "test_first.py").write_text(UNUSED)
-    (tmp_path / "test_theirs.py").write_text(example[1])
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\naddopts = -W error --strict-markers -p no:nbmake\n"
-    )
+    for page in ("README.md", ".github/docs/sandbox.md"):
+        blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+        (example,) = (block for block in blocks if "tempkit_sandbox" in block)
+        (tmp_path / f"test_{Path(page).stem.lower()}.py").write_text(example)
+    options = "-W error --strict-markers -p no:nbmake"
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = {options}\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-c", f"{tmp_path}/pytest.ini", str(tmp_path)],
         capture_output=True,
@@ -30,4 +30,4 @@ def test_the_readmes_example_runs_and_only_its_fixture_loads_the_sandbox(tmp_pat
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert "4 passed" in done.stdout

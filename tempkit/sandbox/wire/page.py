@@ -36,5 +36,5 @@ curl -X POST {url}/sandbox/reset</pre>
 <p>A token opens {uses} within its 1 to 600 s; a session lasts 3 hours at most, or what its token
 says (60 s and more); a key has {per_minute} new sessions a minute. An audio message holds 50 to
 1000 ms of pcm_s16le or pcm_mulaw, and is heard {pace}. English only.
-What else is not emulated is refused or answered with a Warning: see the README.</p>
+What else is not emulated is refused or answered with a Warning: see .github/docs/sandbox.md.</p>
 """
