@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tempkit.server.files import MOST_KEPT, PIECE, Content, Folder, is_unchanged
+from tempkit.server.files import MOST_KEPT, PIECE, Content, Folder
 
 
 @pytest.fixture
@@ -115,4 +115,6 @@ def test_conditions_tell_an_unchanged_file(folder: Folder):
         (None, before, False),
         (None, "yesterday", False),
     ):
-        assert is_unchanged(file, etags, since) is unchanged, (etags, since)
+        given = {"if-none-match": etags, "if-modified-since": since}
+        headers = {name: value for name, value in given.items() if value is not None}
+        assert file.is_unchanged(headers) is unchanged, headers

@@ -15,6 +15,7 @@ from tempkit.server.addresses import Place, colab_place, hub_place, page_address
 from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, Rate, Request
 from tempkit.server.handler import Servers
 from tempkit.server.site import Site
+from tempkit.server.visits import COLUMNS
 from tempkit.serving import Engine, Report, Service
 
 if TYPE_CHECKING:
@@ -166,12 +167,11 @@ class TokenServer(Service):
     @property
     def link(self) -> str:
         """The address that a view shows: ``browser_url``, without the access secret."""
-        page = self.page_url
+        page = self.page_url  # which raises while it is stopped
         return self._place.address if self._place else page
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
-        columns: tuple[str, ...] = ("time", "method", "path", "status", "ms")
-        if self._site.guard.authorize is not None:
-            columns += ("for",)
-        return Report(super().report().line, columns, tuple(self._site.latest(most)))
+        columns = COLUMNS if self._site.guard.authorize else COLUMNS[:-1]
+        rows = tuple(row[: len(columns)] for row in self._site.visits.latest(most))
+        return Report(super().report().line, columns, rows)

@@ -2,7 +2,7 @@
 
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from stat import S_ISREG
@@ -53,6 +53,17 @@ class File(NamedTuple):
     etag: str
     modified: float
 
+    def is_unchanged(self, headers: Mapping[str, str]) -> bool:
+        """Whether a client that sends these conditions has the file already."""
+        if (etags := headers.get("if-none-match")) is not None:  # goes before the date
+            known = [each.strip().removeprefix("W/") for each in etags.split(",")]
+            return self.etag in known or "*" in known
+        try:
+            since = parsedate_to_datetime(headers.get("if-modified-since", ""))
+            return int(self.modified) <= since.timestamp()
+        except (ValueError, OverflowError):  # there is none, too
+            return False
+
 
 class Folder:
     """The files of a folder: no listing, no dot files, nothing outside of it."""
@@ -99,19 +110,6 @@ class Folder:
         content = Content(name, status)
         body = content if len(content) > PIECE else b"".join(content.pieces())
         return File(body, headers, etag, status.st_mtime)
-
-
-def is_unchanged(file: File, etags: str | None, since: str | None) -> bool:
-    """Whether a client that sends these conditions has the file already."""
-    if etags is not None:  # goes before the date
-        known = [each.strip().removeprefix("W/") for each in etags.split(",")]
-        return file.etag in known or "*" in known
-    if since is None:
-        return False
-    try:
-        return int(file.modified) <= parsedate_to_datetime(since).timestamp()
-    except (ValueError, OverflowError):
-        return False
 
 
 def _etag(status: os.stat_result) -> str:

@@ -1,4 +1,4 @@
-"""Guard: who may ask the token server for anything. No I/O; the clock is passed in.
+"""Guard: who may ask the token server for anything. No I/O.
 
 ``/token`` spends the key owner's money, and a server on 127.0.0.1 can be reached by every page that
 the owner's browser has open: by a cross-site request, or by a name that points at 127.0.0.1.
@@ -7,17 +7,19 @@ The order: Host, method, cross-site, authorisation, rate.
 
 import hashlib
 import hmac
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
 from tempkit.errors import BadType, ConfigurationError, expect
 from tempkit.secret import Secret
+
+if TYPE_CHECKING:
+    from tempkit.server.rate import TokenCounter
 
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
@@ -59,17 +61,6 @@ OTHERS = "TEMPKIT_ALLOWED_ORIGINS lets in others"
 CROSS_SITE = Refusal(
     403, "cross_site", f"only this server's own pages may ask for a token; {OTHERS}"
 )
-
-
-class RateUnavailableError(Exception):
-    """The place where the tokens are counted cannot be reached."""
-
-
-class Counter(Protocol):
-    """What a guard needs of a TokenCounter."""
-
-    def take(self, client: str) -> float | None:
-        """Count one more token of a client, if there is a free place."""
 
 
 @dataclass(frozen=True)
@@ -147,17 +138,14 @@ class Guard:
             if value and name.startswith("TEMPKIT_")
         }
 
-        def number(name: str, otherwise: int) -> int:
-            return whole_number(name, found.get(name), otherwise)
-
         return cls(
             allowed_hosts=_names(found.get("TEMPKIT_ALLOWED_HOSTS", "")),
             allowed_origins=_names(found.get("TEMPKIT_ALLOWED_ORIGINS", "")),
             access_secret=found.get("TEMPKIT_ACCESS_SECRET"),
             rate=Rate(
-                number("TEMPKIT_RATE_CLIENT", Rate.client),
-                number("TEMPKIT_RATE_BURST", Rate.burst),
-                number("TEMPKIT_RATE_OVERALL", Rate.overall),
+                whole_number(found, "TEMPKIT_RATE_CLIENT", Rate.client),
+                whole_number(found, "TEMPKIT_RATE_BURST", Rate.burst),
+                whole_number(found, "TEMPKIT_RATE_OVERALL", Rate.overall),
                 found.get("TEMPKIT_RATE_STORAGE", IN_MEMORY),
                 found.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
             ),
@@ -180,22 +168,21 @@ class Guard:
             return Refusal(405, "method", "use GET")
         return CROSS_SITE if mints and not self._is_same_site(request) else None
 
-    def admit(
-        self, request: Request, counter: Counter | None, now: float
-    ) -> tuple[str, Refusal | None]:
+    def admit(self, request: Request, counter: "TokenCounter | None") -> tuple[str, Refusal | None]:
         """Who asks for a token, "" unless ``authorize`` says so, and why there is none if so.
 
         What ``check`` lets in only. A token that is let in is counted.
         """
         if request.method == "HEAD":  # no token is made: nobody would see it
             return "", None
-        if self.authorize is None:
-            return "", self._check_rate(request.client, counter, now)
-        known = self.authorize(request)
-        if not known:
-            return "", Refusal(401, "unauthorized", "sign in first")
-        expect("the identity that authorize gives", known, str)
-        return known, self._check_rate(f"id {known}", counter, now)
+        who, counted = "", request.client
+        if self.authorize is not None:
+            who = self.authorize(request) or ""
+            if not who:
+                return "", Refusal(401, "unauthorized", "sign in first")
+            expect("the identity that authorize gives", who, str)
+            counted = f"id {who}"
+        return who, counter.take(counted) if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
         """Why a WebSocket is refused, None when it is not.
@@ -255,32 +242,14 @@ class Guard:
         # Host is one of ours by now, so the two may be compared.
         return scheme in ("http", "https") and host == request.headers.get("host", "").lower()
 
-    def _check_rate(self, identity: str, counter: Counter | None, now: float) -> Refusal | None:
-        if counter is None or self.rate is None:
-            return None
-        try:
-            free_at = counter.take(identity)
-        except RateUnavailableError:
-            if self.rate.when_down == "allow":
-                return None
-            hint = "the server cannot count its tokens at the moment; try again in a few seconds"
-            return Refusal(503, "rate_unavailable", hint, 5)
-        if free_at is None:
-            return None
-        seconds = max(1, math.ceil(free_at - now))
-        hint = f"too many tokens in a short time; try again in {seconds} s"
-        return Refusal(429, "rate_limited", hint, seconds)
 
-
-def whole_number(variable: str, value: str | None, otherwise: Number) -> int | Number:
-    """The number that an environment's variable holds, if it holds anything.
-
-    Raises ConfigurationError for what is no whole number.
-    """
+def whole_number(variables: Mapping[str, str], name: str, otherwise: Number) -> int | Number:
+    """What a variable of an environment holds, if anything. Raises ConfigurationError."""
+    value = variables.get(name)
     if not value:
         return otherwise
     if not value.isdecimal():
-        raise ConfigurationError(f"{variable} is no whole number")
+        raise ConfigurationError(f"{name} is no whole number")
     return int(value)
 
 

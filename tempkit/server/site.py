@@ -6,9 +6,9 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import Settings, is_loopback
@@ -17,14 +17,13 @@ from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
 from tempkit.server.answers import Answer, Headers, failed_token, json_answer, text_answer
-from tempkit.server.files import Folder, is_unchanged
+from tempkit.server.files import Folder
 from tempkit.server.guard import (
     HOST,
     IN_MEMORY,
     MASKED_PARAMETER,
     METHODS,
     SECRET_PARAMETER,
-    Counter,
     Guard,
     Refusal,
     Request,
@@ -32,6 +31,9 @@ from tempkit.server.guard import (
 )
 from tempkit.server.visits import Visits
 from tempkit.tokens import generate_temp_token
+
+if TYPE_CHECKING:
+    from tempkit.server.rate import TokenCounter
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +68,14 @@ class Site:
         if csp is not None and not PRINTABLE.fullmatch(csp):
             raise ValueError("csp is a policy of printable ASCII characters, on one line")
         if max_session_duration_seconds is not None:
-            name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
-            check_whole_number(name, max_session_duration_seconds, limits)
+            check_whole_number(
+                "max_session_duration_seconds",
+                max_session_duration_seconds,
+                MAX_SESSION_DURATION_SECONDS,
+            )
         self.settings = settings
         self.guard = guard
-        self._visits = Visits(log)
+        self.visits = Visits()
         self.port = 0  # where it is served, once that is known
         self._relays = relays and settings.is_local
         self._most_seconds = max_session_duration_seconds
@@ -86,7 +91,7 @@ class Site:
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
         if trouble := settings.key_trouble:
             log.warning("there will be no tokens: %s", trouble)
-        self._counter: Counter | None = None
+        self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
         if guard.rate is not None and guard.rate.storage != IN_MEMORY:
             self._ready_to_count()  # now, in case there is no such storage
@@ -110,21 +115,15 @@ class Site:
         began, who = time.monotonic(), ""
         try:
             who, refusal = self._admit(request)
-            status, headers, body = self._answer(request, refusal)
+            answer = self._refuse(request, refusal) if refusal else self._answer(request)
         except Exception as error:
             # Its text may hold anything, a header too: kind and place are told.
             place = traceback.extract_tb(error.__traceback__)[-1]
             kind = type(error).__name__
             log.error("a request failed: %s in %s:%s", kind, place.filename, place.lineno)
-            refusal = Refusal(500, "error", "the server's log says more")
-            status, headers, body = self._refuse(request, refusal)
-        took = (time.monotonic() - began) * 1000
-        self._visits.add(request, status, took, who)
-        return Answer(status, headers + self._fixed(request), body)
-
-    def latest(self, most: int) -> Iterator[tuple[str, ...]]:
-        """The ``most`` latest answers as text, newest first, without the page's own files."""
-        return self._visits.latest(most, names=bool(self.guard.authorize))
+            answer = self._refuse(request, Refusal(500, "error", "the server's log says more"))
+        self.visits.add(request, answer.status, (time.monotonic() - began) * 1000, who)
+        return answer.plus(*self._fixed(request))
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
@@ -142,13 +141,9 @@ class Site:
         if refusal or not mints:
             return "", refusal
         self._ready_to_count()
-        return self.guard.admit(request, self._counter, time.time())
+        return self.guard.admit(request, self._counter)
 
-    def _answer(self, request: Request, refusal: Refusal | None) -> Answer:
-        if refusal is not None:
-            if refusal.status == 405 and request.method == "OPTIONS" and self._is_shared(request):
-                return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
-            return self._refuse(request, refusal)
+    def _answer(self, request: Request) -> Answer:
         if request.path == "/health":
             trouble = self.settings.key_trouble
             return json_answer(503 if trouble else 200, {"status": trouble or "ok"})
@@ -200,8 +195,7 @@ class Site:
         file = self._folder.find(request.path)
         if file is None:
             return text_answer(HTTPStatus.NOT_FOUND, "Not Found")
-        conditions = request.headers.get("if-none-match"), request.headers.get("if-modified-since")
-        if is_unchanged(file, *conditions):
+        if file.is_unchanged(request.headers):
             return Answer(HTTPStatus.NOT_MODIFIED, file.headers[1:], b"")
         return Answer(HTTPStatus.OK, file.headers, file.body)
 
@@ -223,15 +217,18 @@ class Site:
         return answer.plus(("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
 
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
+        is_method = refusal.status == HTTPStatus.METHOD_NOT_ALLOWED
+        if is_method and request.method == "OPTIONS" and self._is_shared(request):
+            return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
         if request.path == "/token":
-            error = "Method not allowed" if refusal.status == 405 else "Refused"
+            error = "Method not allowed" if is_method else "Refused"
             body = {"error": error, "code": refusal.code, "hint": refusal.hint}
             answer = json_answer(refusal.status, body)
         else:
             answer = text_answer(refusal.status, refusal.hint)
         if refusal.retry_after:
             return answer.plus(("Retry-After", str(refusal.retry_after)))
-        if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        if is_method:
             return answer.plus(("Allow", ", ".join(METHODS)))
         return answer
 
@@ -277,5 +274,4 @@ def session_cap(given: int | None) -> int | None:
 
     Raises ConfigurationError for a variable that is no whole number.
     """
-    variable = "TEMPKIT_MAX_SESSION"
-    return given if given is not None else whole_number(variable, os.environ.get(variable), None)
+    return given if given is not None else whole_number(os.environ, "TEMPKIT_MAX_SESSION", None)

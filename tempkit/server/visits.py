@@ -9,25 +9,27 @@ from urllib.parse import quote
 from tempkit.server.answers import UNFIT
 from tempkit.server.guard import Request
 
+log = logging.getLogger(__name__)
+
 KEPT = 50
 SHOWN = 60  # characters of a path, or of an identity
+COLUMNS = ("time", "method", "path", "status", "ms", "for")
 
 
 class Visits:
     """The latest requests, without those for the page's own files."""
 
-    def __init__(self, log: logging.Logger) -> None:
-        self._log = log
+    def __init__(self) -> None:
         # Newest first: when, method, path, status, milliseconds, for whom.
         self._kept: deque[tuple[float, str, str, int, float, str]] = deque(maxlen=KEPT)
 
     def add(self, request: Request, status: int, took: float, who: str) -> None:
-        """A request was answered in ``took`` milliseconds; ``who`` asked, '' for nobody known."""
+        """A request was answered in ``took`` milliseconds; ``who`` asked, "" for nobody known."""
         if request.path == "/token" or status >= 400:
             visit = (time.time(), request.method, request.path, status, took, who)
             self._kept.appendleft(visit)
-        if self._log.isEnabledFor(logging.INFO):
-            self._log.info(
+        if log.isEnabledFor(logging.INFO):
+            log.info(
                 "%s %s %s %.0f ms %s%s",
                 quote(request.method),
                 quote(request.path, safe="/~!$&'()*+,;=:@"),
@@ -37,12 +39,11 @@ class Visits:
                 f" for {_named(who)}" if who else "",
             )
 
-    def latest(self, most: int, *, names: bool) -> Iterator[tuple[str, ...]]:
-        """The ``most`` latest as text, newest first; with ``names`` the last column says whose."""
+    def latest(self, most: int) -> Iterator[tuple[str, ...]]:
+        """The ``most`` latest as text, newest first, by COLUMNS."""
         for at, method, path, status, took, who in list(self._kept)[:most]:
             clock = time.strftime("%H:%M:%S", time.localtime(at))
-            row = clock, method[:8], _shown(path), str(status), f"{took:.0f}"
-            yield (*row, _named(who)) if names else row
+            yield clock, method[:8], _shown(path), str(status), f"{took:.0f}", _named(who)
 
 
 def _named(who: str) -> str:
