@@ -168,9 +168,9 @@ def _is_host(name: str) -> bool:
     return all(re.fullmatch(r"(?!-)[a-z\d_-]{1,63}(?<!-)", label) for label in labels)
 
 
-def key_origin(dotenv: str = ".env") -> str:
+def key_origin() -> str:
     """Where ``Settings.from_env`` finds the key, and which other one that hides."""
-    file = read_env_file(dotenv)
+    file = read_env_file(".env")
     in_file, outside = file.values.get(KEY_VARIABLE), os.environ.get(KEY_VARIABLE)
     if outside is None:
         return f"from {file.path}" if in_file else "nowhere"
@@ -206,7 +206,11 @@ def default_settings() -> Settings:
     global _sandbox
     with _lock:
         if _sandbox is None or not _sandbox.is_running:
-            _sandbox = Sandbox(realtime=False).start()
+            try:
+                _sandbox = Sandbox(realtime=False).start()
+            except ConfigurationError as error:
+                text = f"{settings.key_trouble}; {WHERE}; or without a key, {error}"
+                raise ConfigurationError(text) from None
             print(f"No {KEY_VARIABLE} found: using the sandbox at {_sandbox.url}", flush=True)
         return _sandbox.settings
 

@@ -59,6 +59,8 @@ class Service(ABC):
     def __init__(self, host: str, port: int | None, tls: SSLContext | None = None) -> None:
         expect("host", host, str)
         expect("port", port, int, None)
+        if port is not None and not 0 <= port < 65536:
+            raise ConfigurationError(f"a port is 0 to 65535, not {port}")
         expect("ssl", tls, SSLContext, None)
         self.host = host
         self._wanted = port  # None: the default port, or the next free one
@@ -180,8 +182,6 @@ class Service(ABC):
         for port in range(wanted, last + 1):
             try:
                 return self._bind(port)
-            except OverflowError:
-                raise ConfigurationError(f"a port is 0 to 65535, not {port}") from None
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise ConfigurationError(

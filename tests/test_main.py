@@ -361,6 +361,7 @@ def test_check_says_what_is_missing_with_the_fix(free_port: int):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("fix   ")
     assert "placeholder" in lines[0]
+    assert "service: to be tried" in lines[2]  # the same fix is not said again
     assert "the next free one" in lines[3]
 
 
@@ -403,14 +404,21 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
         (("serve", "--directory", "missing"), "there is no folder"),
         (("--port", "99999"), "a port is 0 to 65535, not 99999"),
         (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),
+        (("sandbox", "--port", "-1"), "a port is 0 to 65535, not -1"),
     ],
 )
 def test_an_error_is_one_line_and_a_status(arguments: tuple[str, ...], said: str):
     done = run(*arguments)
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, "")  # no sandbox was started for it
     assert done.stderr.splitlines()[-1].startswith("tempkit: ")
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_there_is_not_is_said():
+    done = run("serv")
+    assert done.returncode == 2
+    assert "argument COMMAND: invalid choice: 'serv'" in done.stderr
 
 
 @pytest.mark.parametrize(
