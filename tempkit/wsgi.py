@@ -18,7 +18,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,9 @@ class Application:
         """The answer to a WSGI request."""
         request = _request(environ)
         status, headers, body = self._site.answer(request)
-        listed = list(headers)
-        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            listed.append(("Content-Length", str(len(body))))
-        start_response(f"{int(status)} {HTTPStatus(status).phrase}", listed)
+        if status not in (204, 304):
+            headers += (("Content-Length", str(len(body))),)
+        start_response(f"{status} {responses[status]}", list(headers))
         if request.method == "HEAD":
             return []
         return [body] if isinstance(body, bytes) else body.pieces()

@@ -171,13 +171,6 @@ def test_too_many_tokens_of_an_address_are_refused_as_the_counter_says():
     assert counter.clients == ["127.0.0.1"] * 2
 
 
-def test_neither_the_page_nor_a_head_request_is_counted():
-    counter = Counting(places=0)
-    assert Guard().check(request(), mints=False) is None
-    assert ask(Guard(), request("HEAD"), counter) is None
-    assert counter.clients == []
-
-
 def test_the_refusals_come_in_the_order_that_is_promised():
     asked: list[str] = []
 

@@ -42,7 +42,7 @@ def json_answer(status: int, body: object) -> Answer:
 def text_answer(status: int, text: str) -> Answer:
     """An answer for people: a line."""
     headers = (("Content-Type", "text/plain; charset=utf-8"), UNSTORED)
-    return Answer(status, headers, f"{int(status)} {text}\n".encode())
+    return Answer(status, headers, f"{status} {text}\n".encode())
 
 
 def failed_token(error: TempkitError) -> Answer:

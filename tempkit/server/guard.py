@@ -173,8 +173,6 @@ class Guard:
 
         What ``check`` lets in only. A token that is let in is counted.
         """
-        if request.method == "HEAD":  # no token is made: nobody would see it
-            return "", None
         who, counted = "", request.client
         if self.authorize is not None:
             who = self.authorize(request) or ""

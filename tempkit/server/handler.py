@@ -128,7 +128,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer) -> None:
         status, headers, body = answer
-        lines = [f"HTTP/1.1 {status:d} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
+        lines = [f"HTTP/1.1 {status} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
         lines.append(f"Date: {_date(int(time.time()))}")
         if status not in (204, 304):
             lines.append(f"Content-Length: {len(body)}")

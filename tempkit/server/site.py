@@ -6,7 +6,7 @@ import re
 import threading
 import time
 import traceback
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -68,11 +68,8 @@ class Site:
         if csp is not None and not PRINTABLE.fullmatch(csp):
             raise ValueError("csp is a policy of printable ASCII characters, on one line")
         if max_session_duration_seconds is not None:
-            check_whole_number(
-                "max_session_duration_seconds",
-                max_session_duration_seconds,
-                MAX_SESSION_DURATION_SECONDS,
-            )
+            name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
+            check_whole_number(name, max_session_duration_seconds, limits)
         self.settings = settings
         self.guard = guard
         self.visits = Visits()
@@ -114,8 +111,7 @@ class Site:
         """The answer to a request, and a line in the log about it."""
         began, who = time.monotonic(), ""
         try:
-            who, refusal = self._admit(request)
-            answer = self._refuse(request, refusal) if refusal else self._answer(request)
+            who, answer = self._answer(request)
         except Exception as error:
             # Its text may hold anything, a header too: kind and place are told.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -128,38 +124,34 @@ class Site:
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)
-        return text_answer(status, HTTPStatus(status).phrase).plus(*self._fixed(Request("", "")))
+        return text_answer(status, responses[status]).plus(*self._fixed(Request("", "")))
 
-    def _admit(self, request: Request) -> tuple[str, Refusal | None]:
-        """Who asks, as far as ``authorize`` says, and why the request is refused if it is."""
-        if request.path == "/health":  # no guard: watchers come by address, and learn little
-            return "", None
-        if self._is_for_sandbox(request):
-            return "", self.guard.check_socket(request)
-        mints = request.path == "/token"
-        refusal = self.guard.check(request, mints=mints)
-        if refusal or not mints:
-            return "", refusal
-        self._ready_to_count()
-        return self.guard.admit(request, self._counter)
-
-    def _answer(self, request: Request) -> Answer:
-        if request.path == "/health":
+    def _answer(self, request: Request) -> tuple[str, Answer]:
+        """Who asks, as far as ``authorize`` says, and the answer."""
+        path, guard = request.path, self.guard
+        if path == "/health":  # no guard: watchers come by address, and learn little
             trouble = self.settings.key_trouble
-            return json_answer(503 if trouble else 200, {"status": trouble or "ok"})
+            return "", json_answer(503 if trouble else 200, {"status": trouble or "ok"})
         if self._is_for_sandbox(request):
-            return Answer(SWITCHING, (), b"")
-        if request.path == "/token":
+            refusal = guard.check_socket(request)
+            return "", self._refuse(request, refusal) if refusal else Answer(SWITCHING, (), b"")
+        if refusal := guard.check(request, mints=path == "/token"):
+            return "", self._refuse(request, refusal)
+        if path == "/token":
             return self._token(request)
-        if self.guard.shows_secret(request):
-            return self._remember(request)
-        if request.path == "/service":  # whom one will talk to, before a token is spent
-            return json_answer(HTTPStatus.OK, self._told(request))
-        return self._file(request)
+        if guard.shows_secret(request):
+            return "", self._remember(request)
+        if path == "/service":  # whom one will talk to, before a token is spent
+            return "", json_answer(200, self._told(request))
+        return "", self._file(request)
 
-    def _token(self, request: Request) -> Answer:
+    def _token(self, request: Request) -> tuple[str, Answer]:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
-            return json_answer(HTTPStatus.OK, {})
+            return "", json_answer(200, {})
+        self._ready_to_count()
+        who, refusal = self.guard.admit(request, self._counter)
+        if refusal:
+            return who, self._refuse(request, refusal)
         try:
             token = generate_temp_token(
                 TOKEN_SECONDS,
@@ -167,9 +159,9 @@ class Site:
                 settings=self.settings,
             )
         except TempkitError as error:
-            return failed_token(error)
+            return who, failed_token(error)
         answer = {"token": str(token), "expires_in_seconds": token.expires_in_seconds}
-        return json_answer(HTTPStatus.OK, answer | self._told(request))
+        return who, json_answer(200, answer | self._told(request))
 
     def _told(self, request: Request) -> dict[str, str | bool]:
         """Whom a token is for, and where that is."""
@@ -194,10 +186,10 @@ class Site:
     def _file(self, request: Request) -> Answer:
         file = self._folder.find(request.path)
         if file is None:
-            return text_answer(HTTPStatus.NOT_FOUND, "Not Found")
+            return text_answer(404, "Not Found")
         if file.is_unchanged(request.headers):
-            return Answer(HTTPStatus.NOT_MODIFIED, file.headers[1:], b"")
-        return Answer(HTTPStatus.OK, file.headers, file.body)
+            return Answer(304, file.headers[1:], b"")
+        return Answer(200, file.headers, file.body)
 
     def _remember(self, request: Request) -> Answer:
         """The same address without the secret, which is in a cookie from now on."""
@@ -213,24 +205,20 @@ class Site:
             f"{self.guard.cookie_name}={self.guard.access_secret}; Path={prefix}; HttpOnly; "
             f"SameSite=Lax; Max-Age={COOKIE_SECONDS}" + ("; Secure" if is_secure else "")
         )
-        answer = text_answer(HTTPStatus.SEE_OTHER, "See Other")
+        answer = text_answer(303, "See Other")
         return answer.plus(("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
 
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
-        is_method = refusal.status == HTTPStatus.METHOD_NOT_ALLOWED
-        if is_method and request.method == "OPTIONS" and self._is_shared(request):
+        status, code, hint, retry_after = refusal
+        if status == 405 and request.method == "OPTIONS" and self._is_shared(request):
             return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
+        answer = text_answer(status, hint)
         if request.path == "/token":
-            error = "Method not allowed" if is_method else "Refused"
-            body = {"error": error, "code": refusal.code, "hint": refusal.hint}
-            answer = json_answer(refusal.status, body)
-        else:
-            answer = text_answer(refusal.status, refusal.hint)
-        if refusal.retry_after:
-            return answer.plus(("Retry-After", str(refusal.retry_after)))
-        if is_method:
-            return answer.plus(("Allow", ", ".join(METHODS)))
-        return answer
+            error = "Method not allowed" if status == 405 else "Refused"
+            answer = json_answer(status, {"error": error, "code": code, "hint": hint})
+        if retry_after:
+            answer = answer.plus(("Retry-After", str(retry_after)))
+        return answer.plus(("Allow", ", ".join(METHODS))) if status == 405 else answer
 
     def _is_shared(self, request: Request) -> bool:
         return request.headers.get("origin") in self.guard.allowed_origins
