@@ -43,8 +43,6 @@ STRANGE = (
     (r"\*|\.\.|[\u2022\u2026]", "the stars or dots of a hidden key"),
     (r"[^!-~]", "characters no key has"),
 )
-
-
 HOW_TO_MAKE = "Settings(api_key=...) makes one"
 
 
@@ -126,10 +124,10 @@ class Settings:
 
     def require_key(self) -> str:
         """The key. Raises ConfigurationError when there is none or it cannot be one."""
+        trouble = self.key_trouble
         if not self.api_key:
-            other = "or use the sandbox: default_settings()"
-            raise ConfigurationError(f"{self.key_trouble}; {WHERE}, {other}")
-        if trouble := self.key_trouble:
+            raise ConfigurationError(f"{trouble}; {WHERE}, or use the sandbox: default_settings()")
+        if trouble:
             again = "copy it again, then " if HOLDS in trouble else ""
             raise ConfigurationError(f"{trouble}; {again}{WHERE}")
         return self.api_key
@@ -154,8 +152,7 @@ def is_loopback(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback)
+    return bool((getattr(address, "ipv4_mapped", None) or address).is_loopback)
 
 
 def _is_host(name: str) -> bool:

@@ -177,13 +177,14 @@ def require(module: str, extra: str, what: str = "this") -> None:
     """
     try:
         import_module(module)
-    except ModuleNotFoundError as error:
-        name = error.name or module
-        if "." in name:  # a package without all of its parts
-            raise _broken(module, what, error) from error
-        raise missing(name, extra, what) from None
-    except (ImportError, OSError) as error:  # a shared library that is missing or too old
-        raise _broken(module, what, error) from error
+    except (ImportError, OSError) as error:
+        name = getattr(error, "name", None) or module
+        if isinstance(error, ModuleNotFoundError) and "." not in name:
+            raise missing(name, extra, what) from None
+        # A package without all of its parts, or a shared library that is missing or too old.
+        reason = " ".join(str(error.__cause__ or error).split())
+        text = f"{what} needs {module}, which cannot be loaded: {reason}"
+        raise ConfigurationError(text) from error
 
 
 def missing(module: str, extra: str, what: str = "this") -> ConfigurationError:
@@ -204,8 +205,3 @@ def _requirements(extra: str, project: str = __package__) -> Iterator[str]:
         requirement, _, marker = line.partition(";")
         if marker.replace('"', "'").strip() == f"extra == '{extra}'":
             yield f'"{requirement}"' if re.search("[<>!]", requirement) else requirement
-
-
-def _broken(module: str, what: str, error: Exception) -> ConfigurationError:
-    reason = " ".join(str(error.__cause__ or error).split())
-    return ConfigurationError(f"{what} needs {module}, which cannot be loaded: {reason}")

@@ -5,7 +5,8 @@ import threading
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from ssl import SSLContext
+from typing import ClassVar
 
 from tempkit.certificates import read_certificate
 from tempkit.config import HOW_TO_MAKE, Settings, default_settings, is_loopback
@@ -17,9 +18,6 @@ from tempkit.server.handler import Servers
 from tempkit.server.site import Site
 from tempkit.server.visits import COLUMNS
 from tempkit.serving import Engine, Report, Service
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 __all__ = ["PUBLIC", "Guard", "Rate", "Request", "TokenServer"]
 
@@ -56,7 +54,7 @@ class TokenServer(Service):
         guard: Guard = Guard(),  # noqa: B008 - frozen, one for all is fine
         certfile: str | None = None,
         keyfile: str | None = None,
-        ssl: "SSLContext | None" = None,
+        ssl: SSLContext | None = None,
         max_session_duration_seconds: int | None = None,
         csp: str | None = None,
     ) -> None:
@@ -90,19 +88,13 @@ class TokenServer(Service):
         """What lets in whoever comes by another name, as ``?access=`` in the first address."""
         return self._site.guard.access_secret or ""
 
-    def start(self) -> Self:
-        """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
-        super().start()
-        self._site.port = self.port
-        # Nobody has opened the page yet, let alone pressed Start.
-        warming = threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True)
-        warming.start()
-        return self
-
     def _bind(self, port: int) -> Engine:
         return Servers(self._site, self.host, port, self._tls)
 
-    def _announce(self) -> None:
+    def _begin(self) -> None:
+        self._site.port = self.port
+        # Nobody has opened the page yet, let alone pressed Start.
+        threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True).start()
         self._place = self._find_place()
         lines = [f"Server is running at {self._direct_url}"]
         if not is_loopback(self.host):
