@@ -163,7 +163,8 @@ class Service(ABC):
     def _repr_html_(self) -> str:
         from tempkit import pictures
 
-        return pictures.service(self.kind.capitalize(), self.link if self.is_running else None)
+        name = self.kind.capitalize()
+        return f"{name} at {pictures.link(self.link)}" if self.is_running else f"{name}, stopped"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         """What a notebook shows: a view with a link, a Stop button and the latest requests."""

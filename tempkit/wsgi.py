@@ -71,13 +71,12 @@ class Application:
     ) -> Iterable[bytes]:
         """The answer to a WSGI request."""
         request = _request(environ)
-        status, headers, body = self._site.answer(request)
-        if status not in (204, 304):
-            headers += (("Content-Length", str(len(body))),)
-        start_response(f"{status} {responses[status]}", list(headers))
-        if request.method == "HEAD":
-            return []
-        return [body] if isinstance(body, bytes) else body.pieces()
+        answer = self._site.answer(request)
+        headers = list(answer.headers)
+        if answer.status not in (204, 304):
+            headers.append(("Content-Length", str(len(answer.body))))
+        start_response(f"{answer.status} {responses[answer.status]}", headers)
+        return () if request.method == "HEAD" else answer.pieces()
 
 
 def _request(environ: dict[str, Any]) -> Request:

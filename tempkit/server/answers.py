@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tempkit.env_file import URL_VARIABLE
@@ -27,6 +28,10 @@ class Answer(NamedTuple):
     status: int
     headers: Headers
     body: bytes | Content
+
+    def pieces(self) -> Iterable[bytes]:
+        """The body, of a large file while it is read."""
+        return (self.body,) if isinstance(self.body, bytes) else self.body.pieces()
 
     def plus(self, *headers: tuple[str, str]) -> "Answer":
         """The same with more headers."""

@@ -101,9 +101,8 @@ class Handler(Connection, BaseHTTPRequestHandler):
         self.command, self.may_say_more = head.method, head.has_body
         self.close_connection = not head.keeps_alive
         path, _, query = head.target.partition("?")
-        is_secure = self.server.tls is not None
-        client = self.client_address[0]
-        request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
+        peer = self.client_address[0], self.server.tls is not None
+        request = Request(head.method, unquote(path), query, head.headers, *peer)
         answer = self.server.site.answer(request)
         if answer.status == SWITCHING:
             self._relay(head.lines)
@@ -135,11 +134,10 @@ class Handler(Connection, BaseHTTPRequestHandler):
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
-        if self.command == "HEAD":
-            body = b""
+        pieces = (b"",) if self.command == "HEAD" else answer.pieces()
         # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
-        self.was_answered, self.is_sending = True, not isinstance(body, bytes)
-        for piece in (body,) if isinstance(body, bytes) else body.pieces():
+        self.was_answered, self.is_sending = True, not isinstance(answer.body, bytes)
+        for piece in pieces:
             self.silent_since = time.monotonic()
             self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
             unsent = b""

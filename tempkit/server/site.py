@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import traceback
+from dataclasses import KW_ONLY, dataclass
 from http.client import responses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ FRAMES = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"  # a not
 PRINTABLE = re.compile(r"[ -~]+")
 
 
+@dataclass(eq=False, repr=False)
 class Site:
     """The files of a folder, and tokens of a service, past a guard.
 
@@ -55,42 +57,36 @@ class Site:
     frames. Raises ValueError for a cap that is out of range and a policy that is no header.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        directory: Path,
-        guard: Guard,
-        *,
-        max_session_duration_seconds: int | None = None,
-        relays: bool = False,
-        csp: str | None = None,
-    ) -> None:
-        if csp is not None and not PRINTABLE.fullmatch(csp):
+    settings: Settings
+    directory: Path
+    guard: Guard
+    _: KW_ONLY
+    max_session_duration_seconds: int | None = None
+    relays: bool = False
+    csp: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.csp is not None and not PRINTABLE.fullmatch(self.csp):
             raise ValueError("csp is a policy of printable ASCII characters, on one line")
-        if max_session_duration_seconds is not None:
-            name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
-            check_whole_number(name, max_session_duration_seconds, limits)
-        self.settings = settings
-        self.guard = guard
-        self.visits = Visits()
+        if (most := self.max_session_duration_seconds) is not None:
+            check_whole_number("max_session_duration_seconds", most, MAX_SESSION_DURATION_SECONDS)
+        self.relays = self.relays and self.settings.is_local
         self.port = 0  # where it is served, once that is known
-        self._relays = relays and settings.is_local
-        self._most_seconds = max_session_duration_seconds
+        self.visits = Visits()
+        streaming = self.settings.websocket_url
         self._service = {
-            "websocket_url": SOCKET if self._relays else settings.websocket_url,
-            "service": "sandbox" if settings.is_local else "assemblyai",
+            "websocket_url": SOCKET if self.relays else streaming,
+            "service": "sandbox" if self.settings.is_local else "assemblyai",
         }
-        streaming = urlsplit(settings.websocket_url)
-        service = () if self._relays else (f"{streaming.scheme}://{streaming.netloc}",)
-        self._sockets = " ".join(dict.fromkeys(SERVICES + service))
-        self._folder = Folder(directory)
-        self._csp = csp
+        other = () if self.relays else ("{0.scheme}://{0.netloc}".format(urlsplit(streaming)),)
+        self._sockets = " ".join(dict.fromkeys(SERVICES + other))
+        self._folder = Folder(self.directory)
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
-        if trouble := settings.key_trouble:
+        if trouble := self.settings.key_trouble:
             log.warning("there will be no tokens: %s", trouble)
         self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
-        if guard.rate is not None and guard.rate.storage != IN_MEMORY:
+        if self.guard.rate is not None and self.guard.rate.storage != IN_MEMORY:
             self._ready_to_count()  # now, in case there is no such storage
 
     def warm_up(self) -> None:
@@ -155,7 +151,7 @@ class Site:
         try:
             token = generate_temp_token(
                 TOKEN_SECONDS,
-                max_session_duration_seconds=self._most_seconds,
+                max_session_duration_seconds=self.max_session_duration_seconds,
                 settings=self.settings,
             )
         except TempkitError as error:
@@ -173,13 +169,13 @@ class Site:
         Not behind a forwarded port, which a container and ssh have, nor on another device.
         """
         name, _, port = request.headers.get("host", "").rpartition(":")
-        if not self._relays or port != str(self.port) or is_remote(os.environ):
+        if not self.relays or port != str(self.port) or is_remote(os.environ):
             return False
         return is_loopback(name.strip("[]")) and is_loopback(request.client)
 
     def _is_for_sandbox(self, request: Request) -> bool:
         """Whether a page opens its WebSocket here, on the port that it came from."""
-        if not self._relays or request.method != "GET" or request.path != f"/{SOCKET}":
+        if not self.relays or request.method != "GET" or request.path != f"/{SOCKET}":
             return False
         return request.headers.get("upgrade", "").lower() == "websocket"
 
@@ -244,8 +240,8 @@ class Site:
         To a sandbox here or to a service elsewhere, whichever it is now: the server may be started
         again, with a key or without one, under a page that is open.
         """
-        if self._csp is not None:
-            return self._csp if "frame-ancestors" in self._csp else f"{self._csp}; {FRAMES}"
+        if self.csp is not None:
+            return self.csp if "frame-ancestors" in self.csp else f"{self.csp}; {FRAMES}"
         if not self._is_own_page:  # it may have scripts and styles anywhere
             return FRAMES
         host = request.headers.get("host", "")
