@@ -13,10 +13,10 @@ from tempkit.config import HOW_TO_MAKE, Settings, default_settings, is_loopback
 from tempkit.errors import ConfigurationError, expect
 from tempkit.places import PUBLIC
 from tempkit.server.addresses import Place, colab_place, hub_place, page_address
+from tempkit.server.answers import COLUMNS
 from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, Rate, Request
 from tempkit.server.handler import Servers
 from tempkit.server.site import Site
-from tempkit.server.visits import COLUMNS
 from tempkit.serving import Engine, Report, Service
 
 __all__ = ["PUBLIC", "Guard", "Rate", "Request", "TokenServer"]

@@ -61,14 +61,13 @@ def hub_place(variables: Mapping[str, str], port: int) -> Place | None:
     public = variables.get(PUBLIC_VARIABLE, "").rstrip("/")
     try:
         parts = urlsplit(public)
-        host = parts.hostname or ""
     except ValueError:
         return Place(path)
     if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.netloc):
         return Place(path)
     # Some hubs write their own address there, without the user's path.
     before = parts.path.removesuffix(f"/{prefix}") if parts.path.endswith(f"/{prefix}") else ""
-    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", host)
+    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", parts.hostname or "")
 
 
 def is_remote(variables: Mapping[str, str]) -> bool:

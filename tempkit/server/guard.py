@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
 MASKED_PARAMETER = "access_key"  # the same behind Jupyter, whose log masks what is called a key
+PARAMETERS = (SECRET_PARAMETER, MASKED_PARAMETER)
 ACCESS_HEADER = "x-tempkit-access"  # from a proxy that shows the secret itself
 SHORTEST_SECRET = 16
-IN_MEMORY = "memory://"
+SECRET = re.compile(rf"[\w-]{{{SHORTEST_SECRET},}}", re.ASCII)  # as part of a URL
 # A name or an address, maybe with a port: nothing that some read as another host than others.
 HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
 
@@ -74,7 +75,7 @@ class Rate:
     client: int = 30
     burst: int = 10
     overall: int = 120
-    storage: str = field(default=IN_MEMORY, repr=False)
+    storage: str = field(default="memory://", repr=False)
     when_down: str = "refuse"
 
     def __post_init__(self) -> None:
@@ -116,10 +117,7 @@ class Guard:
                 raise ConfigurationError(f"{advice}, not {origin:.60}")
         if iscoroutinefunction(self.authorize):
             raise BadType("authorize takes a plain function, not an async one")
-        secret = self.access_secret
-        if secret is None:
-            return
-        if len(secret) < SHORTEST_SECRET or not secret.replace("-", "").replace("_", "").isalnum():
+        if self.access_secret is not None and not SECRET.fullmatch(self.access_secret):
             raise ConfigurationError(
                 f"an access secret is {SHORTEST_SECRET} letters, digits, - and _ or more; "
                 "take one from: python -c 'import secrets; print(secrets.token_urlsafe())'"
@@ -127,27 +125,24 @@ class Guard:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
-        """The guard that the TEMPKIT_ variables of an environment describe.
-
-        Raises ConfigurationError for a value that cannot be one.
-        """
+        """The guard that TEMPKIT_ variables describe. Raises ConfigurationError."""
         # No more than that, masked: a failing frame should hold nobody's secrets.
-        variables = found = {
+        variables = {
             name: Secret(value)
             for name, value in variables.items()
             if value and name.startswith("TEMPKIT_")
         }
 
         return cls(
-            allowed_hosts=_names(found.get("TEMPKIT_ALLOWED_HOSTS", "")),
-            allowed_origins=_names(found.get("TEMPKIT_ALLOWED_ORIGINS", "")),
-            access_secret=found.get("TEMPKIT_ACCESS_SECRET"),
+            allowed_hosts=_names(variables.get("TEMPKIT_ALLOWED_HOSTS", "")),
+            allowed_origins=_names(variables.get("TEMPKIT_ALLOWED_ORIGINS", "")),
+            access_secret=variables.get("TEMPKIT_ACCESS_SECRET"),
             rate=Rate(
-                whole_number(found, "TEMPKIT_RATE_CLIENT", Rate.client),
-                whole_number(found, "TEMPKIT_RATE_BURST", Rate.burst),
-                whole_number(found, "TEMPKIT_RATE_OVERALL", Rate.overall),
-                found.get("TEMPKIT_RATE_STORAGE", IN_MEMORY),
-                found.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
+                whole_number(variables, "TEMPKIT_RATE_CLIENT", Rate.client),
+                whole_number(variables, "TEMPKIT_RATE_BURST", Rate.burst),
+                whole_number(variables, "TEMPKIT_RATE_OVERALL", Rate.overall),
+                variables.get("TEMPKIT_RATE_STORAGE", Rate.storage),
+                variables.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
             ),
         )
 
@@ -183,19 +178,18 @@ class Guard:
         return who, counter.take(counted) if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
-        """Why a WebSocket is refused, None when it is not.
-
-        Its token was authorised and counted before. Browsers always send Origin with a WebSocket,
-        but not all of them Sec-Fetch-Site.
-        """
+        """Why a WebSocket is refused, None when it is not; its token was counted before."""
         refusal = self.check(request, mints=False)
-        if refusal is None and not self._has_own_origin(request):
-            return CROSS_SITE
-        return refusal
+        # Browsers always send Origin with a WebSocket, but not all of them Sec-Fetch-Site.
+        return refusal or (None if self._has_own_origin(request) else CROSS_SITE)
 
     def shows_secret(self, request: Request) -> bool:
         """Whether the address itself carries the access secret, as the printed one does."""
-        return self._holds_secret(request.query, "&", SECRET_PARAMETER, MASKED_PARAMETER)
+        return self._holds_secret(request.query, "&", *PARAMETERS)
+
+    def without_secret(self, query: str) -> str:
+        """What else an address carries."""
+        return "&".join(p for p in query.split("&") if p.partition("=")[0] not in PARAMETERS)
 
     @property
     def cookie_name(self) -> str:

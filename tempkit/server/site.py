@@ -17,20 +17,16 @@ from tempkit.errors import TempkitError
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
-from tempkit.server.answers import Answer, Headers, failed_token, json_answer, text_answer
-from tempkit.server.files import Folder
-from tempkit.server.guard import (
-    HOST,
-    IN_MEMORY,
-    MASKED_PARAMETER,
-    METHODS,
-    SECRET_PARAMETER,
-    Guard,
-    Refusal,
-    Request,
-    whole_number,
+from tempkit.server.answers import (
+    Answer,
+    Headers,
+    Visits,
+    failed_token,
+    json_answer,
+    text_answer,
 )
-from tempkit.server.visits import Visits
+from tempkit.server.files import Folder
+from tempkit.server.guard import HOST, METHODS, Guard, Rate, Refusal, Request, whole_number
 from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
@@ -86,7 +82,7 @@ class Site:
             log.warning("there will be no tokens: %s", trouble)
         self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
-        if self.guard.rate is not None and self.guard.rate.storage != IN_MEMORY:
+        if self.guard.rate is not None and self.guard.rate.storage != Rate.storage:
             self._ready_to_count()  # now, in case there is no such storage
 
     def warm_up(self) -> None:
@@ -189,10 +185,9 @@ class Site:
 
     def _remember(self, request: Request) -> Answer:
         """The same address without the secret, which is in a cookie from now on."""
-        names = (SECRET_PARAMETER, MASKED_PARAMETER)
-        rest = [p for p in request.query.split("&") if p.partition("=")[0] not in names]
+        rest = self.guard.without_secret(request.query)
         # Relative, as a proxy may have taken a prefix off the path.
-        place = "./" + quote(request.path.rpartition("/")[2]) + ("?" if rest else "")
+        place = "./" + quote(request.path.rpartition("/")[2]) + (rest and f"?{rest}")
         # A hub's users share its name: their servers must not see each other's cookies.
         prefix = context_path(request.headers) or "/"
         protocol = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
@@ -202,7 +197,7 @@ class Site:
             f"SameSite=Lax; Max-Age={COOKIE_SECONDS}" + ("; Secure" if is_secure else "")
         )
         answer = text_answer(303, "See Other")
-        return answer.plus(("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
+        return answer.plus(("Location", place), ("Set-Cookie", cookie))
 
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
         status, code, hint, retry_after = refusal
@@ -254,8 +249,5 @@ class Site:
 
 
 def session_cap(given: int | None) -> int | None:
-    """The cap on sessions: what was given, or what the environment sets; None: the service's own.
-
-    Raises ConfigurationError for a variable that is no whole number.
-    """
+    """The cap on sessions that was given, or else the environment's. Raises ConfigurationError."""
     return given if given is not None else whole_number(os.environ, "TEMPKIT_MAX_SESSION", None)
