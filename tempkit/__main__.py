@@ -11,13 +11,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import tempkit
 from tempkit.commands import sandbox as sandbox_command
-from tempkit.commands import wait_for_ctrl_c
-from tempkit.config import Settings, default_settings, key_origin
+from tempkit.commands import settings_aside, wait_for_ctrl_c
+from tempkit.config import Settings, key_origin
 from tempkit.env_file import KEY_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError
 from tempkit.places import PUBLIC, folder
@@ -176,10 +175,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _token(options: argparse.Namespace) -> int:
-    with redirect_stdout(sys.stderr):  # the token alone goes to standard output
-        settings = default_settings()
-        if settings.is_local and not Settings.from_env().api_key:
-            print("This token's sandbox ends now; keep one running with: tempkit sandbox")
+    settings = settings_aside()
+    if settings.is_local and not Settings.from_env().api_key:
+        text = "This token's sandbox ends now; keep one running with: tempkit sandbox"
+        print(text, file=sys.stderr)
     token = generate_temp_token(
         options.expires_in, max_session_duration_seconds=options.max_session, settings=settings
     )
@@ -251,8 +250,7 @@ def _check_service() -> str:
     from tempkit.network import route_to
     from tempkit.streaming.client import connect
 
-    with redirect_stdout(sys.stderr):
-        settings = default_settings()
+    settings = settings_aside()
     with connect(settings, reconnect=False) as session:
         session.terminate()
     routes = (route_to(settings, is_websocket=is_websocket) for is_websocket in (False, True))

@@ -55,10 +55,7 @@ def route_to(settings: Settings, *, is_websocket: bool = False) -> Route:
     tls = trusted() if settings.base_url.startswith("https:") else None
     # A proxy is for the outside: a service on this machine is asked directly.
     variable, address = ("", "") if settings.is_local else _named(settings.base_url, is_websocket)
-    if not address:
-        return Route(tls=tls)
-    proxy = _checked(variable, address)
-    return Route(proxy, variable, tls)
+    return Route(_checked(variable, address), variable, tls) if address else Route(tls=tls)
 
 
 def _named(url: str, is_websocket: bool) -> tuple[str, str]:

@@ -1,7 +1,16 @@
 """The commands of tempkit that are more than a few lines; __main__ has the rest."""
 
+import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
+
+from tempkit.config import Settings, default_settings
+
+
+def settings_aside() -> Settings:
+    """The default settings; that a sandbox starts is said on standard error, out of the way."""
+    with redirect_stdout(sys.stderr):
+        return default_settings()
 
 
 def wait_for_ctrl_c(wait: Callable[[], None]) -> None:

@@ -5,10 +5,9 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from typing import TextIO
 
-from tempkit.config import default_settings
+from tempkit.commands import settings_aside
 from tempkit.pictures import clock
 from tempkit.protocol.messages import Turn, dump
 from tempkit.protocol.parameters import SessionParameters
@@ -90,10 +89,8 @@ def stream(options: argparse.Namespace) -> int:
     """
     clip, form = Clip.read(options.file, options.channel), options.format
     parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
-    with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
-        settings = default_settings()
     live = Live(lambda: clip.duration)
-    with connect(settings, parameters, record=options.record) as session:
+    with connect(settings_aside(), parameters, record=options.record) as session:
         try:
             messages = session.stream(_moving(clip, live), realtime=not options.fast)
             _print_turns(session, messages, live, LINES.get(form, lambda _: ""))
