@@ -49,7 +49,9 @@ class _Brief(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows; the whole of it is plain Python's, which shows no variables."""
-        if _traceback_mode() in WHOLE:
+        ipython = sys.modules.get("IPython")
+        shell = ipython.get_ipython() if ipython else None
+        if shell and shell.InteractiveTB.mode in WHOLE:
             return "".join(traceback.format_exception(self)).splitlines()
         name, text = self._shown_as or type(self).__name__, str(self)
         if len(text) > LONG:  # the advice stands on a line of its own
@@ -71,13 +73,6 @@ class BadType(_Brief, TypeError):
     """An argument of the wrong kind; who wants to catch it writes ``except TypeError``."""
 
     _shown_as = "TypeError"
-
-
-def _traceback_mode() -> str:
-    """The mode in which the IPython shell of this process shows errors, if there is one."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return str(shell.InteractiveTB.mode) if shell else ""
 
 
 class ConfigurationError(TempkitError):

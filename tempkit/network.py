@@ -149,19 +149,14 @@ def trusted() -> ssl.SSLContext:
                 context.load_verify_locations(file)
         return context
     context = ssl.create_default_context()  # OpenSSL reads the two variables itself
-    if not (context.cert_store_stats()["x509"] or _has_hashed_certificates()):
+    names: list[str] = []
+    with suppress(OSError):  # those of a folder are read when needed, counted nowhere
+        names = os.listdir(ssl.get_default_verify_paths().capath or "")
+    if not context.cert_store_stats()["x509"] and not any(map(HASHED.fullmatch, names)):
         import certifi
 
         context.load_verify_locations(certifi.where())
     return context
-
-
-def _has_hashed_certificates() -> bool:
-    """Whether OpenSSL's folder holds any: they are read when needed, and counted nowhere."""
-    folder = ssl.get_default_verify_paths().capath
-    with suppress(OSError):
-        return folder is not None and any(HASHED.fullmatch(name) for name in os.listdir(folder))
-    return False
 
 
 def forget_frames(error: BaseException | None) -> None:

@@ -58,9 +58,10 @@ class Refusal(NamedTuple):
     retry_after: int = 0
 
 
-OTHERS = "TEMPKIT_ALLOWED_ORIGINS lets in others"
 CROSS_SITE = Refusal(
-    403, "cross_site", f"only this server's own pages may ask for a token; {OTHERS}"
+    403,
+    "cross_site",
+    "only this server's own pages may ask for a token; TEMPKIT_ALLOWED_ORIGINS lets in others",
 )
 
 

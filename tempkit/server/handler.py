@@ -176,14 +176,18 @@ class Server(ThreadingHTTPServer):
             return super().get_request()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self.room.make_room()
+                self.room.cut_longest_silent()
                 time.sleep(0.01)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Have a connection served in a thread, or turn it away."""
         if not self.room.take(partial(self.process_request_thread, request, client_address)):
-            turn_away(request)
+            with request, suppress(OSError):
+                request.setblocking(False)
+                request.send(BUSY)
+                request.shutdown(socket.SHUT_WR)
+                request.recv(65536)  # what was sent, lest a reset takes the answer back
 
     def service_actions(self) -> None:
         """Cut the connections whose time is over; the library calls this between two accepts."""
@@ -234,12 +238,3 @@ class Servers:
 @lru_cache(1)
 def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
-
-
-def turn_away(sock: socket.socket) -> None:
-    """Say that there are too many; what was sent is read first, lest a reset takes that back."""
-    with sock, suppress(OSError):
-        sock.setblocking(False)
-        sock.send(BUSY)
-        sock.shutdown(socket.SHUT_WR)
-        sock.recv(65536)

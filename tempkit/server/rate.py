@@ -81,7 +81,9 @@ class TokenCounter:
         """The same: None, or the Unix time of the next free place."""
         self._taken += 1
         if self._memory and self._taken % TIDY_EVERY == 0:
-            _forget_former_clients(self._memory)
+            # The library's memory would keep the clients of long ago for ever.
+            for name in [name for name, times in list(self._memory.events.items()) if not times]:
+                del self._memory.events[name]
         own = ("client", client)
         # A client over its own limit takes nothing from the others' share.
         limits = (self._burst, own), (self._minute, own), (self._overall, ("overall",))
@@ -100,9 +102,3 @@ class TokenCounter:
             log.error("the rate limit cannot be counted (%s): %s tokens", failure, self._what_then)
         else:
             log.warning("the rate limit is counted again")
-
-
-def _forget_former_clients(memory: MemoryStorage) -> None:
-    """Forget the clients of long ago, whom the library's memory would keep for ever."""
-    for name in [name for name, times in list(memory.events.items()) if not times]:
-        del memory.events[name]
