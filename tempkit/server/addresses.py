@@ -127,11 +127,9 @@ def launcher() -> dict[str, object]:
 
 def page_address(url: str) -> str:
     """The address for people: a name rather than 127.0.0.1 or 0.0.0.0."""
-    for numbers in ("//127.0.0.1:", "//[::1]:"):
-        url = url.replace(numbers, "//localhost:")
-    for unspecified in ("//0.0.0.0:", "//[::]:"):
-        url = url.replace(unspecified, f"//{lan_address() or socket.gethostname()}:")
-    return url
+    url = re.sub(r"//(127\.0\.0\.1|\[::1\]):", "//localhost:", url)
+    here = r"//(0\.0\.0\.0|\[::\]):"
+    return re.sub(here, lambda _: f"//{lan_address() or socket.gethostname()}:", url)
 
 
 def lan_address() -> str:

@@ -2,12 +2,15 @@
 
 import mimetypes
 import os
+import re
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
+# No dot file; a backslash and a colon are parts of a path on Windows.
+PATH = re.compile(r"(/[^/\\:\0.][^/\\:\0]*)+")
 PIECE = 64 * 1024  # bytes that are read at once
 MOST_KEPT = 256  # files of one piece that stay in memory: to read them takes longer than to send
 
@@ -75,13 +78,10 @@ class Folder:
 
     def find(self, path: str) -> File | None:
         """The file for a decoded path of a URL, "/" standing for index.html; else None."""
-        parts = ("/index.html" if path == "/" else path).split("/")
-        # A backslash and a colon are parts of a path on Windows.
-        if parts.pop(0) or any(sign in path for sign in "\0\\:"):
+        path = "/index.html" if path == "/" else path
+        if not PATH.fullmatch(path):
             return None
-        if any(not part or part.startswith(".") for part in parts):
-            return None
-        name = os.path.join(self.directory, *parts)
+        name = self._inside + path[1:]
         try:
             status = os.stat(name)
             kept = self._kept.get(name)
