@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 from tempkit.server.answers import Answer
@@ -46,6 +46,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
     """A connection: its requests, one after another."""
 
     server: "Server"
+    rfile: io.BufferedReader
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
@@ -77,11 +78,10 @@ class Handler(Connection, BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Read a request's head, strictly, and answer it."""
         self.close_connection = True
-        connection = cast("io.BufferedReader", self.rfile)
-        if connection.peek(1) and self.was_answered:  # its time begins with its first byte
+        if self.rfile.peek(1) and self.was_answered:  # its time begins with its first byte
             self.await_browser(HEAD_SECONDS)
         try:
-            head = read_head(connection)
+            head = read_head(self.rfile)
         except BadHead as bad:
             self._refuse(bad.status)
             return
@@ -94,12 +94,10 @@ class Handler(Connection, BaseHTTPRequestHandler):
     def _refuse(self, status: int) -> None:
         """Refuse what is no request; nothing after it is read."""
         self.close_connection = self.may_say_more = True
-        self.command = ""
         self._send(self.server.site.unreadable(status, self.client_address[0]))
 
     def _answer(self, head: Head) -> None:
-        self.command, self.may_say_more = head.method, head.has_body
-        self.close_connection = not head.keeps_alive
+        self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
         path, _, query = head.target.partition("?")
         peer = self.client_address[0], self.server.tls is not None
         request = Request(head.method, unquote(path), query, head.headers, *peer)
@@ -107,7 +105,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
         if answer.status == SWITCHING:
             self._relay(head.lines)
         else:
-            self._send(answer)
+            self._send(answer, is_head=head.method == "HEAD")
 
     def _relay(self, lines: list[bytes]) -> None:
         """Hand the connection on to the sandbox, for as long as the two have to talk."""
@@ -122,10 +120,10 @@ class Handler(Connection, BaseHTTPRequestHandler):
             self.request.setblocking(False)
             early = b""
             with suppress(ssl.SSLWantReadError):
-                early = cast("io.BufferedReader", self.rfile).read1() or b""
+                early = self.rfile.read1() or b""
             relay(self.request, lines, early, service, settings.websocket_url)
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Answer, *, is_head: bool = False) -> None:
         status, headers, body = answer
         lines = [f"HTTP/1.1 {status} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
         lines.append(f"Date: {_date(int(time.time()))}")
@@ -134,10 +132,9 @@ class Handler(Connection, BaseHTTPRequestHandler):
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
-        pieces = (b"",) if self.command == "HEAD" else answer.pieces()
         # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
         self.was_answered, self.is_sending = True, not isinstance(answer.body, bytes)
-        for piece in pieces:
+        for piece in (b"",) if is_head else answer.pieces():
             self.silent_since = time.monotonic()
             self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
             unsent = b""
