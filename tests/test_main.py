@@ -21,7 +21,7 @@ from tempkit.sandbox import Faults
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, silence, spoken, tone
 from tests.sound_files import interleaved, wav
-from tests.talking import is_taken
+from tests.talking import held, is_taken
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 
 COMMAND = (sys.executable, "-m", "tempkit")
@@ -323,9 +323,7 @@ def test_check_says_what_is_there(free_port: int):
 
 
 def test_check_says_what_is_missing_with_the_fix(free_port: int):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", free_port))
-        other.listen()
+    with held(free_port):
         done = run("check", "--port", str(free_port), ASSEMBLYAI_API_KEY="your_api_key_here")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
