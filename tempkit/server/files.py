@@ -4,7 +4,7 @@ import mimetypes
 import os
 import re
 from collections.abc import Iterator, Mapping
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
@@ -54,18 +54,14 @@ class File(NamedTuple):
     body: bytes | Content
     headers: tuple[tuple[str, str], ...]
     etag: str
-    modified: float
+    modified: str
 
     def is_unchanged(self, headers: Mapping[str, str]) -> bool:
         """Whether a client that sends these conditions has the file already."""
         if (etags := headers.get("if-none-match")) is not None:  # goes before the date
             known = [each.strip().removeprefix("W/") for each in etags.split(",")]
             return self.etag in known or "*" in known
-        try:
-            since = parsedate_to_datetime(headers.get("if-modified-since", ""))
-            return int(self.modified) <= since.timestamp()
-        except (ValueError, OverflowError):  # there is none, too
-            return False
+        return headers.get("if-modified-since") == self.modified  # the date that came with it
 
 
 class Folder:
@@ -100,16 +96,16 @@ class Folder:
         if not name.startswith(self._inside) or not S_ISREG(status.st_mode):
             return None
         kind = TYPES.get(os.path.splitext(name)[1].lower()) or mimetypes.guess_type(name)[0]
-        etag = _etag(status)
+        etag, modified = _etag(status), formatdate(status.st_mtime, usegmt=True)
         headers = (
             ("Content-Type", kind or "application/octet-stream"),
             ("Cache-Control", "no-cache"),  # kept, but asked about each time
             ("ETag", etag),
-            ("Last-Modified", formatdate(status.st_mtime, usegmt=True)),
+            ("Last-Modified", modified),
         )
         content = Content(name, status)
         body = content if len(content) > PIECE else b"".join(content.pieces())
-        return File(body, headers, etag, status.st_mtime)
+        return File(body, headers, etag, modified)
 
 
 def _etag(status: os.stat_result) -> str:
