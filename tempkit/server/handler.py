@@ -99,8 +99,8 @@ class Handler(Connection, BaseHTTPRequestHandler):
     def _answer(self, head: Head) -> None:
         self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
         path, _, query = head.target.partition("?")
-        peer = self.client_address[0], self.server.tls is not None
-        request = Request(head.method, unquote(path), query, head.headers, *peer)
+        client, is_secure = self.client_address[0], self.server.tls is not None
+        request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
         answer = self.server.site.answer(request)
         if answer.status == SWITCHING:
             self._relay(head.lines)

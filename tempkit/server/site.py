@@ -69,12 +69,12 @@ class Site:
         self.relays = self.relays and self.settings.is_local
         self.port = 0  # where it is served, once that is known
         self.visits = Visits()
-        streaming = self.settings.websocket_url
         self._service = {
-            "websocket_url": SOCKET if self.relays else streaming,
+            "websocket_url": SOCKET if self.relays else self.settings.websocket_url,
             "service": "sandbox" if self.settings.is_local else "assemblyai",
         }
-        other = () if self.relays else ("{0.scheme}://{0.netloc}".format(urlsplit(streaming)),)
+        parts = urlsplit(self.settings.websocket_url)
+        other = () if self.relays else (f"{parts.scheme}://{parts.netloc}",)
         self._sockets = " ".join(dict.fromkeys(SERVICES + other))
         self._folder = Folder(self.directory)
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
