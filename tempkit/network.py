@@ -10,8 +10,8 @@ import socket
 import ssl
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from tempkit.config import Settings
@@ -33,15 +33,14 @@ EXCEPTION = re.compile(r"(\[.*\]|[^:]*)(?::(\d+))?")  # an entry of NO_PROXY: a 
 HASHED = re.compile(r"[\da-f]{8}\.\d+")  # how OpenSSL names the files in a folder of certificates
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """The way to the service: through which proxy if any, and whom TLS trusts.
 
     ``proxy`` is a URL with the login; ``variable`` names where it was set, "" without a proxy.
     ``tls`` is None where the service has none.
     """
 
-    proxy: str | None = field(default=None, repr=False)
+    proxy: Secret | None = None
     variable: str = ""
     tls: ssl.SSLContext | None = None
 
@@ -92,7 +91,7 @@ def _covers(exception: str, host: str, port: int) -> bool:
     return (is_named or name == "*") and only in (None, str(port))
 
 
-def _checked(variable: str, address: str) -> str:
+def _checked(variable: str, address: str) -> Secret:
     """A proxy's URL in the one form that both libraries read alike."""
     proxy = _read_proxy(address)
     if proxy is None:

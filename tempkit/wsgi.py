@@ -1,17 +1,8 @@
 """The token server as a WSGI application, set up by environment variables.
 
 ``granian --interface wsgi --http 1 tempkit.wsgi:app`` serves it. The guard, the answers and the
-files are TokenServer's. Who may have a token is for your own code to say, in a module of your own::
-
-    from tempkit.server import Request
-    from tempkit.wsgi import Application
-
-    USERS = {"Bearer 4c1d...": "ann"}
-
-    def who(request: Request) -> str | None:
-        return USERS.get(request.headers.get("authorization", ""))
-
-    app = Application(authorize=who)
+files are TokenServer's. Who may have a token is for your own code to say, in a module of your own
+that makes an ``app = Application(authorize=...)``.
 """
 
 import logging
