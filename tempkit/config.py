@@ -96,8 +96,7 @@ class Settings:
         """The settings from arguments, then the environment, then a .env file.
 
         The file is looked for from the working directory upward. An empty value counts as none.
-        Raises ConfigurationError for a value that was meant to be there but cannot be read: the
-        file, a line of it, or the name of a variable is not as it should be.
+        Raises ConfigurationError for a value that was meant to be there but cannot be read.
         """
         file = read_env_file(dotenv)
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -185,8 +184,7 @@ def default_settings() -> Settings:
     """The settings of the real service when a key is configured, else those of a sandbox.
 
     The sandbox runs in this process, the same one for every call, and is announced in one line.
-    Raises ConfigurationError for a key or address that cannot be right, and when the sandbox cannot
-    run.
+    Raises ConfigurationError for a key or address that cannot be right, or without a recogniser.
     """
     settings = Settings.from_env()
     if settings.api_key:

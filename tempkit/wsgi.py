@@ -27,9 +27,8 @@ app: "Application"
 class Application:
     """A WSGI application; what is not given comes from the environment.
 
-    ``authorize`` gives the identity of whoever asks for a token, which is counted and logged, or
-    None for nobody known; it is called in the thread of the request. A whole ``guard`` stands in
-    for all that the environment says of one.
+    ``authorize`` is that of a Guard, beside what the environment says of one; a whole ``guard``
+    stands in for all of that.
     """
 
     def __init__(

@@ -88,11 +88,8 @@ def context_path(headers: Mapping[str, str]) -> str | None:
 
 
 def colab_place(port: int) -> Place | None:
-    """Where Colab's own proxy shows a port; None elsewhere, and when the browser does not answer.
-
-    Only a cell can ask, so from another thread the answer is None too.
-    """
-    is_cell = threading.current_thread() is threading.main_thread()
+    """Where Colab's proxy shows a port; None elsewhere, and when the browser does not answer."""
+    is_cell = threading.current_thread() is threading.main_thread()  # nothing else can ask
     if "google.colab" not in sys.modules or not is_cell:
         return None
     try:
@@ -111,8 +108,7 @@ def colab_place(port: int) -> Place | None:
 def launcher() -> dict[str, object]:
     """How jupyter-server-proxy starts ``tempkit serve`` for its tile, and gets let in.
 
-    The proxy passes on requests of the notebook's user alone, and shows the access secret in a
-    header: no address holds it, and the user has nothing to type.
+    It passes on requests of the notebook's user alone; the secret is in a header, in no address.
     """
     secret = secrets.token_urlsafe()
     return {

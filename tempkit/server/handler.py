@@ -1,8 +1,4 @@
-"""HTTP for a site: the standard library's threaded server, with bounds on time and on threads.
-
-A connection has a thread of its own, one of a room of threads that are used again. When all are
-taken, the browser that has kept its thread waiting longest makes room for the next one.
-"""
+"""HTTP for a site: the standard library's threaded server, with bounds on time and on threads."""
 
 import errno
 import io

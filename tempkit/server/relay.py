@@ -36,8 +36,7 @@ def relay(
 ) -> None:
     """Pass a request on to the service at ``url``, then bytes both ways until one side ends.
 
-    ``head`` is the request's lines, ``early`` what the browser said after them. Raises OSError
-    when one side breaks off.
+    ``head`` is the request's lines, ``early`` what the browser said after them. Raises OSError.
     """
     parts = urlsplit(url)
     query = head[0].split(b" ")[1].partition(b"?")[2]
