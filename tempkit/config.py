@@ -43,8 +43,6 @@ STRANGE = (
     (r"\*|\.\.|[\u2022\u2026]", "the stars or dots of a hidden key"),
     (r"[^!-~]", "characters no key has"),
 )
-
-
 HOW_TO_MAKE = "Settings(api_key=...) makes one"
 
 
@@ -98,8 +96,7 @@ class Settings:
         """The settings from arguments, then the environment, then a .env file.
 
         The file is looked for from the working directory upward. An empty value counts as none.
-        Raises ConfigurationError for a value that was meant to be there but cannot be read: the
-        file, a line of it, or the name of a variable is not as it should be.
+        Raises ConfigurationError for a value that was meant to be there but cannot be read.
         """
         file = read_env_file(dotenv)
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -126,10 +123,10 @@ class Settings:
 
     def require_key(self) -> str:
         """The key. Raises ConfigurationError when there is none or it cannot be one."""
+        trouble = self.key_trouble
         if not self.api_key:
-            other = "or use the sandbox: default_settings()"
-            raise ConfigurationError(f"{self.key_trouble}; {WHERE}, {other}")
-        if trouble := self.key_trouble:
+            raise ConfigurationError(f"{trouble}; {WHERE}, or use the sandbox: default_settings()")
+        if trouble:
             again = "copy it again, then " if HOLDS in trouble else ""
             raise ConfigurationError(f"{trouble}; {again}{WHERE}")
         return self.api_key
@@ -154,8 +151,7 @@ def is_loopback(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback)
+    return bool((getattr(address, "ipv4_mapped", None) or address).is_loopback)
 
 
 def _is_host(name: str) -> bool:
@@ -168,9 +164,9 @@ def _is_host(name: str) -> bool:
     return all(re.fullmatch(r"(?!-)[a-z\d_-]{1,63}(?<!-)", label) for label in labels)
 
 
-def key_origin(dotenv: str = ".env") -> str:
+def key_origin() -> str:
     """Where ``Settings.from_env`` finds the key, and which other one that hides."""
-    file = read_env_file(dotenv)
+    file = read_env_file(".env")
     in_file, outside = file.values.get(KEY_VARIABLE), os.environ.get(KEY_VARIABLE)
     if outside is None:
         return f"from {file.path}" if in_file else "nowhere"
@@ -188,8 +184,7 @@ def default_settings() -> Settings:
     """The settings of the real service when a key is configured, else those of a sandbox.
 
     The sandbox runs in this process, the same one for every call, and is announced in one line.
-    Raises ConfigurationError for a key or address that cannot be right, and when the sandbox cannot
-    run.
+    Raises ConfigurationError for a key or address that cannot be right, or without a recogniser.
     """
     settings = Settings.from_env()
     if settings.api_key:
@@ -206,7 +201,11 @@ def default_settings() -> Settings:
     global _sandbox
     with _lock:
         if _sandbox is None or not _sandbox.is_running:
-            _sandbox = Sandbox(realtime=False).start()
+            try:
+                _sandbox = Sandbox(realtime=False).start()
+            except ConfigurationError as error:
+                text = f"{settings.key_trouble}; {WHERE}; or without a key, {error}"
+                raise ConfigurationError(text) from None
             print(f"No {KEY_VARIABLE} found: using the sandbox at {_sandbox.url}", flush=True)
         return _sandbox.settings
 

@@ -11,8 +11,7 @@ from typing import ClassVar, Self
 class Deadline:
     """Shuts a socket down when its time is up, so that whatever waits on it returns.
 
-    Libraries bound each wait, not all of them together. One thread looks after all deadlines, and
-    ends when there are none.
+    One thread looks after all deadlines, and ends when there are none.
     """
 
     _change = threading.Condition()

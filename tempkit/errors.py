@@ -49,7 +49,9 @@ class _Brief(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows; the whole of it is plain Python's, which shows no variables."""
-        if _traceback_mode() in WHOLE:
+        ipython = sys.modules.get("IPython")
+        shell = ipython.get_ipython() if ipython else None
+        if shell and shell.InteractiveTB.mode in WHOLE:
             return "".join(traceback.format_exception(self)).splitlines()
         name, text = self._shown_as or type(self).__name__, str(self)
         if len(text) > LONG:  # the advice stands on a line of its own
@@ -71,13 +73,6 @@ class BadType(_Brief, TypeError):
     """An argument of the wrong kind; who wants to catch it writes ``except TypeError``."""
 
     _shown_as = "TypeError"
-
-
-def _traceback_mode() -> str:
-    """The mode in which the IPython shell of this process shows errors, if there is one."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return str(shell.InteractiveTB.mode) if shell else ""
 
 
 class ConfigurationError(TempkitError):
@@ -177,13 +172,14 @@ def require(module: str, extra: str, what: str = "this") -> None:
     """
     try:
         import_module(module)
-    except ModuleNotFoundError as error:
-        name = error.name or module
-        if "." in name:  # a package without all of its parts
-            raise _broken(module, what, error) from error
-        raise missing(name, extra, what) from None
-    except (ImportError, OSError) as error:  # a shared library that is missing or too old
-        raise _broken(module, what, error) from error
+    except (ImportError, OSError) as error:
+        name = getattr(error, "name", None) or module
+        if isinstance(error, ModuleNotFoundError) and "." not in name:
+            raise missing(name, extra, what) from None
+        # A package without all of its parts, or a shared library that is missing or too old.
+        reason = " ".join(str(error.__cause__ or error).split())
+        text = f"{what} needs {module}, which cannot be loaded: {reason}"
+        raise ConfigurationError(text) from error
 
 
 def missing(module: str, extra: str, what: str = "this") -> ConfigurationError:
@@ -204,8 +200,3 @@ def _requirements(extra: str, project: str = __package__) -> Iterator[str]:
         requirement, _, marker = line.partition(";")
         if marker.replace('"', "'").strip() == f"extra == '{extra}'":
             yield f'"{requirement}"' if re.search("[<>!]", requirement) else requirement
-
-
-def _broken(module: str, what: str, error: Exception) -> ConfigurationError:
-    reason = " ".join(str(error.__cause__ or error).split())
-    return ConfigurationError(f"{what} needs {module}, which cannot be loaded: {reason}")

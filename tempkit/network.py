@@ -10,8 +10,8 @@ import socket
 import ssl
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from tempkit.config import Settings
@@ -33,15 +33,14 @@ EXCEPTION = re.compile(r"(\[.*\]|[^:]*)(?::(\d+))?")  # an entry of NO_PROXY: a 
 HASHED = re.compile(r"[\da-f]{8}\.\d+")  # how OpenSSL names the files in a folder of certificates
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """The way to the service: through which proxy if any, and whom TLS trusts.
 
     ``proxy`` is a URL with the login; ``variable`` names where it was set, "" without a proxy.
     ``tls`` is None where the service has none.
     """
 
-    proxy: str | None = field(default=None, repr=False)
+    proxy: Secret | None = None
     variable: str = ""
     tls: ssl.SSLContext | None = None
 
@@ -55,10 +54,7 @@ def route_to(settings: Settings, *, is_websocket: bool = False) -> Route:
     tls = trusted() if settings.base_url.startswith("https:") else None
     # A proxy is for the outside: a service on this machine is asked directly.
     variable, address = ("", "") if settings.is_local else _named(settings.base_url, is_websocket)
-    if not address:
-        return Route(tls=tls)
-    proxy = _checked(variable, address)
-    return Route(proxy, variable, tls)
+    return Route(_checked(variable, address), variable, tls) if address else Route(tls=tls)
 
 
 def _named(url: str, is_websocket: bool) -> tuple[str, str]:
@@ -95,7 +91,7 @@ def _covers(exception: str, host: str, port: int) -> bool:
     return (is_named or name == "*") and only in (None, str(port))
 
 
-def _checked(variable: str, address: str) -> str:
+def _checked(variable: str, address: str) -> Secret:
     """A proxy's URL in the one form that both libraries read alike."""
     proxy = _read_proxy(address)
     if proxy is None:
@@ -152,19 +148,14 @@ def trusted() -> ssl.SSLContext:
                 context.load_verify_locations(file)
         return context
     context = ssl.create_default_context()  # OpenSSL reads the two variables itself
-    if not (context.cert_store_stats()["x509"] or _has_hashed_certificates()):
+    names: list[str] = []
+    with suppress(OSError):  # those of a folder are read when needed, counted nowhere
+        names = os.listdir(ssl.get_default_verify_paths().capath or "")
+    if not context.cert_store_stats()["x509"] and not any(map(HASHED.fullmatch, names)):
         import certifi
 
         context.load_verify_locations(certifi.where())
     return context
-
-
-def _has_hashed_certificates() -> bool:
-    """Whether OpenSSL's folder holds any: they are read when needed, and counted nowhere."""
-    folder = ssl.get_default_verify_paths().capath
-    with suppress(OSError):
-        return folder is not None and any(HASHED.fullmatch(name) for name in os.listdir(folder))
-    return False
 
 
 def forget_frames(error: BaseException | None) -> None:

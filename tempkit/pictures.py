@@ -171,38 +171,29 @@ def clip(pcm: bytes, sample_rate: int, duration: float | None) -> str:
     """
     seconds = len(pcm) / 2 / sample_rate
     length = clock(seconds)
-    if len(pcm) >= LARGEST_PLAYER // 2 * 2 and duration != seconds:
+    if len(pcm) >= LARGEST_PLAYER and duration != seconds:
         whole = "a longer sound" if duration is None else clock(duration)
         length = f"the first {seconds:.0f} s of {whole}"
-    data = base64.b64encode(_wave(pcm, sample_rate)).decode()
-    player = f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
-    return block(waveform(_levels(pcm)), player, muted(f"{length}, {sample_rate} Hz"))
-
-
-def _wave(pcm: bytes, sample_rate: int) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, sample_rate, 0, "NONE", ""))
         writer.writeframes(pcm)
-    return file.getvalue()
+    data = base64.b64encode(file.getvalue()).decode()
+    player = f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
+    return block(_waveform(pcm), player, muted(f"{length}, {sample_rate} Hz"))
 
 
-def _levels(pcm: bytes) -> list[float]:
-    """How loud it is along its length, 0 to 1, as a share of the loudest place."""
+def _waveform(pcm: bytes) -> str:
+    """How loud a sound is along its length, as a row of bars; the loudest is as high as it gets."""
     samples = array("h", pcm)
     size = max(1, -(-len(samples) // BARS))
     pieces = (samples[at : at + size] for at in range(0, len(samples), size))
     peaks = [max(max(piece), -min(piece)) for piece in pieces]
-    loudest = max(peaks, default=0) or 1
-    return [peak / loudest for peak in peaks]
-
-
-def waveform(levels: Sequence[float]) -> str:
-    """A sound as a row of bars; each of the ``levels`` is 0 to 1."""
-    step = 1000 / max(1, len(levels))
+    loudest, step = max(peaks, default=0) or 1, 1000 / max(1, len(peaks))
+    heights = (max(0.8, 56 * peak / loudest) for peak in peaks)
     path = "".join(
-        f"M{index * step + step / 2:.1f} {30 - max(0.4, level * 28):.1f}v{max(0.8, level * 56):.1f}"
-        for index, level in enumerate(levels)
+        f"M{index * step + step / 2:.1f} {30 - height / 2:.1f}v{height:.1f}"
+        for index, height in enumerate(heights)
     )
     return (
         '<svg role="img" aria-label="waveform" viewBox="0 0 1000 60" preserveAspectRatio="none" '
@@ -227,11 +218,6 @@ def link(address: str) -> str:
     shown = escape(address)
     style = "color:var(--jp-content-link-color, #3b78d8);text-decoration:underline"
     return f'<a href="{shown}" target="_blank" rel="noopener" style="{style}">{shown}</a>'
-
-
-def service(name: str, address: str | None) -> str:
-    """A service in a line: where it is, or that it is stopped."""
-    return f"{name} at {link(address)}" if address else f"{name}, stopped"
 
 
 def heading(name: str, colour: str, *parts: str) -> str:

@@ -59,6 +59,8 @@ class Service(ABC):
     def __init__(self, host: str, port: int | None, tls: SSLContext | None = None) -> None:
         expect("host", host, str)
         expect("port", port, int, None)
+        if port is not None and not 0 <= port < 65536:
+            raise ConfigurationError(f"a port is 0 to 65535, not {port}")
         expect("ssl", tls, SSLContext, None)
         self.host = host
         self._wanted = port  # None: the default port, or the next free one
@@ -70,8 +72,8 @@ class Service(ABC):
     def _bind(self, port: int) -> Engine:
         """The engine on a port, 0 standing for any free one. Raises OSError."""
 
-    def _announce(self) -> None:  # noqa: B027 - a service may start in silence
-        """Say that the service is running."""
+    def _begin(self) -> None:  # noqa: B027 - a service may start in silence
+        """What is to be done, and said, as soon as it listens."""
 
     @property
     def link(self) -> str:
@@ -121,7 +123,7 @@ class Service(ABC):
             self._thread.start()
             self._engine = engine
             _running.append(self)
-        self._announce()
+        self._begin()
         return self
 
     def stop(self) -> None:
@@ -140,10 +142,7 @@ class Service(ABC):
             engine.forget()
 
     def wait(self) -> None:
-        """Wait until the service is stopped; a key press of Ctrl-C gets through.
-
-        Raises TempkitError when it ended by itself.
-        """
+        """Wait until it is stopped, or Ctrl-C. Raises TempkitError when it ended by itself."""
         while self.is_running:
             self._thread.join(0.5)
         if self._engine is not None:
@@ -164,7 +163,8 @@ class Service(ABC):
     def _repr_html_(self) -> str:
         from tempkit import pictures
 
-        return pictures.service(self.kind.capitalize(), self.link if self.is_running else None)
+        name = self.kind.capitalize()
+        return f"{name} at {pictures.link(self.link)}" if self.is_running else f"{name}, stopped"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         """What a notebook shows: a view with a link, a Stop button and the latest requests."""
@@ -180,8 +180,6 @@ class Service(ABC):
         for port in range(wanted, last + 1):
             try:
                 return self._bind(port)
-            except OverflowError:
-                raise ConfigurationError(f"a port is 0 to 65535, not {port}") from None
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise ConfigurationError(
@@ -195,10 +193,7 @@ class Service(ABC):
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen there: on both families of loopback, where there are two.
-
-    Raises OSError.
-    """
+    """Sockets that listen there: on both families of loopback, if it has two. Raises OSError."""
     address, *others = LOOPBACK.get(host, (host,))
     listeners = [listen_on(address, port)]
     try:
@@ -212,10 +207,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A socket that listens on one address, "::" standing for all of both families.
-
-    Raises OSError.
-    """
+    """A socket that listens there, "::" standing for all of both families. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)

@@ -56,8 +56,8 @@ class TemporaryToken(str):
     expires_at: float
     expires_in_seconds: int
     max_session_duration_seconds: int
-    is_spent: bool
-    refusal: str
+    is_spent: bool = False
+    refusal: str = ""
 
     def __new__(
         cls,
@@ -72,8 +72,6 @@ class TemporaryToken(str):
         self.expires_at = expires_at
         self.expires_in_seconds = expires_in_seconds
         self.max_session_duration_seconds = max_session_duration_seconds
-        self.is_spent = False
-        self.refusal = ""
         return self
 
     @unfailing

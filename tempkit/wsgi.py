@@ -1,24 +1,15 @@
 """The token server as a WSGI application, set up by environment variables.
 
 ``granian --interface wsgi --http 1 tempkit.wsgi:app`` serves it. The guard, the answers and the
-files are TokenServer's. Who may have a token is for your own code to say, in a module of your own::
-
-    from tempkit.server import Request
-    from tempkit.wsgi import Application
-
-    USERS = {"Bearer 4c1d...": "ann"}
-
-    def who(request: Request) -> str | None:
-        return USERS.get(request.headers.get("authorization", ""))
-
-    app = Application(authorize=who)
+files are TokenServer's. Who may have a token is for your own code to say, in a module of your own
+that makes an ``app = Application(authorize=...)``.
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +27,8 @@ app: "Application"
 class Application:
     """A WSGI application; what is not given comes from the environment.
 
-    ``authorize`` gives the identity of whoever asks for a token, which is counted and logged, or
-    None for nobody known; it is called in the thread of the request. A whole ``guard`` stands in
-    for all that the environment says of one.
+    ``authorize`` is that of a Guard, beside what the environment says of one; a whole ``guard``
+    stands in for all of that.
     """
 
     def __init__(
@@ -71,14 +61,12 @@ class Application:
     ) -> Iterable[bytes]:
         """The answer to a WSGI request."""
         request = _request(environ)
-        status, headers, body = self._site.answer(request)
-        listed = list(headers)
-        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            listed.append(("Content-Length", str(len(body))))
-        start_response(f"{int(status)} {HTTPStatus(status).phrase}", listed)
-        if request.method == "HEAD":
-            return []
-        return [body] if isinstance(body, bytes) else body.pieces()
+        answer = self._site.answer(request)
+        headers = list(answer.headers)
+        if answer.status not in (204, 304):
+            headers.append(("Content-Length", str(len(answer.body))))
+        start_response(f"{answer.status} {responses[answer.status]}", headers)
+        return () if request.method == "HEAD" else answer.pieces()
 
 
 def _request(environ: dict[str, Any]) -> Request:

@@ -3,8 +3,8 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 
 def free_port() -> int:
@@ -18,6 +18,13 @@ def is_taken(port: int) -> bool:
     """Whether somebody listens on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def held(port: int) -> Iterator[None]:
+    """Another program that listens on a port."""
+    with socket.create_server(("127.0.0.1", port)):
+        yield
 
 
 def connected(port: int, host: str = "127.0.0.1") -> socket.socket:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -387,12 +388,22 @@ def test_without_a_key_one_sandbox_serves_all_calls_and_is_said_once(
     ]
 
 
+def test_without_a_key_and_without_the_sandboxs_extra_both_ways_out_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tempkit.config._sandbox", None)
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    with pytest.raises(ConfigurationError) as caught:
+        default_settings()
+    said = str(caught.value)
+    assert said.startswith("there is no AssemblyAI API key; put it into the environment or a .env")
+    assert "; or without a key, the sandbox needs soxr; install it: pip install" in said
+
+
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    monkeypatch.delitem(
-        __import__("sys").modules, "tempkit.sandbox.hearing.moonshine", raising=False
-    )
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "tempkit.sandbox.hearing.moonshine", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install moonshine-voice==0.0.73 numpy"):
         Sandbox().start()

@@ -83,6 +83,8 @@ def test_an_honest_request_is_read_as_the_standard_library_reads_it(text: str):
      "GET / HTTP/1.1\nContent-Length: 0x10", "GET / HTTP/1.1\nContent-Length:",
      "GET / HTTP/1.1\nContent-Length: \u00b2",
      "GET / HTTP/1.1\nContent-Length: 5\nContent-Length: 5",
+     "GET / HTTP/1.1\nContent-Length: 5\nContent-Length: 6",
+     "GET / HTTP/1.1\nTransfer-Encoding: chunked\nTransfer-Encoding: identity",
      "GET / HTTP/1.1\nContent-Length: 5\nTransfer-Encoding: chunked",
      "GET / HTTP/1.1\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked",
      "GET / HTTP/1.1\nTransfer-Encoding: xchunked",

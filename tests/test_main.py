@@ -6,6 +6,8 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from tempkit.sandbox import Faults
 from tests.conftest import KEY
 from tests.doubles import AnsweringService, silence, spoken, tone
 from tests.sound_files import interleaved, wav
+from tests.talking import held, is_taken
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 
 COMMAND = (sys.executable, "-m", "tempkit")
@@ -29,24 +32,58 @@ def environment(**variables: str) -> dict[str, str]:
     return clean | {"ASSEMBLYAI_API_KEY": ""} | variables
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def at(url: str) -> dict[str, str]:
+    """The variables that lead to a service."""
+    return {"ASSEMBLYAI_API_KEY": "any", "ASSEMBLYAI_BASE_URL": url}
+
+
+def run(
+    *arguments: str, said: bytes | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A command that has ended; ``said`` is its standard input."""
+    done = subprocess.run(
         [*COMMAND, *arguments],
+        input=said,
         capture_output=True,
-        text=True,
         timeout=60,
         env=environment(**variables),
     )
+    out, error = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, out, error)
 
 
-def running(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(**variables),
-    )
+@contextmanager
+def running(
+    *arguments: str, number: signal.Signals = signal.SIGINT, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs, and ends cleanly at a signal."""
+    with started(*arguments, **variables) as process:
+        try:
+            yield process
+        finally:
+            code, _, error = end(process, number)
+        assert (code, error) == (0, "")
+
+
+def started(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    env = environment(**variables)
+    return subprocess.Popen([*COMMAND, *arguments], text=True, env=env, **pipes)
+
+
+def told(sandbox: Sandbox, *options: str) -> subprocess.Popen[str]:
+    """A command that hears a sentence and half of the next one; its input stays open."""
+    process = started("stream", "-", *options, **at(sandbox.url))
+    assert process.stdin is not None
+    process.stdin.buffer.write(wav(spoken(1) + tone(700), size=0xFFFFFFFF, riff=0xFFFFFFFF))
+    process.stdin.flush()
+    return process
+
+
+def hears(process: subprocess.Popen[str]) -> None:
+    """Wait until it has shown the beginning of the second sentence."""
+    assert process.stderr is not None
+    next(line for line in process.stderr if "my" in line.lower())
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:
@@ -66,30 +103,22 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, st
 @pytest.mark.parametrize("arguments", [(), ("serve",)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_answers_with_a_token_that_opens_a_session_and_ends_cleanly(arguments, number):
-    process = running(*arguments)
-    try:
+    with running(*arguments, number=number) as process:
         url = line_with(process, "Server is running at http://localhost:").split()[-1]
         answer = httpx.get(f"{url}/token", trust_env=False, timeout=10).json()
         assert answer["websocket_url"] == "v3/ws"
         with connect(Settings("any", url), token=answer["token"]) as session:
             assert session.id
         assert "<html" in httpx.get(url, trust_env=False).text
-    finally:
-        code, _, error = end(process, number)
-    assert (code, error) == (0, "")
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) != 0
+    assert not is_taken(int(url.rsplit(":", 1)[1]))
 
 
 def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_environment(
     sandbox: Sandbox,
 ):
     secret = "a-secret-of-a-server_0"
-    process = running(
-        *("serve", "--host", "0.0.0.0", "--port", "0"), TEMPKIT_ACCESS_SECRET=secret,
-        ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url,
-    )  # fmt: skip
-    try:
+    command = ("serve", "--host", "0.0.0.0", "--port", "0")
+    with running(*command, TEMPKIT_ACCESS_SECRET=secret, **at(sandbox.url)) as process:
         address = line_with(process, "Server is running at ").split()[-1]
         port = urlsplit(address).port
         assert address.endswith(f"/?access={secret}")
@@ -99,19 +128,13 @@ def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_envi
         assert httpx.get(url, headers=elsewhere, trust_env=False).status_code == 403
         shown = httpx.get(f"{url}?access={secret}", headers=elsewhere, trust_env=False)
         assert shown.status_code == 200
-    finally:
-        code, _, error = end(process, signal.SIGINT)
-    assert (code, error) == (0, "")
 
 
 def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox, tmp_path: Path):
     authorities = []
+    command = ("serve", "--host", "0.0.0.0", "--port", "0", "--tls", "--max-session", "600")
     for _ in range(2):
-        process = running(
-            *("serve", "--host", "0.0.0.0", "--port", "0", "--tls", "--max-session", "600"),
-            ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url, HOME=str(tmp_path),
-        )  # fmt: skip
-        try:
+        with running(*command, HOME=str(tmp_path), **at(sandbox.url)) as process:
             address = urlsplit(line_with(process, "Server is running at ").split()[-1])
             assert address.scheme == "https"
             authority = Path(
@@ -122,9 +145,6 @@ def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox,
             url = f"https://localhost:{address.port}/token?{address.query}"
             answer = httpx.get(url, verify=trust, trust_env=False).json()
             assert answer["websocket_url"] == "v3/ws"
-        finally:
-            code, _, error = end(process, signal.SIGINT)
-        assert (code, error) == (0, "")
     assert authorities[0] == authorities[1]
     assert (authority.parent / "tempkit-ca-key.pem").stat().st_mode & 0o077 == 0
     asked = [e.detail for e in sandbox.journal if e.name == "GET /v3/token"]
@@ -161,13 +181,11 @@ def test_stream_prints_partials_and_ends_with_the_sentences():
 def test_stream_prints_while_the_file_plays_and_ends_at_ctrl_c(tmp_path: Path, sandbox: Sandbox):
     path = tmp_path / "long.wav"
     path.write_bytes(wav(spoken(60)))
-    process = running(
-        "stream", str(path), ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url
-    )
-    began = time.monotonic()
-    line_with(process, "Hello there.")
-    assert time.monotonic() - began < 60  # of 150 s
-    code, _, error = end(process, signal.SIGINT)
+    with started("stream", str(path), **at(sandbox.url)) as process:
+        began = time.monotonic()
+        line_with(process, "Hello there.")
+        assert time.monotonic() - began < 60  # of 150 s
+        code, _, error = end(process, signal.SIGINT)
     assert code == 130
     assert "Traceback" not in error
 
@@ -176,8 +194,7 @@ def test_stream_of_which_text_is_missing_says_how_much_and_fails(tmp_path: Path,
     path = tmp_path / "sound.wav"
     path.write_bytes(wav(spoken(3)))
     sandbox.faults = Faults(close_after_audio_seconds=3, close_code=1009)
-    service = {"ASSEMBLYAI_API_KEY": "any", "ASSEMBLYAI_BASE_URL": sandbox.url}
-    done = run("stream", str(path), "--fast", **service)
+    done = run("stream", str(path), "--fast", **at(sandbox.url))
     assert done.returncode == 1
     assert "s of audio without a final text" in done.stderr
 
@@ -186,101 +203,61 @@ def test_stream_takes_standard_input_and_one_channel_of_it(sandbox: Sandbox):
     both = interleaved([silence(5300), spoken(2)])
     for channel, said in (("", "Hello there.\nMy name is Ada.\n"), ("0", ""), ("1", "Hello")):
         options = ("--channel", channel) if channel else ()
-        done = subprocess.run(
-            [*COMMAND, "stream", "-", "--fast", *options],
-            input=wav(both, channels=2, size=0xFFFFFFFF, riff=0xFFFFFFFF),
-            capture_output=True,
-            timeout=60,
-            env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
-        )
+        sound = wav(both, channels=2, size=0xFFFFFFFF, riff=0xFFFFFFFF)
+        done = run("stream", "-", "--fast", *options, said=sound, **at(sandbox.url))
         assert done.returncode == 0, done.stderr
-        assert done.stdout.decode().startswith(said)
+        assert done.stdout.startswith(said)
         assert bool(done.stdout) == bool(said)
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "jsonl"])
 def test_stream_gives_captions_or_json(form: str, sandbox: Sandbox):
-    done = subprocess.run(
-        [*COMMAND, "stream", "-", "--fast", "--format", form],
-        input=wav(spoken(2)),
-        capture_output=True,
-        timeout=60,
-        env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
-    )
+    command = ("stream", "-", "--fast", "--format", form)
+    done = run(*command, said=wav(spoken(2)), **at(sandbox.url))
     assert done.returncode == 0, done.stderr
-    said = done.stdout.decode()
     if form == "jsonl":
-        texts = [json.loads(line)["transcript"] for line in said.splitlines()]
+        texts = [json.loads(line)["transcript"] for line in done.stdout.splitlines()]
     else:
-        texts = [each.text for each in pysubs2.SSAFile.from_string(said, form)]
+        texts = [each.text for each in pysubs2.SSAFile.from_string(done.stdout, form)]
     assert texts == ["Hello there.", "My name is Ada."]
 
 
 def test_stream_of_a_live_pipe_prints_while_it_comes_and_ctrl_c_keeps_what_was_said(
     sandbox: Sandbox,
 ):
-    with subprocess.Popen(
-        [*COMMAND, "stream", "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
-    ) as process:
-        assert process.stdin is not None
+    with told(sandbox) as process:
         assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdin.write(wav(spoken(1) + tone(700), size=0xFFFFFFFF, riff=0xFFFFFFFF))
-        process.stdin.flush()  # and stays open
-        assert process.stdout.readline() == b"Hello there.\n"
-        for line in process.stderr:
-            if b"my" in line.lower():
-                break
-        process.send_signal(signal.SIGINT)
-        said, error = process.communicate(timeout=15)
-    assert process.returncode == 130
-    assert said.lower().startswith(b"my")
-    assert b"Traceback" not in error
+        assert process.stdout.readline() == "Hello there.\n"
+        hears(process)
+        code, said, error = end(process, signal.SIGINT)
+    assert code == 130
+    assert said.lower().startswith("my")
+    assert "Traceback" not in error
 
 
 def test_ctrl_c_leaves_the_captions_of_what_was_said(sandbox: Sandbox):
-    process = subprocess.Popen(
-        [*COMMAND, "stream", "-", "--format", "srt"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url),
-    )
-    with process:
-        assert process.stdin is not None
-        assert process.stderr is not None
-        process.stdin.write(wav(spoken(1) + tone(700), size=0xFFFFFFFF, riff=0xFFFFFFFF))
-        process.stdin.flush()  # and stays open
-        next(line for line in process.stderr if b"my" in line.lower())
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=15)
-    assert process.returncode == 130
-    assert b"\nHello there.\n" in said
+    with told(sandbox, "--format", "srt") as process:
+        hears(process)
+        code, said, _ = end(process, signal.SIGINT)
+    assert code == 130
+    assert "\nHello there.\n" in said
 
 
 def test_token_prints_the_token_alone(sandbox: Sandbox):
-    done = run("token", ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=sandbox.url)
+    done = run("token", **at(sandbox.url))
     assert (done.returncode, done.stderr) == (0, "")
     with connect(sandbox.settings, token=done.stdout.strip()) as session:
         assert session.id
 
 
 def test_sandbox_with_tls_says_which_certificate_to_trust():
-    process = running("sandbox", "--port", "0", "--tls")
-    try:
+    with running("sandbox", "--port", "0", "--tls", number=signal.SIGTERM) as process:
         url = line_with(process, "Sandbox is running at https://").split()[-1]
         words = line_with(process, "export SSL_CERT_FILE=").split()
         authority = words[1].removeprefix("SSL_CERT_FILE=")
-        token = run("token", ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=url,
-                    SSL_CERT_FILE=authority)  # fmt: skip
+        token = run("token", SSL_CERT_FILE=authority, **at(url))
         assert (token.returncode, token.stderr) == (0, "")
-        assert not run("token", ASSEMBLYAI_API_KEY="any", ASSEMBLYAI_BASE_URL=url).stdout
-    finally:
-        assert end(process, signal.SIGTERM)[0] == 0
+        assert not run("token", **at(url)).stdout
     assert not Path(authority).exists()
 
 
@@ -289,23 +266,18 @@ def test_sandbox_with_tls_says_which_certificate_to_trust():
     [([], "at the pace at which it sounds"), (["--fast"], "as fast as it comes")],
 )
 def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str):
-    process = running("sandbox", "--port", "0", *options)
-    try:
+    with running("sandbox", "--port", "0", *options) as process:
         exports = line_with(process, "export ").split()[1:]
         variables = dict(pair.split("=") for pair in exports)
         assert run("token", **variables).returncode == 0
         page = httpx.get(f"{variables['ASSEMBLYAI_BASE_URL']}/sandbox", trust_env=False)
         assert f"is heard {pace}" in page.text
-    finally:
-        code, _, error = end(process, signal.SIGINT)
-    assert (code, error) == (0, "")
 
 
 def test_sandbox_has_a_flag_for_each_switch():
     switches = "--no-warnings --documented-token-errors --sessions-per-minute 1 --api-key right"
     host = "--tls --name streaming.assemblyai.com --fault token_status=503 --fault token_failures=1"
-    process = running("sandbox", "--port", "0", *switches.split(), *host.split())
-    try:
+    with running("sandbox", "--port", "0", *switches.split(), *host.split()) as process:
         url = line_with(process, "Sandbox is running at https://").split()[-1]
         line_with(process, "ASSEMBLYAI_API_KEY=...")
         authority = line_with(process, "export SSL_CERT_FILE=").split()[1].partition("=")[2]
@@ -326,8 +298,6 @@ def test_sandbox_has_a_flag_for_each_switch():
             assert '"Termination"' in talk.recv(timeout=10)  # and no Warning before it
         with websocket(socket_url, additional_headers=headers, ssl=trusted, proxy=None) as talk:
             assert "Too many concurrent sessions" in talk.recv(timeout=10)
-    finally:
-        assert end(process, signal.SIGTERM)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -353,14 +323,13 @@ def test_check_says_what_is_there(free_port: int):
 
 
 def test_check_says_what_is_missing_with_the_fix(free_port: int):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", free_port))
-        other.listen()
+    with held(free_port):
         done = run("check", "--port", str(free_port), ASSEMBLYAI_API_KEY="your_api_key_here")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert lines[0].startswith("fix   ")
     assert "placeholder" in lines[0]
+    assert "service: to be tried" in lines[2]  # the same fix is not said again
     assert "the next free one" in lines[3]
 
 
@@ -403,14 +372,21 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
         (("serve", "--directory", "missing"), "there is no folder"),
         (("--port", "99999"), "a port is 0 to 65535, not 99999"),
         (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),
+        (("sandbox", "--port", "-1"), "a port is 0 to 65535, not -1"),
     ],
 )
 def test_an_error_is_one_line_and_a_status(arguments: tuple[str, ...], said: str):
     done = run(*arguments)
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, "")  # no sandbox was started for it
     assert done.stderr.splitlines()[-1].startswith("tempkit: ")
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_there_is_not_is_said():
+    done = run("serv")
+    assert done.returncode == 2
+    assert "argument COMMAND: invalid choice: 'serv'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import logging
-import math
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -8,7 +7,8 @@ import limits.storage.memory
 import pytest
 
 from tempkit import ConfigurationError
-from tempkit.server.guard import Rate, RateUnavailableError
+from tempkit.server import rate
+from tempkit.server.guard import Rate
 from tempkit.server.rate import TIDY_EVERY, TokenCounter
 
 
@@ -18,6 +18,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     clock = SimpleNamespace(now=1_000_000.0)
     clock.time = lambda: clock.now
     monkeypatch.setattr(limits.storage.memory, "time", clock)
+    monkeypatch.setattr(rate, "time", clock)
     return clock
 
 
@@ -48,13 +49,15 @@ def test_who_is_refused_takes_nothing_from_the_others(clock: SimpleNamespace):
 
 def test_the_next_free_place_is_when_the_oldest_token_leaves_its_window(clock: SimpleNamespace):
     counter = TokenCounter(Rate(client=2, burst=2))
-    began = clock.now
     counter.take("ann")
-    clock.now += 3
+    clock.now += 3.5
     counter.take("ann")
-    assert counter.take("ann") == began + 10  # the burst's
-    clock.now += 9
-    assert counter.take("ann") == began + 60  # the minute's
+    for later, seconds in ((0, 7), (9, 48)):  # until 10 for the burst, until 60 for the minute
+        clock.now += later
+        refusal = counter.take("ann")
+        assert refusal is not None
+        assert refusal[:2] == (429, "rate_limited")
+        assert refusal.retry_after == seconds
 
 
 def test_clients_of_long_ago_are_forgotten(clock: SimpleNamespace):
@@ -86,17 +89,20 @@ def test_a_storage_that_is_away_is_said_once_and_not_waited_for(
     counter = TokenCounter(Rate(storage=f"{scheme}://:hush@127.0.0.1:9"))
     with caplog.at_level(logging.INFO, "tempkit"):
         for _ in range(3):
-            with pytest.raises(RateUnavailableError):
-                counter.take("ann")
+            refusal = counter.take("ann")
+            assert refusal is not None
+            assert (*refusal[:2], refusal.retry_after) == (503, "rate_unavailable", 5)
     assert [record.getMessage() for record in caplog.records] == [
         "the rate limit cannot be counted (ConnectionError): refuse tokens"
     ]
     assert "hush" not in caplog.text
+    allowing = TokenCounter(Rate(storage=f"{scheme}://127.0.0.1:9", when_down="allow"))
+    assert allowing.take("ann") is None
 
 
 def test_without_anything_else_nothing_is_ever_free_too_late():
     counter = TokenCounter(Rate(client=1, burst=1))
     assert counter.take("ann") is None
-    free_at = counter.take("ann")
-    assert free_at is not None
-    assert 0 < math.ceil(free_at - time.time()) <= 60
+    refusal = counter.take("ann")
+    assert refusal is not None
+    assert 0 < refusal.retry_after <= 60

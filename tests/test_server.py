@@ -236,6 +236,7 @@ def test_what_is_refused_earlier_is_not_counted(client: httpx.Client):
     for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
         assert {client.get("/token", headers=headers).status_code for _ in range(20)} == {403}
     assert {client.post("/token").status_code for _ in range(20)} == {405}
+    assert {client.head("/token").status_code for _ in range(20)} == {200}
     assert client.get("/token").status_code == 200
 
 

@@ -1,4 +1,3 @@
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +6,7 @@ import pytest
 
 from tempkit import ConfigurationError, Sandbox, Settings, TokenServer
 from tempkit.sandbox import Scripted
-from tests.talking import is_taken
+from tests.talking import held, is_taken
 
 
 @pytest.fixture
@@ -39,9 +38,7 @@ def test_an_explicit_port_and_the_default_one_are_the_same_place(
 def test_a_port_of_another_program_gives_the_next_one_and_a_notice(
     settings: Settings, default_port: int, caplog: pytest.LogCaptureFixture
 ):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", default_port))
-        other.listen()
+    with held(default_port):
         with TokenServer(settings) as first:
             assert first.port > default_port
             assert f"port {default_port} is taken by another program" in caplog.text
@@ -50,9 +47,7 @@ def test_a_port_of_another_program_gives_the_next_one_and_a_notice(
 
 
 def test_an_explicit_port_of_another_program_is_an_error(settings: Settings, free_port: int):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", free_port))
-        other.listen()
+    with held(free_port):
         with pytest.raises(ConfigurationError, match=f"port {free_port} is taken"):
             TokenServer(settings, port=free_port).start()
 

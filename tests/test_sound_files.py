@@ -149,6 +149,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "text in UTF-16": ("a.wav", lambda: "Grüße\n".encode("utf-16"), "is a text file, not sound"),
     "playlist": ("a.m3u8", lambda: b"#EXTM3U\n#EXTINF:9,\nsample.wav\n", "is a text file"),
     "web page": ("a.mp3", lambda: b"\n<!DOCTYPE html><html></html>", r"is a web page \(HTML\)"),
+    "NumPy": ("a.npy", lambda: b"\x93NUMPY\x01\0" + NOISE, "array .* Clip.from_samples takes"),
     "PNG": ("a.wav", lambda: b"\x89PNG\r\n\x1a\n" + NOISE, "is a PNG picture, not sound"),
     "JPEG": ("a.wav", lambda: b"\xff\xd8\xff\xe0" + NOISE, "is a JPEG picture, not sound"),
     "GIF": ("a.wav", lambda: b"GIF89a" + NOISE, "is a GIF picture, not sound"),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tempkit.commands.terminal import wait_for_ctrl_c
+from tempkit.commands import wait_for_ctrl_c
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
 from tempkit.errors import ConfigurationError
 

@@ -1,13 +1,13 @@
 """The stream command: a sound file to text on standard output, its progress on the error stream."""
 
+import argparse
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from typing import TextIO
 
-from tempkit.config import default_settings
+from tempkit.commands import settings_aside
 from tempkit.pictures import clock
 from tempkit.protocol.messages import Turn, dump
 from tempkit.protocol.parameters import SessionParameters
@@ -82,27 +82,17 @@ class Live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def stream(
-    file: str,
-    channel: int | None,
-    model: str,
-    form: str,
-    *,
-    is_fast: bool,
-    record: str | None = None,
-) -> int:
-    """Print what is said in a file as "text", "jsonl", "srt" or "vtt"; returns the exit status.
+def stream(options: argparse.Namespace) -> int:
+    """Print what is said in a file; returns the exit status.
 
-    The first two come a line a turn; captions at the end, also when that comes early.
+    Text and JSON come a line a turn; captions at the end, also when that comes early.
     """
-    clip = Clip.read(file, channel)
-    parameters = SessionParameters(speech_model=model, sample_rate=clip.sample_rate)
-    with redirect_stdout(sys.stderr):  # the transcript alone goes to standard output
-        settings = default_settings()
+    clip, form = Clip.read(options.file, options.channel), options.format
+    parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
     live = Live(lambda: clip.duration)
-    with connect(settings, parameters, record=record) as session:
+    with connect(settings_aside(), parameters, record=options.record) as session:
         try:
-            messages = session.stream(_moving(clip, live), realtime=not is_fast)
+            messages = session.stream(_moving(clip, live), realtime=not options.fast)
             _print_turns(session, messages, live, LINES.get(form, lambda _: ""))
         except KeyboardInterrupt:
             live.end()

@@ -5,20 +5,19 @@ import threading
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from ssl import SSLContext
+from typing import ClassVar
 
 from tempkit.certificates import read_certificate
 from tempkit.config import HOW_TO_MAKE, Settings, default_settings, is_loopback
 from tempkit.errors import ConfigurationError, expect
 from tempkit.places import PUBLIC
 from tempkit.server.addresses import Place, colab_place, hub_place, page_address
+from tempkit.server.answers import COLUMNS
 from tempkit.server.guard import MASKED_PARAMETER, SECRET_PARAMETER, Guard, Rate, Request
 from tempkit.server.handler import Servers
 from tempkit.server.site import Site
 from tempkit.serving import Engine, Report, Service
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 __all__ = ["PUBLIC", "Guard", "Rate", "Request", "TokenServer"]
 
@@ -55,7 +54,7 @@ class TokenServer(Service):
         guard: Guard = Guard(),  # noqa: B008 - frozen, one for all is fine
         certfile: str | None = None,
         keyfile: str | None = None,
-        ssl: "SSLContext | None" = None,
+        ssl: SSLContext | None = None,
         max_session_duration_seconds: int | None = None,
         csp: str | None = None,
     ) -> None:
@@ -89,19 +88,13 @@ class TokenServer(Service):
         """What lets in whoever comes by another name, as ``?access=`` in the first address."""
         return self._site.guard.access_secret or ""
 
-    def start(self) -> Self:
-        """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
-        super().start()
-        self._site.port = self.port
-        # Nobody has opened the page yet, let alone pressed Start.
-        warming = threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True)
-        warming.start()
-        return self
-
     def _bind(self, port: int) -> Engine:
         return Servers(self._site, self.host, port, self._tls)
 
-    def _announce(self) -> None:
+    def _begin(self) -> None:
+        self._site.port = self.port
+        # Nobody has opened the page yet, let alone pressed Start.
+        threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True).start()
         self._place = self._find_place()
         lines = [f"Server is running at {self._direct_url}"]
         if not is_loopback(self.host):
@@ -166,12 +159,11 @@ class TokenServer(Service):
     @property
     def link(self) -> str:
         """The address that a view shows: ``browser_url``, without the access secret."""
-        page = self.page_url
+        page = self.page_url  # which raises while it is stopped
         return self._place.address if self._place else page
 
     def report(self, most: int = 8) -> Report:
         """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
-        columns: tuple[str, ...] = ("time", "method", "path", "status", "ms")
-        if self._site.guard.authorize is not None:
-            columns += ("for",)
-        return Report(super().report().line, columns, tuple(self._site.latest(most)))
+        columns = COLUMNS if self._site.guard.authorize else COLUMNS[:-1]
+        rows = tuple(row[: len(columns)] for row in self._site.visits.latest(most))
+        return Report(super().report().line, columns, rows)

@@ -61,14 +61,13 @@ def hub_place(variables: Mapping[str, str], port: int) -> Place | None:
     public = variables.get(PUBLIC_VARIABLE, "").rstrip("/")
     try:
         parts = urlsplit(public)
-        host = parts.hostname or ""
     except ValueError:
         return Place(path)
     if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.netloc):
         return Place(path)
     # Some hubs write their own address there, without the user's path.
     before = parts.path.removesuffix(f"/{prefix}") if parts.path.endswith(f"/{prefix}") else ""
-    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", host)
+    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", parts.hostname or "")
 
 
 def is_remote(variables: Mapping[str, str]) -> bool:
@@ -89,11 +88,8 @@ def context_path(headers: Mapping[str, str]) -> str | None:
 
 
 def colab_place(port: int) -> Place | None:
-    """Where Colab's own proxy shows a port; None elsewhere, and when the browser does not answer.
-
-    Only a cell can ask, so from another thread the answer is None too.
-    """
-    is_cell = threading.current_thread() is threading.main_thread()
+    """Where Colab's proxy shows a port; None elsewhere, and when the browser does not answer."""
+    is_cell = threading.current_thread() is threading.main_thread()  # nothing else can ask
     if "google.colab" not in sys.modules or not is_cell:
         return None
     try:
@@ -112,8 +108,7 @@ def colab_place(port: int) -> Place | None:
 def launcher() -> dict[str, object]:
     """How jupyter-server-proxy starts ``tempkit serve`` for its tile, and gets let in.
 
-    The proxy passes on requests of the notebook's user alone, and shows the access secret in a
-    header: no address holds it, and the user has nothing to type.
+    It passes on requests of the notebook's user alone; the secret is in a header, in no address.
     """
     secret = secrets.token_urlsafe()
     return {
@@ -128,11 +123,9 @@ def launcher() -> dict[str, object]:
 
 def page_address(url: str) -> str:
     """The address for people: a name rather than 127.0.0.1 or 0.0.0.0."""
-    for numbers in ("//127.0.0.1:", "//[::1]:"):
-        url = url.replace(numbers, "//localhost:")
-    for unspecified in ("//0.0.0.0:", "//[::]:"):
-        url = url.replace(unspecified, f"//{lan_address() or socket.gethostname()}:")
-    return url
+    url = re.sub(r"//(127\.0\.0\.1|\[::1\]):", "//localhost:", url)
+    here = r"//(0\.0\.0\.0|\[::\]):"
+    return re.sub(here, lambda _: f"//{lan_address() or socket.gethostname()}:", url)
 
 
 def lan_address() -> str:

@@ -2,12 +2,15 @@
 
 import mimetypes
 import os
-from collections.abc import Iterator
-from email.utils import formatdate, parsedate_to_datetime
+import re
+from collections.abc import Iterator, Mapping
+from email.utils import formatdate
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
+# No dot file; a backslash and a colon are parts of a path on Windows.
+PATH = re.compile(r"(/[^/\\:\0.][^/\\:\0]*)+")
 PIECE = 64 * 1024  # bytes that are read at once
 MOST_KEPT = 256  # files of one piece that stay in memory: to read them takes longer than to send
 
@@ -51,7 +54,14 @@ class File(NamedTuple):
     body: bytes | Content
     headers: tuple[tuple[str, str], ...]
     etag: str
-    modified: float
+    modified: str
+
+    def is_unchanged(self, headers: Mapping[str, str]) -> bool:
+        """Whether a client that sends these conditions has the file already."""
+        if (etags := headers.get("if-none-match")) is not None:  # goes before the date
+            known = [each.strip().removeprefix("W/") for each in etags.split(",")]
+            return self.etag in known or "*" in known
+        return headers.get("if-modified-since") == self.modified  # the date that came with it
 
 
 class Folder:
@@ -64,13 +74,10 @@ class Folder:
 
     def find(self, path: str) -> File | None:
         """The file for a decoded path of a URL, "/" standing for index.html; else None."""
-        parts = ("/index.html" if path == "/" else path).split("/")
-        # A backslash and a colon are parts of a path on Windows.
-        if parts.pop(0) or any(sign in path for sign in "\0\\:"):
+        path = "/index.html" if path == "/" else path
+        if not PATH.fullmatch(path):
             return None
-        if any(not part or part.startswith(".") for part in parts):
-            return None
-        name = os.path.join(self.directory, *parts)
+        name = self._inside + path[1:]
         try:
             status = os.stat(name)
             kept = self._kept.get(name)
@@ -89,29 +96,16 @@ class Folder:
         if not name.startswith(self._inside) or not S_ISREG(status.st_mode):
             return None
         kind = TYPES.get(os.path.splitext(name)[1].lower()) or mimetypes.guess_type(name)[0]
-        etag = _etag(status)
+        etag, modified = _etag(status), formatdate(status.st_mtime, usegmt=True)
         headers = (
             ("Content-Type", kind or "application/octet-stream"),
             ("Cache-Control", "no-cache"),  # kept, but asked about each time
             ("ETag", etag),
-            ("Last-Modified", formatdate(status.st_mtime, usegmt=True)),
+            ("Last-Modified", modified),
         )
         content = Content(name, status)
         body = content if len(content) > PIECE else b"".join(content.pieces())
-        return File(body, headers, etag, status.st_mtime)
-
-
-def is_unchanged(file: File, etags: str | None, since: str | None) -> bool:
-    """Whether a client that sends these conditions has the file already."""
-    if etags is not None:  # goes before the date
-        known = [each.strip().removeprefix("W/") for each in etags.split(",")]
-        return file.etag in known or "*" in known
-    if since is None:
-        return False
-    try:
-        return int(file.modified) <= parsedate_to_datetime(since).timestamp()
-    except (ValueError, OverflowError):
-        return False
+        return File(body, headers, etag, modified)
 
 
 def _etag(status: os.stat_result) -> str:

@@ -1,4 +1,4 @@
-"""Guard: who may ask the token server for anything. No I/O; the clock is passed in.
+"""Guard: who may ask the token server for anything. No I/O.
 
 ``/token`` spends the key owner's money, and a server on 127.0.0.1 can be reached by every page that
 the owner's browser has open: by a cross-site request, or by a name that points at 127.0.0.1.
@@ -7,24 +7,27 @@ The order: Host, method, cross-site, authorisation, rate.
 
 import hashlib
 import hmac
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
 from tempkit.errors import BadType, ConfigurationError, expect
 from tempkit.secret import Secret
 
+if TYPE_CHECKING:
+    from tempkit.server.rate import TokenCounter
+
 METHODS = ("GET", "HEAD")
 SECRET_PARAMETER = "access"  # in the printed address
 MASKED_PARAMETER = "access_key"  # the same behind Jupyter, whose log masks what is called a key
+PARAMETERS = (SECRET_PARAMETER, MASKED_PARAMETER)
 ACCESS_HEADER = "x-tempkit-access"  # from a proxy that shows the secret itself
 SHORTEST_SECRET = 16
-IN_MEMORY = "memory://"
+SECRET = re.compile(rf"[\w-]{{{SHORTEST_SECRET},}}", re.ASCII)  # as part of a URL
 # A name or an address, maybe with a port: nothing that some read as another host than others.
 HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
 
@@ -55,21 +58,11 @@ class Refusal(NamedTuple):
     retry_after: int = 0
 
 
-OTHERS = "TEMPKIT_ALLOWED_ORIGINS lets in others"
 CROSS_SITE = Refusal(
-    403, "cross_site", f"only this server's own pages may ask for a token; {OTHERS}"
+    403,
+    "cross_site",
+    "only this server's own pages may ask for a token; TEMPKIT_ALLOWED_ORIGINS lets in others",
 )
-
-
-class RateUnavailableError(Exception):
-    """The place where the tokens are counted cannot be reached."""
-
-
-class Counter(Protocol):
-    """What a guard needs of a TokenCounter."""
-
-    def take(self, client: str) -> float | None:
-        """Count one more token of a client, if there is a free place."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class Rate:
     client: int = 30
     burst: int = 10
     overall: int = 120
-    storage: str = field(default=IN_MEMORY, repr=False)
+    storage: str = field(default="memory://", repr=False)
     when_down: str = "refuse"
 
     def __post_init__(self) -> None:
@@ -125,10 +118,7 @@ class Guard:
                 raise ConfigurationError(f"{advice}, not {origin:.60}")
         if iscoroutinefunction(self.authorize):
             raise BadType("authorize takes a plain function, not an async one")
-        secret = self.access_secret
-        if secret is None:
-            return
-        if len(secret) < SHORTEST_SECRET or not secret.replace("-", "").replace("_", "").isalnum():
+        if self.access_secret is not None and not SECRET.fullmatch(self.access_secret):
             raise ConfigurationError(
                 f"an access secret is {SHORTEST_SECRET} letters, digits, - and _ or more; "
                 "take one from: python -c 'import secrets; print(secrets.token_urlsafe())'"
@@ -136,30 +126,24 @@ class Guard:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
-        """The guard that the TEMPKIT_ variables of an environment describe.
-
-        Raises ConfigurationError for a value that cannot be one.
-        """
+        """The guard that TEMPKIT_ variables describe. Raises ConfigurationError."""
         # No more than that, masked: a failing frame should hold nobody's secrets.
-        variables = found = {
+        variables = {
             name: Secret(value)
             for name, value in variables.items()
             if value and name.startswith("TEMPKIT_")
         }
 
-        def number(name: str, otherwise: int) -> int:
-            return whole_number(name, found.get(name), otherwise)
-
         return cls(
-            allowed_hosts=_names(found.get("TEMPKIT_ALLOWED_HOSTS", "")),
-            allowed_origins=_names(found.get("TEMPKIT_ALLOWED_ORIGINS", "")),
-            access_secret=found.get("TEMPKIT_ACCESS_SECRET"),
+            allowed_hosts=_names(variables.get("TEMPKIT_ALLOWED_HOSTS", "")),
+            allowed_origins=_names(variables.get("TEMPKIT_ALLOWED_ORIGINS", "")),
+            access_secret=variables.get("TEMPKIT_ACCESS_SECRET"),
             rate=Rate(
-                number("TEMPKIT_RATE_CLIENT", Rate.client),
-                number("TEMPKIT_RATE_BURST", Rate.burst),
-                number("TEMPKIT_RATE_OVERALL", Rate.overall),
-                found.get("TEMPKIT_RATE_STORAGE", IN_MEMORY),
-                found.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
+                whole_number(variables, "TEMPKIT_RATE_CLIENT", Rate.client),
+                whole_number(variables, "TEMPKIT_RATE_BURST", Rate.burst),
+                whole_number(variables, "TEMPKIT_RATE_OVERALL", Rate.overall),
+                variables.get("TEMPKIT_RATE_STORAGE", Rate.storage),
+                variables.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
             ),
         )
 
@@ -180,37 +164,33 @@ class Guard:
             return Refusal(405, "method", "use GET")
         return CROSS_SITE if mints and not self._is_same_site(request) else None
 
-    def admit(
-        self, request: Request, counter: Counter | None, now: float
-    ) -> tuple[str, Refusal | None]:
+    def admit(self, request: Request, counter: "TokenCounter | None") -> tuple[str, Refusal | None]:
         """Who asks for a token, "" unless ``authorize`` says so, and why there is none if so.
 
         What ``check`` lets in only. A token that is let in is counted.
         """
-        if request.method == "HEAD":  # no token is made: nobody would see it
-            return "", None
-        if self.authorize is None:
-            return "", self._check_rate(request.client, counter, now)
-        known = self.authorize(request)
-        if not known:
-            return "", Refusal(401, "unauthorized", "sign in first")
-        expect("the identity that authorize gives", known, str)
-        return known, self._check_rate(f"id {known}", counter, now)
+        who, counted = "", request.client
+        if self.authorize is not None:
+            who = self.authorize(request) or ""
+            if not who:
+                return "", Refusal(401, "unauthorized", "sign in first")
+            expect("the identity that authorize gives", who, str)
+            counted = f"id {who}"
+        return who, counter.take(counted) if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
-        """Why a WebSocket is refused, None when it is not.
-
-        Its token was authorised and counted before. Browsers always send Origin with a WebSocket,
-        but not all of them Sec-Fetch-Site.
-        """
+        """Why a WebSocket is refused, None when it is not; its token was counted before."""
         refusal = self.check(request, mints=False)
-        if refusal is None and not self._has_own_origin(request):
-            return CROSS_SITE
-        return refusal
+        # Browsers always send Origin with a WebSocket, but not all of them Sec-Fetch-Site.
+        return refusal or (None if self._has_own_origin(request) else CROSS_SITE)
 
     def shows_secret(self, request: Request) -> bool:
         """Whether the address itself carries the access secret, as the printed one does."""
-        return self._holds_secret(request.query, "&", SECRET_PARAMETER, MASKED_PARAMETER)
+        return self._holds_secret(request.query, "&", *PARAMETERS)
+
+    def without_secret(self, query: str) -> str:
+        """What else an address carries."""
+        return "&".join(p for p in query.split("&") if p.partition("=")[0] not in PARAMETERS)
 
     @property
     def cookie_name(self) -> str:
@@ -255,32 +235,14 @@ class Guard:
         # Host is one of ours by now, so the two may be compared.
         return scheme in ("http", "https") and host == request.headers.get("host", "").lower()
 
-    def _check_rate(self, identity: str, counter: Counter | None, now: float) -> Refusal | None:
-        if counter is None or self.rate is None:
-            return None
-        try:
-            free_at = counter.take(identity)
-        except RateUnavailableError:
-            if self.rate.when_down == "allow":
-                return None
-            hint = "the server cannot count its tokens at the moment; try again in a few seconds"
-            return Refusal(503, "rate_unavailable", hint, 5)
-        if free_at is None:
-            return None
-        seconds = max(1, math.ceil(free_at - now))
-        hint = f"too many tokens in a short time; try again in {seconds} s"
-        return Refusal(429, "rate_limited", hint, seconds)
 
-
-def whole_number(variable: str, value: str | None, otherwise: Number) -> int | Number:
-    """The number that an environment's variable holds, if it holds anything.
-
-    Raises ConfigurationError for what is no whole number.
-    """
+def whole_number(variables: Mapping[str, str], name: str, otherwise: Number) -> int | Number:
+    """What a variable of an environment holds, if anything. Raises ConfigurationError."""
+    value = variables.get(name)
     if not value:
         return otherwise
     if not value.isdecimal():
-        raise ConfigurationError(f"{variable} is no whole number")
+        raise ConfigurationError(f"{name} is no whole number")
     return int(value)
 
 

@@ -1,8 +1,4 @@
-"""HTTP for a site: the standard library's threaded server, with bounds on time and on threads.
-
-A connection has a thread of its own, one of a room of threads that are used again. When all are
-taken, the browser that has kept its thread waiting longest makes room for the next one.
-"""
+"""HTTP for a site: the standard library's threaded server, with bounds on time and on threads."""
 
 import errno
 import io
@@ -18,7 +14,7 @@ from functools import lru_cache, partial
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 from tempkit.server.answers import Answer
@@ -46,6 +42,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
     """A connection: its requests, one after another."""
 
     server: "Server"
+    rfile: io.BufferedReader
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
@@ -77,11 +74,10 @@ class Handler(Connection, BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Read a request's head, strictly, and answer it."""
         self.close_connection = True
-        connection = cast("io.BufferedReader", self.rfile)
-        if connection.peek(1) and self.was_answered:  # its time begins with its first byte
+        if self.rfile.peek(1) and self.was_answered:  # its time begins with its first byte
             self.await_browser(HEAD_SECONDS)
         try:
-            head = read_head(connection)
+            head = read_head(self.rfile)
         except BadHead as bad:
             self._refuse(bad.status)
             return
@@ -94,21 +90,18 @@ class Handler(Connection, BaseHTTPRequestHandler):
     def _refuse(self, status: int) -> None:
         """Refuse what is no request; nothing after it is read."""
         self.close_connection = self.may_say_more = True
-        self.command = ""
         self._send(self.server.site.unreadable(status, self.client_address[0]))
 
     def _answer(self, head: Head) -> None:
-        self.command, self.may_say_more = head.method, head.has_body
-        self.close_connection = not head.keeps_alive
+        self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
         path, _, query = head.target.partition("?")
-        is_secure = self.server.tls is not None
-        client = self.client_address[0]
+        client, is_secure = self.client_address[0], self.server.tls is not None
         request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
         answer = self.server.site.answer(request)
         if answer.status == SWITCHING:
             self._relay(head.lines)
         else:
-            self._send(answer)
+            self._send(answer, is_head=head.method == "HEAD")
 
     def _relay(self, lines: list[bytes]) -> None:
         """Hand the connection on to the sandbox, for as long as the two have to talk."""
@@ -123,23 +116,21 @@ class Handler(Connection, BaseHTTPRequestHandler):
             self.request.setblocking(False)
             early = b""
             with suppress(ssl.SSLWantReadError):
-                early = cast("io.BufferedReader", self.rfile).read1() or b""
+                early = self.rfile.read1() or b""
             relay(self.request, lines, early, service, settings.websocket_url)
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Answer, *, is_head: bool = False) -> None:
         status, headers, body = answer
-        lines = [f"HTTP/1.1 {status:d} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
+        lines = [f"HTTP/1.1 {status} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
         lines.append(f"Date: {_date(int(time.time()))}")
         if status not in (204, 304):
             lines.append(f"Content-Length: {len(body)}")
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
-        if self.command == "HEAD":
-            body = b""
         # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
-        self.was_answered, self.is_sending = True, not isinstance(body, bytes)
-        for piece in (body,) if isinstance(body, bytes) else body.pieces():
+        self.was_answered, self.is_sending = True, not isinstance(answer.body, bytes)
+        for piece in (b"",) if is_head else answer.pieces():
             self.silent_since = time.monotonic()
             self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
             unsent = b""
@@ -178,14 +169,18 @@ class Server(ThreadingHTTPServer):
             return super().get_request()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self.room.make_room()
+                self.room.cut_longest_silent()
                 time.sleep(0.01)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Have a connection served in a thread, or turn it away."""
         if not self.room.take(partial(self.process_request_thread, request, client_address)):
-            turn_away(request)
+            with request, suppress(OSError):
+                request.setblocking(False)
+                request.send(BUSY)
+                request.shutdown(socket.SHUT_WR)
+                request.recv(65536)  # what was sent, lest a reset takes the answer back
 
     def service_actions(self) -> None:
         """Cut the connections whose time is over; the library calls this between two accepts."""
@@ -236,12 +231,3 @@ class Servers:
 @lru_cache(1)
 def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
-
-
-def turn_away(sock: socket.socket) -> None:
-    """Say that there are too many; what was sent is read first, lest a reset takes that back."""
-    with sock, suppress(OSError):
-        sock.setblocking(False)
-        sock.send(BUSY)
-        sock.shutdown(socket.SHUT_WR)
-        sock.recv(65536)

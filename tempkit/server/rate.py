@@ -4,8 +4,10 @@ To import it takes as long as a third of a server's start, so that is left to th
 """
 
 import logging
+import math
 import re
 import threading
+import time
 from contextlib import nullcontext
 
 from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
@@ -15,13 +17,19 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from tempkit.errors import ConfigurationError, require
-from tempkit.server.guard import Rate, RateUnavailableError
+from tempkit.server.guard import Rate, Refusal
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1  # how long a token waits for Redis
 BURST_SECONDS = 10
 TIDY_EVERY = 1000  # tokens
+UNAVAILABLE = Refusal(
+    503,
+    "rate_unavailable",
+    "the server cannot count its tokens at the moment; try again in a few seconds",
+    retry_after=5,
+)
 
 
 class TokenCounter:
@@ -54,31 +62,32 @@ class TokenCounter:
         self._is_down = False
         self._what_then = rate.when_down
 
-    def take(self, client: str) -> float | None:
-        """Count one more token of a client; None, or the Unix time of the next free place.
-
-        Raises RateUnavailableError.
-        """
+    def take(self, client: str) -> Refusal | None:
+        """Count one more token of a client, and say why it may have none if so."""
         try:
             with self._lock if self._memory else nullcontext():
                 free_at = self._take(client)
         except StorageError as error:
             self._note(type(error.storage_error).__name__)
-            raise RateUnavailableError from None
+            return UNAVAILABLE if self._what_then == "refuse" else None
         self._note("")
-        return free_at
+        if free_at is None:
+            return None
+        seconds = max(1, math.ceil(free_at - time.time()))
+        hint = f"too many tokens in a short time; try again in {seconds} s"
+        return Refusal(429, "rate_limited", hint, seconds)
 
     def _take(self, client: str) -> float | None:
+        """The same: None, or the Unix time of the next free place."""
         self._taken += 1
         if self._memory and self._taken % TIDY_EVERY == 0:
-            _forget_former_clients(self._memory)
+            # The library's memory would keep the clients of long ago for ever.
+            for name in [name for name, times in list(self._memory.events.items()) if not times]:
+                del self._memory.events[name]
         own = ("client", client)
         # A client over its own limit takes nothing from the others' share.
-        for limit, names in (
-            (self._burst, own),
-            (self._minute, own),
-            (self._overall, ("overall",)),
-        ):
+        limits = (self._burst, own), (self._minute, own), (self._overall, ("overall",))
+        for limit, names in limits:
             if not self._windows.hit(limit, *names):
                 return self._windows.get_window_stats(limit, *names).reset_time
         return None
@@ -93,9 +102,3 @@ class TokenCounter:
             log.error("the rate limit cannot be counted (%s): %s tokens", failure, self._what_then)
         else:
             log.warning("the rate limit is counted again")
-
-
-def _forget_former_clients(memory: MemoryStorage) -> None:
-    """Forget the clients of long ago, whom the library's memory would keep for ever."""
-    for name in [name for name, times in list(memory.events.items()) if not times]:
-        del memory.events[name]

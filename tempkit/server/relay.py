@@ -36,17 +36,15 @@ def relay(
 ) -> None:
     """Pass a request on to the service at ``url``, then bytes both ways until one side ends.
 
-    ``head`` is the request's lines, ``early`` what the browser said after them. Raises OSError
-    when one side breaks off.
+    ``head`` is the request's lines, ``early`` what the browser said after them. Raises OSError.
     """
     parts = urlsplit(url)
-    method, target, version = head[0].split(b" ")
-    query = target.partition(b"?")[2]
-    lines = [b"%s %s?%s %s" % (method, parts.path.encode(), query, version)]
-    lines.append(b"Host: %s\r\n" % parts.netloc.encode())
-    lines += [line for line in head[1:] if line.partition(b":")[0].lower() not in OURS]
+    query = head[0].split(b" ")[1].partition(b"?")[2]
+    names = parts.path.encode(), query, parts.netloc.encode()
+    line = b"GET %s?%s HTTP/1.1\r\nHost: %s\r\n" % names
+    theirs = [line for line in head[1:] if line.partition(b":")[0].lower() not in OURS]
     with service:
-        service.sendall(b"".join([*lines, b"\r\n", early]))
+        service.sendall(b"".join([line, *theirs, b"\r\n", early]))
         browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
         pass_on(browser, service)
 

@@ -52,7 +52,7 @@ class Room:
         with self._change:
             if self._free <= 0 and self._has_one_more():
                 self._threads += 1
-            elif self._free > 0 or self._cut_longest_silent(SETTLE_SECONDS):
+            elif self._free > 0 or self.cut_longest_silent(SETTLE_SECONDS):
                 self._free -= 1
             else:
                 return False
@@ -78,11 +78,6 @@ class Room:
             connection.silent_since = None
         return is_here
 
-    def make_room(self) -> None:
-        """Cut the connection that has been silent longest."""
-        with self._change:
-            self._cut_longest_silent()
-
     def sweep(self, now: float) -> None:
         """Cut the connections whose time is over."""
         for connection in list(self._open):
@@ -101,30 +96,27 @@ class Room:
         for connection in list(self._open):
             connection.cut()
 
-    def _cut_longest_silent(self, patience: float = 0.0) -> bool:
+    def cut_longest_silent(self, patience: float = 0.0) -> bool:
         """Whether one could be cut: who never asked anything goes first, who reads slowly last.
 
         Those that are on their way in or out are waited for: else, in a burst, one that was
         answered before would have to go for one that never asked.
         """
-        self._change.wait_for(self._is_settled, patience)
-        silent = [
-            (each.is_sending, each.was_answered, each.silent_since, each)
-            for each in list(self._open)
-            if each.silent_since is not None
-        ]
-        if not silent:
-            return False
-        is_sending, _, since, connection = min(silent, key=lambda found: found[:3])
-        if is_sending and time.monotonic() - since < STALL_SECONDS:
-            return False
-        connection.silent_since = None
+        with self._change:
+            self._change.wait_for(lambda: self._threads - self._free == len(self._open), patience)
+            silent = [
+                (each.is_sending, each.was_answered, each.silent_since, each)
+                for each in list(self._open)
+                if each.silent_since is not None
+            ]
+            if not silent:
+                return False
+            is_sending, _, since, connection = min(silent, key=lambda found: found[:3])
+            if is_sending and time.monotonic() - since < STALL_SECONDS:
+                return False
+            connection.silent_since = None
         connection.cut()
         return True
-
-    def _is_settled(self) -> bool:
-        """Whether every connection that was taken has its thread, and every other one has left."""
-        return self._threads - self._free == len(self._open)
 
     def _has_one_more(self) -> bool:
         if self._threads == self._most:

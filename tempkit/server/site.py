@@ -6,9 +6,10 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from http import HTTPStatus
+from dataclasses import KW_ONLY, dataclass
+from http.client import responses
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import Settings, is_loopback
@@ -16,22 +17,20 @@ from tempkit.errors import TempkitError
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
-from tempkit.server.answers import Answer, Headers, failed_token, json_answer, text_answer
-from tempkit.server.files import Folder, is_unchanged
-from tempkit.server.guard import (
-    HOST,
-    IN_MEMORY,
-    MASKED_PARAMETER,
-    METHODS,
-    SECRET_PARAMETER,
-    Counter,
-    Guard,
-    Refusal,
-    Request,
-    whole_number,
+from tempkit.server.answers import (
+    Answer,
+    Headers,
+    Visits,
+    failed_token,
+    json_answer,
+    text_answer,
 )
-from tempkit.server.visits import Visits
+from tempkit.server.files import Folder
+from tempkit.server.guard import HOST, METHODS, Guard, Rate, Refusal, Request, whole_number
 from tempkit.tokens import generate_temp_token
+
+if TYPE_CHECKING:
+    from tempkit.server.rate import TokenCounter
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,7 @@ FRAMES = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"  # a not
 PRINTABLE = re.compile(r"[ -~]+")
 
 
+@dataclass(eq=False, repr=False)
 class Site:
     """The files of a folder, and tokens of a service, past a guard.
 
@@ -53,42 +53,36 @@ class Site:
     frames. Raises ValueError for a cap that is out of range and a policy that is no header.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        directory: Path,
-        guard: Guard,
-        *,
-        max_session_duration_seconds: int | None = None,
-        relays: bool = False,
-        csp: str | None = None,
-    ) -> None:
-        if csp is not None and not PRINTABLE.fullmatch(csp):
+    settings: Settings
+    directory: Path
+    guard: Guard
+    _: KW_ONLY
+    max_session_duration_seconds: int | None = None
+    relays: bool = False
+    csp: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.csp is not None and not PRINTABLE.fullmatch(self.csp):
             raise ValueError("csp is a policy of printable ASCII characters, on one line")
-        if max_session_duration_seconds is not None:
-            name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
-            check_whole_number(name, max_session_duration_seconds, limits)
-        self.settings = settings
-        self.guard = guard
-        self._visits = Visits(log)
+        if (most := self.max_session_duration_seconds) is not None:
+            check_whole_number("max_session_duration_seconds", most, MAX_SESSION_DURATION_SECONDS)
+        self.relays = self.relays and self.settings.is_local
         self.port = 0  # where it is served, once that is known
-        self._relays = relays and settings.is_local
-        self._most_seconds = max_session_duration_seconds
+        self.visits = Visits()
         self._service = {
-            "websocket_url": SOCKET if self._relays else settings.websocket_url,
-            "service": "sandbox" if settings.is_local else "assemblyai",
+            "websocket_url": SOCKET if self.relays else self.settings.websocket_url,
+            "service": "sandbox" if self.settings.is_local else "assemblyai",
         }
-        streaming = urlsplit(settings.websocket_url)
-        service = () if self._relays else (f"{streaming.scheme}://{streaming.netloc}",)
-        self._sockets = " ".join(dict.fromkeys(SERVICES + service))
-        self._folder = Folder(directory)
-        self._csp = csp
+        parts = urlsplit(self.settings.websocket_url)
+        other = () if self.relays else (f"{parts.scheme}://{parts.netloc}",)
+        self._sockets = " ".join(dict.fromkeys(SERVICES + other))
+        self._folder = Folder(self.directory)
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
-        if trouble := settings.key_trouble:
+        if trouble := self.settings.key_trouble:
             log.warning("there will be no tokens: %s", trouble)
-        self._counter: Counter | None = None
+        self._counter: TokenCounter | None = None
         self._warming = threading.Lock()
-        if guard.rate is not None and guard.rate.storage != IN_MEMORY:
+        if self.guard.rate is not None and self.guard.rate.storage != Rate.storage:
             self._ready_to_count()  # now, in case there is no such storage
 
     def warm_up(self) -> None:
@@ -109,72 +103,57 @@ class Site:
         """The answer to a request, and a line in the log about it."""
         began, who = time.monotonic(), ""
         try:
-            who, refusal = self._admit(request)
-            status, headers, body = self._answer(request, refusal)
+            who, answer = self._answer(request)
         except Exception as error:
             # Its text may hold anything, a header too: kind and place are told.
             place = traceback.extract_tb(error.__traceback__)[-1]
             kind = type(error).__name__
             log.error("a request failed: %s in %s:%s", kind, place.filename, place.lineno)
-            refusal = Refusal(500, "error", "the server's log says more")
-            status, headers, body = self._refuse(request, refusal)
-        took = (time.monotonic() - began) * 1000
-        self._visits.add(request, status, took, who)
-        return Answer(status, headers + self._fixed(request), body)
-
-    def latest(self, most: int) -> Iterator[tuple[str, ...]]:
-        """The ``most`` latest answers as text, newest first, without the page's own files."""
-        return self._visits.latest(most, names=bool(self.guard.authorize))
+            answer = self._refuse(request, Refusal(500, "error", "the server's log says more"))
+        self.visits.add(request, answer.status, (time.monotonic() - began) * 1000, who)
+        return answer.plus(*self._fixed(request))
 
     def unreadable(self, status: int, client: str) -> Answer:
         """The answer to what is no request, and a line in the log about it."""
         log.info("- - %s 0 ms %s", status, client)
-        return text_answer(status, HTTPStatus(status).phrase).plus(*self._fixed(Request("", "")))
+        return text_answer(status, responses[status]).plus(*self._fixed(Request("", "")))
 
-    def _admit(self, request: Request) -> tuple[str, Refusal | None]:
-        """Who asks, as far as ``authorize`` says, and why the request is refused if it is."""
-        if request.path == "/health":  # no guard: watchers come by address, and learn little
-            return "", None
-        if self._is_for_sandbox(request):
-            return "", self.guard.check_socket(request)
-        mints = request.path == "/token"
-        refusal = self.guard.check(request, mints=mints)
-        if refusal or not mints:
-            return "", refusal
-        self._ready_to_count()
-        return self.guard.admit(request, self._counter, time.time())
-
-    def _answer(self, request: Request, refusal: Refusal | None) -> Answer:
-        if refusal is not None:
-            if refusal.status == 405 and request.method == "OPTIONS" and self._is_shared(request):
-                return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
-            return self._refuse(request, refusal)
-        if request.path == "/health":
+    def _answer(self, request: Request) -> tuple[str, Answer]:
+        """Who asks, as far as ``authorize`` says, and the answer."""
+        path, guard = request.path, self.guard
+        if path == "/health":  # no guard: watchers come by address, and learn little
             trouble = self.settings.key_trouble
-            return json_answer(503 if trouble else 200, {"status": trouble or "ok"})
+            return "", json_answer(503 if trouble else 200, {"status": trouble or "ok"})
         if self._is_for_sandbox(request):
-            return Answer(SWITCHING, (), b"")
-        if request.path == "/token":
+            refusal = guard.check_socket(request)
+            return "", self._refuse(request, refusal) if refusal else Answer(SWITCHING, (), b"")
+        if refusal := guard.check(request, mints=path == "/token"):
+            return "", self._refuse(request, refusal)
+        if path == "/token":
             return self._token(request)
-        if self.guard.shows_secret(request):
-            return self._remember(request)
-        if request.path == "/service":  # whom one will talk to, before a token is spent
-            return json_answer(HTTPStatus.OK, self._told(request))
-        return self._file(request)
+        if guard.shows_secret(request):
+            return "", self._remember(request)
+        if path == "/service":  # whom one will talk to, before a token is spent
+            return "", json_answer(200, self._told(request))
+        return "", self._file(request)
 
-    def _token(self, request: Request) -> Answer:
+    def _token(self, request: Request) -> tuple[str, Answer]:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
-            return json_answer(HTTPStatus.OK, {})
+            return "", json_answer(200, {})
+        self._ready_to_count()
+        who, refusal = self.guard.admit(request, self._counter)
+        if refusal:
+            return who, self._refuse(request, refusal)
         try:
             token = generate_temp_token(
                 TOKEN_SECONDS,
-                max_session_duration_seconds=self._most_seconds,
+                max_session_duration_seconds=self.max_session_duration_seconds,
                 settings=self.settings,
             )
         except TempkitError as error:
-            return failed_token(error)
+            return who, failed_token(error)
         answer = {"token": str(token), "expires_in_seconds": token.expires_in_seconds}
-        return json_answer(HTTPStatus.OK, answer | self._told(request))
+        return who, json_answer(200, answer | self._told(request))
 
     def _told(self, request: Request) -> dict[str, str | bool]:
         """Whom a token is for, and where that is."""
@@ -186,31 +165,29 @@ class Site:
         Not behind a forwarded port, which a container and ssh have, nor on another device.
         """
         name, _, port = request.headers.get("host", "").rpartition(":")
-        if not self._relays or port != str(self.port) or is_remote(os.environ):
+        if not self.relays or port != str(self.port) or is_remote(os.environ):
             return False
         return is_loopback(name.strip("[]")) and is_loopback(request.client)
 
     def _is_for_sandbox(self, request: Request) -> bool:
         """Whether a page opens its WebSocket here, on the port that it came from."""
-        if not self._relays or request.method != "GET" or request.path != f"/{SOCKET}":
+        if not self.relays or request.method != "GET" or request.path != f"/{SOCKET}":
             return False
         return request.headers.get("upgrade", "").lower() == "websocket"
 
     def _file(self, request: Request) -> Answer:
         file = self._folder.find(request.path)
         if file is None:
-            return text_answer(HTTPStatus.NOT_FOUND, "Not Found")
-        conditions = request.headers.get("if-none-match"), request.headers.get("if-modified-since")
-        if is_unchanged(file, *conditions):
-            return Answer(HTTPStatus.NOT_MODIFIED, file.headers[1:], b"")
-        return Answer(HTTPStatus.OK, file.headers, file.body)
+            return text_answer(404, "Not Found")
+        if file.is_unchanged(request.headers):
+            return Answer(304, file.headers[1:], b"")
+        return Answer(200, file.headers, file.body)
 
     def _remember(self, request: Request) -> Answer:
         """The same address without the secret, which is in a cookie from now on."""
-        names = (SECRET_PARAMETER, MASKED_PARAMETER)
-        rest = [p for p in request.query.split("&") if p.partition("=")[0] not in names]
+        rest = self.guard.without_secret(request.query)
         # Relative, as a proxy may have taken a prefix off the path.
-        place = "./" + quote(request.path.rpartition("/")[2]) + ("?" if rest else "")
+        place = "./" + quote(request.path.rpartition("/")[2]) + (rest and f"?{rest}")
         # A hub's users share its name: their servers must not see each other's cookies.
         prefix = context_path(request.headers) or "/"
         protocol = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
@@ -219,21 +196,20 @@ class Site:
             f"{self.guard.cookie_name}={self.guard.access_secret}; Path={prefix}; HttpOnly; "
             f"SameSite=Lax; Max-Age={COOKIE_SECONDS}" + ("; Secure" if is_secure else "")
         )
-        answer = text_answer(HTTPStatus.SEE_OTHER, "See Other")
-        return answer.plus(("Location", place + "&".join(rest)), ("Set-Cookie", cookie))
+        answer = text_answer(303, "See Other")
+        return answer.plus(("Location", place), ("Set-Cookie", cookie))
 
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
+        status, code, hint, retry_after = refusal
+        if status == 405 and request.method == "OPTIONS" and self._is_shared(request):
+            return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
+        answer = text_answer(status, hint)
         if request.path == "/token":
-            error = "Method not allowed" if refusal.status == 405 else "Refused"
-            body = {"error": error, "code": refusal.code, "hint": refusal.hint}
-            answer = json_answer(refusal.status, body)
-        else:
-            answer = text_answer(refusal.status, refusal.hint)
-        if refusal.retry_after:
-            return answer.plus(("Retry-After", str(refusal.retry_after)))
-        if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            return answer.plus(("Allow", ", ".join(METHODS)))
-        return answer
+            error = "Method not allowed" if status == 405 else "Refused"
+            answer = json_answer(status, {"error": error, "code": code, "hint": hint})
+        if retry_after:
+            answer = answer.plus(("Retry-After", str(retry_after)))
+        return answer.plus(("Allow", ", ".join(METHODS))) if status == 405 else answer
 
     def _is_shared(self, request: Request) -> bool:
         return request.headers.get("origin") in self.guard.allowed_origins
@@ -259,8 +235,8 @@ class Site:
         To a sandbox here or to a service elsewhere, whichever it is now: the server may be started
         again, with a key or without one, under a page that is open.
         """
-        if self._csp is not None:
-            return self._csp if "frame-ancestors" in self._csp else f"{self._csp}; {FRAMES}"
+        if self.csp is not None:
+            return self.csp if "frame-ancestors" in self.csp else f"{self.csp}; {FRAMES}"
         if not self._is_own_page:  # it may have scripts and styles anywhere
             return FRAMES
         host = request.headers.get("host", "")
@@ -273,9 +249,5 @@ class Site:
 
 
 def session_cap(given: int | None) -> int | None:
-    """The cap on sessions: what was given, or what the environment sets; None: the service's own.
-
-    Raises ConfigurationError for a variable that is no whole number.
-    """
-    variable = "TEMPKIT_MAX_SESSION"
-    return given if given is not None else whole_number(variable, os.environ.get(variable), None)
+    """The cap on sessions that was given, or else the environment's. Raises ConfigurationError."""
+    return given if given is not None else whole_number(os.environ, "TEMPKIT_MAX_SESSION", None)

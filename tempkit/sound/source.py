@@ -28,6 +28,7 @@ SIGNATURES = {
     b"(\xb5/\xfd": "a Zstandard archive",
     b"\x7fELF": "a Linux program",
     b"SQLite format 3": "a database",
+    b"\x93NUMPY": "a NumPy array (what np.load makes of it, Clip.from_samples takes)",
     b"Salted__": "encrypted with a password (OpenSSL)",
     b"age-encryption.org": "encrypted (age)",
     b"-----BEGIN PGP MESSAGE": "encrypted (PGP)",
