@@ -90,7 +90,7 @@ ONE_PLACE = {
     "av": {"sound.decoder"},
     "certifi": {"network"},
     "dotenv": {"env_file"},
-    "http.server": {"server.handler"},
+    "http.server": {"server.handler", "sandbox.wire.engine"},
     "httpcore": set(),  # httpx's own affair
     "httpx": {"http_client"},
     "ipywidgets": {

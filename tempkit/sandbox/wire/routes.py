@@ -72,6 +72,8 @@ class HttpAnswer(NamedTuple):
 
 def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
+    if request.body and request.path not in (UNIFIED_TOKEN, OLD_TOKEN):
+        return NO_REQUEST
     if request.path == TOKEN:
         return _answer_token(request, state)
     if request.path == UNIFIED_TOKEN:

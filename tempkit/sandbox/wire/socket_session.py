@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request
-from websockets.sync.server import ServerConnection
+from websockets.sync.connection import Connection
 
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
@@ -17,7 +16,7 @@ from tempkit.sandbox.faults import Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
-from tempkit.sandbox.rules.opening import Opening, read_query
+from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
 from tempkit.sandbox.state import State
@@ -42,12 +41,12 @@ class SocketSession:
 
     def __init__(
         self,
-        connection: ServerConnection,
+        connection: Connection,
+        asked: routes.HttpRequest,
         state: State,
         recognizer: Recognizer,
         stopping: threading.Event,
     ) -> None:
-        assert connection.request is not None
         self._connection = connection
         self._state = state
         self._stopping = stopping
@@ -55,9 +54,8 @@ class SocketSession:
         self._inbox = Inbox(realtime=state.switches.realtime)
         self._too_fast: list[Output] = []  # what follows from audio that came in too fast
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
-        query = read_query(connection.request.path.partition("?")[2])
         sharing = Sharing(recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
-        opening = Opening(query, headers_of(connection.request).get("Authorization"))
+        opening = Opening(asked.query, asked.headers.get("Authorization"))
         given = (opening, state.ledger, sharing, state.clock, state.switches)
         scores = [Score(recording) for recording in state.recordings]
         self._session = ReplaySession(scores, *given) if scores else ServerSession(*given)
@@ -73,7 +71,7 @@ class SocketSession:
         }
         self._held: threading.Lock | None = None  # so that nothing is read
         self._number = state.enter()
-        self._note("opened", routes.WEBSOCKET, shown(query))
+        self._note("opened", routes.WEBSOCKET, shown(asked.query))
 
     def run(self) -> None:
         """Speak until one side closes."""
@@ -265,10 +263,3 @@ def _is_terminate(text: str) -> bool:
         return parse_object(text).get("type") == "Terminate"
     except ProtocolError:
         return False
-
-
-def headers_of(request: Request) -> dict[str, str]:
-    """The headers that count, as one value each; what is repeated is no credential."""
-    names = ("Authorization", "Origin", "Host", "Upgrade")
-    found = {name: request.headers.get_all(name) for name in names}
-    return {"Host": ""} | {name: ", ".join(values) for name, values in found.items() if values}
