@@ -123,7 +123,7 @@ class Line:
         self.connections += 1
         token = self._ledger.issue(self.now, 60, self._seconds)
         opening = Opening(self.half.parameters.client_query() | {"token": token})
-        self._server = ServerSession(opening, self._ledger, ToneRecognizer(), lambda: self.now)
+        self._server = ServerSession(opening, self._ledger, ToneRecognizer, lambda: self.now)
         self.half.connected(self.now)
         stall_seconds = Reconnect().stall_seconds
         self._watch = Watch(stall_seconds, self.now, self.now + self._seconds)

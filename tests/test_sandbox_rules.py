@@ -213,7 +213,7 @@ def test_the_vad_threshold_says_what_counts_as_speech(model: str):
     def heard(**asked: str) -> int:
         query = US | {"speech_model": model, **asked}
         opening = Opening(query, "any")
-        session = ServerSession(opening, Ledger(), Unsure(["Yes."]), Clock())
+        session = ServerSession(opening, Ledger(), Unsure(["Yes."]).listen, Clock())
         read(session.open())
         count = ends(said(session, *chunked(spoken(1))))
         said(session, UPDATE | {"vad_threshold": 0.6})

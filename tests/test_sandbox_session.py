@@ -37,7 +37,7 @@ def started(
     **options,
 ) -> tuple[ServerSession, list]:
     opening = Opening(query, authorization)
-    session = ServerSession(opening, Ledger(), Scripted(script), clock or Clock(), **options)
+    session = ServerSession(opening, Ledger(), Scripted(script).listen, clock or Clock(), **options)
     return session, read(session.open())
 
 
@@ -84,7 +84,7 @@ def test_begin_has_an_id_the_expiry_in_whole_seconds_and_the_configuration():
 def test_the_cap_of_a_token_moves_the_expiry():
     clock, ledger = Clock(), Ledger()
     token = ledger.issue(clock.now, 60, 300)
-    session = ServerSession(Opening(US | {"token": token}), ledger, Scripted(SCRIPT), clock)
+    session = ServerSession(Opening(US | {"token": token}), ledger, Scripted(SCRIPT).listen, clock)
     (begin,) = read(session.open())
     assert begin.expires_at == 1_790_000_300
 
@@ -195,7 +195,7 @@ class CommaEars(ScriptedListener):
 def test_final_words_do_not_change_by_a_comma_either():
     query, script = US | {"format_turns": "true"}, Comma(["So you say it."])
     switches = Switches(one_final=True)
-    session = ServerSession(Opening(query, "any"), Ledger(), script, Clock(), switches)
+    session = ServerSession(Opening(query, "any"), Ledger(), script.listen, Clock(), switches)
     read(session.open())
     final: list[str] = []
     for turn in said(session, *chunked(spoken(1, milliseconds=3000))):

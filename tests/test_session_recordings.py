@@ -195,7 +195,7 @@ def test_at_audio_pace_nothing_is_said_before_its_time():
         Frame(4.0, "service", '{"type": "Termination"}'),
     )
     clock = Clock()
-    given = (Opening(US, "any"), Ledger(), Scripted(["-"]), clock, Switches())
+    given = (Opening(US, "any"), Ledger(), Scripted(["-"]).listen, clock, Switches())
     session = ReplaySession([Score(Recording({}, frames))], *given)
     begun = clock.now
     list(session.open())

@@ -120,7 +120,7 @@ class Sandbox(Service):
 
     def report(self, most: int = 8) -> Report:
         """How many sessions are open, and the newest ``most`` lines of the journal."""
-        count = self._state.open_sessions
+        count = len(self._state.open_sessions)
         line = f"{super().report().line}, {count} session{'' if count == 1 else 's'} open"
         if faults := self.faults.given():
             line += f", faults: {', '.join(f'{name}={value}' for name, value in faults.items())}"

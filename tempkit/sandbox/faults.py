@@ -1,6 +1,5 @@
 """Faults: what goes wrong in a sandbox on demand. No I/O: when to do what; the shell does it."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -123,34 +122,6 @@ def _read(name: str, text: str) -> float | str:
         said = "a whole number" if kind is int else "a number"
         raise BadValue(f"{name} takes {said}, not {text!r:.40}") from None
     return value
-
-
-class Armed:
-    """Faults on their way: counts down what hits a number of connections only."""
-
-    def __init__(self, faults: Faults) -> None:
-        self.faults = faults
-        self._lock = threading.Lock()
-        self._hits: dict[str, int] = {}
-
-    def refuses_connection(self) -> bool:
-        """Whether this next WebSocket is refused."""
-        return self._is_hit("refuse_connections")
-
-    def token_status(self) -> int | None:
-        """The status that this next token request fails with, None when it does not fail."""
-        return self.faults.token_status if self._is_hit("token_failures") else None
-
-    def for_session(self) -> Faults:
-        """What hits this next session."""
-        return self.faults if self._is_hit("sessions") else Faults()
-
-    def _is_hit(self, what: str) -> bool:
-        """Whether one more of these is hit: all are when nothing says how many."""
-        most: int | None = getattr(self.faults, what)
-        with self._lock:
-            self._hits[what] = hits = self._hits.get(what, 0) + 1
-        return most is None or hits <= most
 
 
 class Progress:

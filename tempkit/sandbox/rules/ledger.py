@@ -12,7 +12,9 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
+from tempkit.sandbox.rules.opening import Violation
 from tempkit.sandbox.rules.switches import Switches
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
@@ -24,8 +26,11 @@ TOO_MANY = "Unauthorized Connection: Too many concurrent sessions"
 SPENT = "Unauthorized Connection: Token has already been used"  # our words: the service is lenient
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
+class Refused(Violation):
     """A credential opens no session; the text is the service's."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(CloseCode.REFUSED, text)
 
 
 @dataclass

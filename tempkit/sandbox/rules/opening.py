@@ -1,7 +1,8 @@
 """What a session is opened with, read as the service reads it, and how it is refused. No I/O."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from tempkit.protocol.close_codes import CloseCode
@@ -73,8 +74,7 @@ def bad_input(text: object) -> Violation:
     return Violation(CloseCode.BAD_INPUT, f"User Input Validation Error: {text}")
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """What a client came with: the query of the address, and its Authorization header."""
 
     query: Mapping[str, str]

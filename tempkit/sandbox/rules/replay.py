@@ -12,7 +12,6 @@ from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, parse_object
 from tempkit.protocol.recording import Close, Frame, Recording
-from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.rules.opening import Violation, bad_input, read_parameters
 from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
 
@@ -79,10 +78,7 @@ class ReplaySession(ServerSession):
         self._marks = self._next = self._first_order = 0
         self._started_at = self._begun_at  # what the times of the cues count from
 
-    def _open(self) -> Iterator[Output]:
-        self._expires_at = self._begun_at + self._admit()
-        self._parameters = read_parameters(self._opening.query)
-        self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
+    def _begin(self) -> Iterator[Output]:
         self._has_begun = True
         asked_then = read_parameters(self._score.query)
         for name in COMPARED:

@@ -210,7 +210,7 @@ class WireEngine(ThreadingHTTPServer):
     def refusal(self) -> routes.HttpAnswer | None:
         """What a WebSocket is refused with on demand, None when it is not; status 0 cuts it."""
         state = self._state
-        if not state.armed.refuses_connection():
+        if not state.is_hit("refuse_connections"):
             return None
         status = state.faults.refuse_status
         state.journal.add(state.clock(), 0, "fault", "refused", {"status": status})
