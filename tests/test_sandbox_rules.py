@@ -6,10 +6,10 @@ import pytest
 
 from tempkit.protocol.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
 from tempkit.sandbox.hearing.recognizer import Samples, Scripted, ScriptedListener
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger, Refused
 from tempkit.sandbox.rules.opening import Opening, read_query
 from tempkit.sandbox.rules.session import Note, ServerSession
-from tempkit.sandbox.rules.switches import Switches
 from tempkit.sandbox.wire.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tests.doubles import chunked, silence, spoken, tone
 from tests.test_sandbox_session import U3, US, Clock, read, refused, said, started

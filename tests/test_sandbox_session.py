@@ -8,10 +8,10 @@ import pytest
 from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning
 from tempkit.protocol.parameters import US_MODELS
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.session import Closing, ServerSession
-from tempkit.sandbox.rules.switches import Switches
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, load, silence, spoken, tone
 

@@ -24,10 +24,10 @@ from tempkit import (
 )
 from tempkit.protocol.recording import Close, Frame, Recording
 from tempkit.sandbox import Faults, Scripted
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.replay import ReplaySession, Score
-from tempkit.sandbox.rules.switches import Switches
 from tests.conftest import KEY
 from tests.doubles import chunked, silence, spoken, tone
 from tests.raw import TERMINATE, opened, rest, say

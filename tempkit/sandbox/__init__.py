@@ -14,7 +14,7 @@ from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.journal import Entry, Journal
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.state import State
 from tempkit.serving import Engine, Report, Service
 
@@ -62,18 +62,18 @@ class Sandbox(Service):
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        api_keys: frozenset[str] | None = None,
+        api_keys: frozenset[str] | None = Switches.api_keys,
         faults: Faults = Faults(),  # noqa: B008 - it is frozen
         ssl: "ssl.SSLContext | None" = None,
-        realtime: bool = True,
-        sessions_per_minute: int | None = None,
-        most_ahead_seconds: float | None = None,
-        single_use: bool = True,
-        one_final: bool = False,
-        formatted_partials: bool = True,
-        documented_token_errors: bool = False,
-        cors: bool = False,
-        warnings: bool = True,
+        realtime: bool = Switches.realtime,
+        sessions_per_minute: int | None = Switches.sessions_per_minute,
+        most_ahead_seconds: float | None = Switches.most_ahead_seconds,
+        single_use: bool = Switches.single_use,
+        one_final: bool = Switches.one_final,
+        formatted_partials: bool = Switches.formatted_partials,
+        documented_token_errors: bool = Switches.documented_token_errors,
+        cors: bool = Switches.cors,
+        warnings: bool = Switches.warnings,
         replay: str | Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:

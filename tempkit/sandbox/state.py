@@ -6,8 +6,8 @@ from itertools import count
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults, SpeedyClock
 from tempkit.sandbox.journal import Journal
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.switches import Switches
 
 COUNTED = ("sessions", "refuse_connections", "token_failures")  # faults: how many are hit
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
-from tempkit.sandbox.rules.opening import Violation
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.rules import Switches, Violation
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
 

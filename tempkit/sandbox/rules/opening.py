@@ -21,6 +21,7 @@ from tempkit.protocol.parameters import (
     check_as_service,
 )
 from tempkit.sandbox.hearing.heard import TurnRules
+from tempkit.sandbox.rules import Violation
 
 # What each model family waits for unless told otherwise, ms and 0 to 1: "the mode presets" of the
 # newer U3 models, and what speakers make of it.
@@ -59,14 +60,6 @@ AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
     "language_code": ("en",),
     "language_codes": (["en"],),
 }
-
-
-class Violation(Exception):  # noqa: N818 - it ends a session, it is not reported
-    """A rule was broken: the close code and the text of the Error message."""
-
-    def __init__(self, code: CloseCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 def bad_input(text: object) -> Violation:

@@ -12,7 +12,8 @@ from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, parse_object
 from tempkit.protocol.recording import Close, Frame, Recording
-from tempkit.sandbox.rules.opening import Violation, bad_input, read_parameters
+from tempkit.sandbox.rules import Violation
+from tempkit.sandbox.rules.opening import bad_input, read_parameters
 from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
 
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be the like

@@ -29,10 +29,10 @@ from tempkit.sandbox.hearing.heard import Heard, Quiet
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import Listener
 from tempkit.sandbox.hearing.turns import TurnDetector
+from tempkit.sandbox.rules import Switches, Violation
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import (
     Opening,
-    Violation,
     bad_input,
     configuration,
     read_parameters,
@@ -40,7 +40,6 @@ from tempkit.sandbox.rules.opening import (
     updated,
     without_effect,
 )
-from tempkit.sandbox.rules.switches import Switches
 from tempkit.sandbox.rules.turn_messages import TurnMessages
 
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused

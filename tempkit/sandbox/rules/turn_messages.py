@@ -6,8 +6,8 @@ from dataclasses import replace
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.protocol.parameters import U3_MODELS, SessionParameters
 from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, plain
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.opening import language_wanted, partials_wanted
-from tempkit.sandbox.rules.switches import Switches
 
 
 class TurnMessages:
