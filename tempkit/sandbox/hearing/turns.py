@@ -12,8 +12,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, TurnRules, plain
-from tempkit.sandbox.hearing.loops import without_loop
+from tempkit.sandbox.hearing.heard import (
+    Heard,
+    HeardWord,
+    Quiet,
+    TurnRules,
+    plain,
+    without_loop,
+)
 from tempkit.sandbox.hearing.recognizer import (
     FRAME,
     RATE,
