@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, parse_object
-from tempkit.protocol.recording import Close, Frame, Recording
+from tempkit.protocol.recording import Close, Recording
 from tempkit.sandbox.rules import Violation
 from tempkit.sandbox.rules.opening import bad_input, read_parameters
 from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
@@ -42,22 +42,26 @@ class Score:
         self.query = recording.query
         self.begin: dict[str, Json] = {}
         self.cues: list[Cue] = []
-        sound: list[bytes] = []
-        self.has_sound = not any(isinstance(frame.data, int) for frame in recording.frames)
-        self.size = marks = 0
+        self.sound, self.has_sound = bytearray(), True
+        self.size = marks = 0  # bytes of audio, messages that are answered
         begun = 0.0
         for frame in recording.frames:
+            data = frame.data
             if frame.by == "client":
-                marks += is_mark(frame.data)
-                self.size += _size(frame)
-                sound += [frame.data] if isinstance(frame.data, bytes) else []
-            elif isinstance(frame.data, str) and not self.begin and '"Begin"' in frame.data:
-                self.begin, begun = parse_object(frame.data), frame.at
-            elif isinstance(frame.data, (str, Close)):
-                self.cues.append(Cue(frame.data, self.size, marks, frame.at - begun))
-        self.sound = b"".join(sound)
+                if isinstance(data, str):
+                    marks += any(f'"{mark}"' in data for mark in MARKS)
+                elif isinstance(data, bytes):
+                    self.sound += data
+                    self.size += len(data)
+                elif isinstance(data, int):  # the sound itself was not kept
+                    self.has_sound = False
+                    self.size += data
+            elif isinstance(data, str) and not self.begin and '"Begin"' in data:
+                self.begin, begun = parse_object(data), frame.at
+            elif isinstance(data, (str, Close)):
+                self.cues.append(Cue(data, self.size, marks, frame.at - begun))
         # Who has the Termination need not have waited for the close.
-        if self.cues and is_last(self.cues[-1]):
+        if self.cues and _loaded(self.cues[-1]).get("type") == "Termination":
             end = Close(CloseCode.ENDED, END_REASON)
             self.cues.append(self.cues[-1]._replace(data=end))
 
@@ -85,7 +89,7 @@ class ReplaySession(ServerSession):
         for name in COMPARED:
             now, then = getattr(self._parameters, name), getattr(asked_then, name)
             if now != then:
-                raise self._differs(f"{name} is {now}, the recording was made with {then}")
+                raise differing(f"{name} is {now}, the recording was made with {then}")
         for name, sent in self._score.query.items():
             asked = self._opening.query.get(name, "not given")
             if asked != sent and name not in COMPARED:
@@ -115,7 +119,7 @@ class ReplaySession(ServerSession):
             if abs(self._seconds_of(missing)) > TAIL_SECONDS:
                 said = f"{self._seconds_of(self._score.size):.1f} s of audio"
                 ended = self._seconds_of(self._offset + len(self._heard))
-                raise self._differs(f"the client ended after {ended:.1f} s, then it was {said}")
+                raise differing(f"the client ended after {ended:.1f} s, then it was {said}")
             self._has_ended = True  # all answers may come
         yield from self._play()
 
@@ -153,7 +157,7 @@ class ReplaySession(ServerSession):
             if offset is not None and self._is_like(score.sound[offset:], self._heard):
                 self._start_at(score, offset)
                 return
-        raise self._differs("the audio is not that of the recording")
+        raise differing("the audio is not that of the recording")
 
     def _start_at(self, score: Score, offset: int) -> None:
         self._score, self._offset, self._checked = score, offset, offset
@@ -172,9 +176,7 @@ class ReplaySession(ServerSession):
 
     def _began_before(self, cue: Cue) -> bool:
         """Whether a turn began before the audio that was sent now."""
-        words = _loaded(cue).get("words")
-        first = words[0] if isinstance(words, list) and words else None
-        start = first.get("start") if isinstance(first, dict) else None
+        start = next(iter(_words(_loaded(cue))), {}).get("start")
         return isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
 
     def _compare(self) -> None:
@@ -186,10 +188,10 @@ class ReplaySession(ServerSession):
             then = self._score.sound[self._checked : self._checked + block]
             if not self._is_like(then, self._heard[start : start + block]):
                 at = self._seconds_of(self._checked)
-                raise self._differs(f"the audio differs from the recording after {at:.1f} s")
+                raise differing(f"the audio differs from the recording after {at:.1f} s")
             self._checked += block
 
-    def _is_like(self, then: bytes, now: bytes | bytearray) -> bool:
+    def _is_like(self, then: bytes | bytearray, now: bytes | bytearray) -> bool:
         if self._parameters.encoding != "pcm_s16le":
             return then[: len(now)] == now[: len(then)]
         a, b = samples(then), samples(now)
@@ -229,24 +231,16 @@ class ReplaySession(ServerSession):
             message["turn_order"] = order - self._first_order
         return json.dumps(message)
 
-    def _differs(self, text: str) -> Violation:
-        return bad_input(f"Replay: {text}")
-
     def _seconds_of(self, size: int) -> float:
         return size * self._decoder.milliseconds(b"x") / 1000
 
 
-def is_last(cue: Cue) -> bool:
-    """Whether it is a Termination."""
-    return _loaded(cue).get("type") == "Termination"
+def differing(text: str) -> Violation:
+    """What ends a session in which the client does not do what it did then."""
+    return bad_input(f"Replay: {text}")
 
 
-def is_mark(data: object) -> bool:
-    """Whether a frame of the client is one that the service answers."""
-    return isinstance(data, str) and any(f'"{mark}"' in data for mark in MARKS)
-
-
-def find(sound: bytes, start: bytes | bytearray) -> int | None:
+def find(sound: bytes | bytearray, start: bytes | bytearray) -> int | None:
     """Where in a sound, in bytes, another one starts that is nearly a part of it."""
     whole, part = samples(sound), samples(start)
     if len(part) > len(whole) or not part.any():
@@ -267,12 +261,6 @@ def loudness(sound: NDArray[np.float64]) -> float:
 def samples(sound: bytes | bytearray) -> NDArray[np.float64]:
     """16-bit samples; half a one at the end is left out."""
     return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2").astype(np.float64)
-
-
-def _size(frame: Frame) -> int:
-    if isinstance(frame.data, int):
-        return frame.data
-    return len(frame.data) if isinstance(frame.data, bytes) else 0
 
 
 def _loaded(cue: Cue) -> dict[str, Json]:
