@@ -13,6 +13,7 @@ from tempkit.errors import BadType, ConfigurationError, ProtocolError, expect, r
 from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
+from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
 from tempkit.sandbox.journal import Entry, Journal
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.state import State
@@ -20,8 +21,6 @@ from tempkit.serving import Engine, Report, Service
 
 if TYPE_CHECKING:
     import ssl
-
-    from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
 
 __all__ = ["Faults", "Sandbox", "Scripted", "load_recognizer"]
 
@@ -58,7 +57,7 @@ class Sandbox(Service):
 
     def __init__(
         self,
-        recognizer: "Recognizer | None" = None,
+        recognizer: Recognizer | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -134,8 +133,6 @@ class Sandbox(Service):
     def _bind(self, port: int) -> Engine:
         _require(*MODULES)
         if self._recognizer is None and self._state.recordings:
-            from tempkit.sandbox.hearing.recognizer import Scripted
-
             self._recognizer = Scripted(["-"])  # is not asked
         elif self._recognizer is None:
             self._recognizer = load_recognizer()
@@ -180,7 +177,7 @@ def _read(path: str | Path) -> list[Recording]:
         raise ConfigurationError(f"{path} cannot be replayed: {error}") from None
 
 
-def load_recognizer() -> "Recognizer":
+def load_recognizer() -> Recognizer:
     """The real recogniser. Raises ConfigurationError that says what to install."""
     _require(*MODULES, "onnxruntime")
     from tempkit.sandbox.hearing.moonshine import Moonshine
@@ -191,13 +188,3 @@ def load_recognizer() -> "Recognizer":
 def _require(*modules: str) -> None:
     for module in modules:
         require(module, "sandbox", "the sandbox")
-
-
-def __getattr__(name: str) -> object:
-    """``Scripted``, which needs numpy."""
-    if name != "Scripted":
-        raise AttributeError(f"module 'tempkit.sandbox' has no attribute {name!r}")
-    _require("numpy")
-    from tempkit.sandbox.hearing.recognizer import Scripted
-
-    return Scripted

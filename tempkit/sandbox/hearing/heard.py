@@ -33,20 +33,10 @@ class TurnRules:
 
 
 @dataclass(frozen=True)
-class HeardWord:
-    """A word of a turn; ``start`` and ``end`` are milliseconds of the session's audio."""
-
-    spoken: SpokenWord
-    start: int
-    end: int
-    is_final: bool
-
-
-@dataclass(frozen=True)
 class Heard:
     """What a turn says so far, and whether it is over."""
 
-    words: tuple[HeardWord, ...]
+    words: tuple[SpokenWord, ...]
     end_of_turn: bool
     confidence: float  # that the turn ends here
     speech_start: int  # milliseconds of the session's audio

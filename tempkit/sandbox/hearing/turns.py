@@ -12,14 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tempkit.sandbox.hearing.heard import (
-    Heard,
-    HeardWord,
-    Quiet,
-    TurnRules,
-    plain,
-    without_loop,
-)
+from tempkit.sandbox.hearing.heard import Heard, Quiet, TurnRules, plain, without_loop
 from tempkit.sandbox.hearing.recognizer import (
     FRAME,
     RATE,
@@ -160,8 +153,8 @@ class _OpenTurn:
         self.has_spoken = False
         self._listener = listener
         self._probability = probability
-        self._earlier: list[HeardWord] = []  # of a long turn, what is decoded for good
-        self._fixed: list[HeardWord] = []
+        self._earlier: list[SpokenWord] = []  # of a long turn, what is decoded for good
+        self._fixed: list[SpokenWord] = []
         self._last: Hypothesis | None = None
         self.next_partial: float = 0  # milliseconds of the session's audio
 
@@ -190,10 +183,9 @@ class _OpenTurn:
         return self._recognize(samples, None)
 
     def _recognize(self, samples: Samples, guess: Sequence[SpokenWord] | None) -> Hypothesis:
-        fixed = [word.spoken for word in self._fixed]
-        hypothesis = self._listener.recognize(samples, fixed, guess)
+        hypothesis = self._listener.recognize(samples, self._fixed, guess)
         seconds = len(self._speech_after_fixed()) * FRAME_MILLISECONDS / 1000
-        return without_loop(hypothesis, len(fixed), seconds)
+        return without_loop(hypothesis, len(self._fixed), seconds)
 
     def _speech_after_fixed(self) -> list[int]:
         """The frames of the session that hold the words that may still change."""
@@ -204,8 +196,7 @@ class _OpenTurn:
         """Decode for good what lies before the latest long gap, and keep the audio after it."""
         at = self._latest_gap()
         kept, self.frames = self.frames[at:], self.frames[:at]
-        words = self._timed(self.hypothesis())
-        self._earlier += [HeardWord(w.spoken, w.start, w.end, True) for w in words]
+        self._earlier += [replace(w, is_final=True) for w in self._timed(self.hypothesis())]
         self.frames, self.first = kept, self.first + at
         self._fixed, self._last, self.kept = [], None, None
         self._listener.end_turn()
@@ -241,7 +232,7 @@ class _OpenTurn:
         """A hypothesis with times; the words that are final from now on are kept."""
         words = self._timed(hypothesis)
         settled = len(words) if end_of_turn else self._agreed(words)
-        words = [HeardWord(w.spoken, w.start, w.end, n < settled) for n, w in enumerate(words)]
+        words = [replace(word, is_final=n < settled) for n, word in enumerate(words)]
         if not end_of_turn:
             self._fixed = words[:settled]
         return Heard(
@@ -252,7 +243,7 @@ class _OpenTurn:
             speech_confidence=round(self._probability, 4),
         )
 
-    def _agreed(self, words: list[HeardWord]) -> int:
+    def _agreed(self, words: list[SpokenWord]) -> int:
         """How many leading words are final: alike twice in a row and well before the audio's end.
 
         A finalised word never changes again, so this errs on the late side.
@@ -261,19 +252,19 @@ class _OpenTurn:
         before = self._last.words if self._last else ()
         edge = self.position * FRAME_MILLISECONDS - SETTLE_MILLISECONDS
         while count < min(len(before), len(words) - 1):
-            if plain(before[count].text) != plain(words[count].spoken.text):
+            if plain(before[count].text) != plain(words[count].text):
                 break
             if words[count].end > edge:
                 break
             count += 1
         return count
 
-    def _timed(self, hypothesis: Hypothesis) -> list[HeardWord]:
+    def _timed(self, hypothesis: Hypothesis) -> list[SpokenWord]:
         """The words laid over the speech frames, each as long as its letters' share of them."""
         fixed = self._fixed
         timed = [
-            HeardWord(spoken, word.start, word.end, True)
-            for spoken, word in zip(hypothesis.words, fixed, strict=False)
+            replace(word, start=before.start, end=before.end)
+            for word, before in zip(hypothesis.words, fixed, strict=False)
         ]
         new = hypothesis.words[len(fixed) :]
         start = fixed[-1].end if fixed else self.first * FRAME_MILLISECONDS
@@ -284,7 +275,7 @@ class _OpenTurn:
             begin = _place(frames, passed / letters, start)
             passed += len(word.text)
             end = max(begin, _place(frames, passed / letters, start))
-            timed.append(HeardWord(word, begin, end, False))
+            timed.append(replace(word, start=begin, end=end))
         return timed
 
 
@@ -293,6 +284,5 @@ def _place(frames: list[int], share: float, otherwise: int) -> int:
     if not frames:
         return otherwise
     at = share * len(frames)
-    frame = frames[min(int(at), len(frames) - 1)] if share < 1 else frames[-1] + 1
-    within = at - int(at) if share < 1 else 0.0
-    return round((frame + within) * FRAME_MILLISECONDS)
+    index = min(int(at), len(frames) - 1)
+    return round((frames[index] + (at - index)) * FRAME_MILLISECONDS)

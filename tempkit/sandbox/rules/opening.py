@@ -180,17 +180,6 @@ def _of_mode(parameters: SessionParameters) -> TurnRules:
     return U3_MODES[parameters.mode or "balanced"]
 
 
-def partials_wanted(parameters: SessionParameters) -> bool:
-    """Whether turns that still go on are sent: "by default unless redact_pii"."""
-    asked = parameters.include_partial_turns
-    return not parameters.redact_pii if asked is None else asked
-
-
-def language_wanted(parameters: SessionParameters) -> bool:
-    """Whether finals say their language, which the English model does not."""
-    return bool(parameters.language_detection) and parameters.speech_model != US_MODELS[0]
-
-
 def without_effect(given: Mapping[str, object], model: str) -> Iterator[Warning]:
     """What the sandbox does not do though it was asked to, by cause."""
     for code, names in WITHOUT_EFFECT.items():

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
-from tempkit.protocol.parameters import U3_MODELS, SessionParameters
-from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, plain
+from tempkit.protocol.parameters import U3_MODELS, US_MODELS, SessionParameters
+from tempkit.sandbox.hearing.heard import Heard, Quiet, plain
+from tempkit.sandbox.hearing.recognizer import SpokenWord
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.rules.opening import language_wanted, partials_wanted
 
 
 class TurnMessages:
@@ -15,6 +15,7 @@ class TurnMessages:
 
     def __init__(self, parameters: SessionParameters, switches: Switches) -> None:
         self.parameters = parameters
+        self._is_english = parameters.speech_model == US_MODELS[0]
         self.is_u3 = parameters.speech_model in U3_MODELS
         self.turn_order = 0
         self._switches = switches
@@ -28,9 +29,13 @@ class TurnMessages:
             # U3: "about every 1 s of silence with acknowledge_silence=true".
             yield Silence(heard.start, heard.end)
             return
-        if heard.end_of_turn or partials_wanted(self.parameters):
-            # "language_detection": finals say the language; it only reports.
-            says_language = heard.end_of_turn and language_wanted(self.parameters)
+        asked = self.parameters
+        sends_partials = asked.include_partial_turns
+        if sends_partials is None:  # "by default unless redact_pii"
+            sends_partials = not asked.redact_pii
+        if heard.end_of_turn or sends_partials:
+            # "language_detection": finals say the language, which the English model does not.
+            says_language = heard.end_of_turn and asked.language_detection and not self._is_english
             for message in self._u3_messages(heard) if self.is_u3 else self._us_messages(heard):
                 if says_language and isinstance(message, Turn):
                     yield replace(message, language_code="en", language_confidence=1.0)
@@ -99,7 +104,7 @@ class TurnMessages:
         )
 
 
-def _word(heard: HeardWord, is_formatted: bool, *, is_final: bool) -> Word:
-    text = heard.spoken.text if is_formatted else plain(heard.spoken.text)
-    confidence = min(1.0, round(heard.spoken.confidence, 4))
+def _word(heard: SpokenWord, is_formatted: bool, *, is_final: bool) -> Word:
+    text = heard.text if is_formatted else plain(heard.text)
+    confidence = min(1.0, round(heard.confidence, 4))
     return Word(text, heard.start, heard.end, confidence, is_final)
