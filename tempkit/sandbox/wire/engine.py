@@ -72,19 +72,17 @@ class Handler(BaseHTTPRequestHandler):
             self.client_address[0],
             self.rfile.read(int(length)),
         )
-        if asked.opens_socket and not asked.body:
-            self._open(asked)
-        else:
+        if not asked.opens_socket or asked.body:
             self._send(self.server.answer(asked))
+        elif (refusal := self.server.refusal()) is None:
+            self._open(asked)
+        elif refusal.status:
+            self._send(refusal)
 
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def _open(self, asked: routes.HttpRequest) -> None:
         """Upgrade to a WebSocket, and speak on it until the session is over."""
-        if (refusal := self.server.refusal()) is not None:
-            if refusal.status:
-                self._send(refusal)
-            return
         protocol = ServerProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
         # The library keeps track of the connection from its first byte on.
         request = Request(asked.target, Headers(self.headers.items()), asked.method)

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+from string import Template
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,8 +20,8 @@ from tempkit.protocol.parameters import (
 from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
 from tempkit.sandbox.rules.opening import read_query
 from tempkit.sandbox.state import State
-from tempkit.sandbox.wire.page import PAGE
 
+PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 LIMITS = {
     "expires_in_seconds": EXPIRES_IN_SECONDS,
     "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
@@ -89,7 +91,8 @@ def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
         case "GET", "/sandbox":
             return _page(state, url)
         case "GET", "/sandbox/journal":
-            return _json(200, state.journal.as_json())
+            names = ("at", "session", "kind", "name", "detail")
+            return _json(200, [{n: getattr(entry, n) for n in names} for entry in state.journal])
         case "GET", "/sandbox/faults":
             return _json(200, {**state.faults.given()})
         case "POST", "/sandbox/faults":
@@ -213,7 +216,7 @@ def _arm(request: HttpRequest, state: State) -> HttpAnswer:
 def _page(state: State, url: str) -> HttpAnswer:
     socket = "ws" + url.removeprefix("http")
     per_minute = state.switches.sessions_per_minute
-    text = PAGE.format(
+    text = PAGE.substitute(
         url=escape(url),
         socket=escape(socket),
         host=escape(urlsplit(url).netloc),
