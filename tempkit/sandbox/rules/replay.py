@@ -2,7 +2,9 @@
 
 import json
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,10 +79,11 @@ class ReplaySession(ServerSession):
         super().__init__(*given, **options)
         self._scores = scores
         self._score = scores[0]
+        self._cues: deque[Cue] = deque()  # that are still to be said
         self._is_placed = self._has_ended = False
         self._offset = self._checked = 0  # bytes of the recording's audio
         self._heard = bytearray()
-        self._marks = self._next = self._first_order = 0
+        self._marks = self._first_order = 0
         self._started_at = self._begun_at  # what the times of the cues count from
 
     def _begin(self) -> Iterator[Output]:
@@ -134,10 +137,8 @@ class ReplaySession(ServerSession):
     def deadline(self) -> float:
         """When the next answer is due, or what else time alone leads to."""
         due = super().deadline
-        if self._switches.realtime and self._next < len(self._score.cues) and not self._is_over:
-            cue = self._score.cues[self._next]
-            if self._has_come(cue):
-                due = min(due, self._started_at + cue.at)
+        if self._switches.realtime and self._cues and self._has_come(self._cues[0]):
+            due = min(due, self._started_at + self._cues[0].at)
         return due
 
     def _is_telling(self) -> bool:
@@ -150,7 +151,7 @@ class ReplaySession(ServerSession):
         self._is_placed = True
         for score in self._scores:
             if not score.has_sound or self._is_like(score.sound, self._heard):
-                self._score = score
+                self._score, self._cues = score, deque(score.cues)
                 return
         for score in self._scores:
             offset = find(score.sound, self._heard)
@@ -163,21 +164,18 @@ class ReplaySession(ServerSession):
         self._score, self._offset, self._checked = score, offset, offset
         earlier = (cue.marks for cue in score.cues if cue.audio_bytes <= offset)
         self._marks += max(earlier, default=0)
-        cues = score.cues
-        while self._next < len(cues) and (
-            cues[self._next].audio_bytes < offset or self._began_before(cues[self._next])
-        ):
-            self._next += 1
-        rest = (_loaded(cue) for cue in cues[self._next :])
+        self._cues = deque(dropwhile(self._is_past, score.cues))
+        rest = map(_loaded, self._cues)
         orders = [message["turn_order"] for message in rest if "turn_order" in message]
         self._first_order = int(str(orders[0])) if orders else 0
-        if self._next < len(cues):
-            self._started_at = self._clock() - cues[self._next].at
+        if self._cues:
+            self._started_at = self._clock() - self._cues[0].at
 
-    def _began_before(self, cue: Cue) -> bool:
-        """Whether a turn began before the audio that was sent now."""
+    def _is_past(self, cue: Cue) -> bool:
+        """Whether it was said, or its turn began, before the audio that was sent now."""
         start = next(iter(_words(_loaded(cue))), {}).get("start")
-        return isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
+        is_cut = isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
+        return is_cut or cue.audio_bytes < self._offset
 
     def _compare(self) -> None:
         """Raises Violation when what came since the last time is not what came then."""
@@ -206,13 +204,12 @@ class ReplaySession(ServerSession):
         return self._has_ended or (has_audio and self._marks >= cue.marks)
 
     def _play(self) -> Iterator[Output]:
-        cues = self._score.cues
-        while self._is_placed and self._next < len(cues) and not self._is_over:
-            cue = cues[self._next]
+        while self._cues and not self._is_over:
+            cue = self._cues[0]
             is_early = self._switches.realtime and self._clock() < self._started_at + cue.at
             if is_early or not self._has_come(cue):
                 return
-            self._next += 1
+            self._cues.popleft()
             if isinstance(cue.data, Close):
                 self._is_over = True
                 yield Closing(*cue.data)
