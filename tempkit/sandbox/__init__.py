@@ -6,7 +6,8 @@ It needs the ``sandbox`` extra, and says so when it is missing; importing this m
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from ssl import SSLContext
+from typing import ClassVar
 
 from tempkit.config import Settings
 from tempkit.errors import BadType, ConfigurationError, ProtocolError, expect, require
@@ -18,9 +19,6 @@ from tempkit.sandbox.journal import Entry, Journal
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.state import State
 from tempkit.serving import Engine, Report, Service
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = ["Faults", "Sandbox", "Scripted", "load_recognizer"]
 
@@ -63,7 +61,7 @@ class Sandbox(Service):
         port: int = 0,
         api_keys: frozenset[str] | None = Switches.api_keys,
         faults: Faults = Faults(),  # noqa: B008 - it is frozen
-        ssl: "ssl.SSLContext | None" = None,
+        ssl: SSLContext | None = None,
         realtime: bool = Switches.realtime,
         sessions_per_minute: int | None = Switches.sessions_per_minute,
         most_ahead_seconds: float | None = Switches.most_ahead_seconds,
@@ -132,12 +130,11 @@ class Sandbox(Service):
 
     def _bind(self, port: int) -> Engine:
         _require(*MODULES)
-        if self._recognizer is None and self._state.recordings:
-            self._recognizer = Scripted(["-"])  # is not asked
-        elif self._recognizer is None:
-            self._recognizer = load_recognizer()
         from tempkit.sandbox.wire.engine import WireEngine
 
+        if self._recognizer is None:  # a replay does not ask it
+            is_replay = bool(self._state.recordings)
+            self._recognizer = Scripted(["-"]) if is_replay else load_recognizer()
         return WireEngine(self._state, self._recognizer, self.host, port, self._tls)
 
 
@@ -166,8 +163,8 @@ def _turn(detail: Mapping[str, Json]) -> str:
 
 
 def _facts(detail: Mapping[str, Json]) -> str:
-    plain = {k: v for k, v in detail.items() if isinstance(v, (str, int, float)) and v != ""}
-    return ", ".join(f"{name}={value}" for name, value in plain.items())
+    plain = ((k, v) for k, v in detail.items() if isinstance(v, (str, int, float)) and v != "")
+    return ", ".join(f"{name}={value}" for name, value in plain)
 
 
 def _read(path: str | Path) -> list[Recording]:

@@ -10,9 +10,8 @@ from typing import NoReturn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.connection import Connection
 
-from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import Json, parse_object
+from tempkit.protocol.messages import Json
 from tempkit.sandbox.faults import Faults, Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
@@ -51,7 +50,7 @@ class SocketSession:
         self._stopping = stopping
         faults = state.faults if state.is_hit("sessions") else Faults()
         self._progress = Progress(faults, time.monotonic())
-        self._inbox = Inbox(realtime=state.switches.realtime)
+        self._inbox = inbox = Inbox(realtime=state.switches.realtime)
         self._too_fast: list[Output] = []  # what follows from audio that came in too fast
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
         opening = Opening(asked.query, asked.headers.get("Authorization"))
@@ -59,7 +58,6 @@ class SocketSession:
         def listen() -> Sharing:
             return Sharing(recognizer.listen(), CORES, lambda: inbox.patience(time.monotonic()))
 
-        inbox = self._inbox
         given = (opening, state.ledger, listen, state.clock, state.switches)
         scores = [Score(recording) for recording in state.recordings]
         self._session = ReplaySession(scores, *given) if scores else ServerSession(*given)
@@ -124,10 +122,10 @@ class SocketSession:
             self._audio[0] += 1
             self._audio[1] += seconds
         else:
-            self._note_text(data)
+            name = self._note_text(data)
             if "stop_answering" in progress.happened:
                 return self._session.tick()
-            if _is_terminate(data):
+            if name == "Terminate":
                 self._hold(progress.faults.slow_termination_seconds, beats=True)
         return self._session.receive(data)
 
@@ -228,13 +226,15 @@ class SocketSession:
             self._connection.close(code, reason)
         raise _Over
 
-    def _note_text(self, text: str) -> None:
+    def _note_text(self, text: str) -> str:
+        """Write a message that came in to the journal; gives its type."""
         try:
             message = json.loads(text, parse_constant=str)  # no NaN in the journal
             name, detail = harmless(str(message["type"])), shown(message)
         except (ValueError, TypeError, LookupError, RecursionError):
             name, detail = "text", {"characters": len(text)}
         self._note("received", name, detail)
+        return name
 
     def _note(self, kind: str, name: str, detail: dict[str, Json]) -> None:
         journal, now = self._state.journal, self._state.clock()
@@ -244,10 +244,3 @@ class SocketSession:
             sound: dict[str, Json] = {"messages": messages, "seconds": seconds}
             journal.add(now, self._number, "received", "audio", sound)
         journal.add(now, self._number, kind, name, detail)
-
-
-def _is_terminate(text: str) -> bool:
-    try:
-        return parse_object(text).get("type") == "Terminate"
-    except ProtocolError:
-        return False
