@@ -63,12 +63,11 @@ class Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not SHORT.fullmatch(length):
             self.send_error(400)
             return
-        found = {name: self.headers.get_all(name, []) for name in COUNTED}
         asked = routes.HttpRequest(
             self.command,
             self.requestline.split(" ")[1],  # ``path`` has lost slashes at its start
             # What is repeated is no credential.
-            {"Host": ""} | {name: ", ".join(values) for name, values in found.items() if values},
+            {n: ", ".join(self.headers.get_all(n, ())) for n in COUNTED if n in self.headers},
             self.client_address[0],
             self.rfile.read(int(length)),
         )
@@ -197,7 +196,7 @@ class WireEngine(ThreadingHTTPServer):
         state = self._state
         if asked.path in (routes.TOKEN, routes.UNIFIED_TOKEN):
             self._stopping.wait(state.faults.token_delay_seconds)
-        answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
+        answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers.get('Host', '')}")
         if not asked.path.startswith("/sandbox"):
             name = f"{asked.method} {harmless(asked.path)}"
             detail: dict[str, Json] = {"status": answer.status}

@@ -105,14 +105,13 @@ class SocketSession:
     def _next(self) -> Iterable[Output]:
         """What the next message, or the time, leads to."""
         self._play_faults()
-        self._collect(0)
+        self._collect(self._patience(time.monotonic()))
         if self._too_fast:
             refusal, self._too_fast = self._too_fast, []
             return refusal
-        now = time.monotonic()
-        data = self._inbox.take(now)
-        if data is None:
-            return self._wait(now)
+        data = self._inbox.take(time.monotonic())
+        if data is None:  # at audio pace what came in may not be due yet
+            return self._session.tick() if self._inbox.is_empty else ()
         progress, seconds = self._progress, self._session.seconds(data)
         if "stop_upload" in progress.happened:
             return self._session.tick()
@@ -129,15 +128,13 @@ class SocketSession:
                 self._hold(progress.faults.slow_termination_seconds, beats=True)
         return self._session.receive(data)
 
-    def _wait(self, now: float) -> Iterable[Output]:
-        """What comes of waiting for the next message."""
-        wait = min(LOOK_SECONDS, self._inbox.wait(now), self._progress.seconds_to_next(now))
-        if not self._inbox.is_empty:  # at audio pace it is not time yet
-            self._collect(wait)
-            return ()
-        patience = max(0.0, self._session.deadline - self._state.clock())
-        self._collect(min(wait, patience / self._state.clock.speed))
-        return self._session.tick() if self._inbox.is_empty else ()
+    def _patience(self, now: float) -> float:
+        """Seconds in which there is nothing to do, unless a message comes in."""
+        waits = [LOOK_SECONDS, self._inbox.wait(now), self._progress.seconds_to_next(now)]
+        if self._inbox.is_empty:
+            clock = self._state.clock
+            waits.append((self._session.deadline - clock()) / clock.speed)
+        return max(0.0, min(waits))
 
     def _collect(self, wait: float) -> None:
         """Take what comes in off the socket, so that its reader never waits for recognition.
