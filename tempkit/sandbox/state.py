@@ -1,5 +1,6 @@
 """State: what the sessions and the routes of one sandbox share. No I/O."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -8,8 +9,6 @@ from tempkit.sandbox.faults import Faults, SpeedyClock
 from tempkit.sandbox.journal import Journal
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
-
-COUNTED = ("sessions", "refuse_connections", "token_failures")  # faults: how many are hit
 
 
 class State:
@@ -39,11 +38,11 @@ class State:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._faults = faults
-        self._hits = {name: count() for name in COUNTED}
+        self._hits: defaultdict[str, count[int]] = defaultdict(count)  # of what faults count
         self.clock.run_at(faults.clock_speed)
 
     def is_hit(self, counted: str) -> bool:
-        """Whether this next one of what is counted is hit: all are when nothing says how many."""
+        """Whether the next of these, such as ``sessions``, is hit: all are unless a number says."""
         most: int | None = getattr(self.faults, counted)
         return most is None or next(self._hits[counted]) < most
 

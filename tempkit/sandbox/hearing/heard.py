@@ -26,11 +26,6 @@ class TurnRules:
     guesses_in_silence: bool = False  # a partial at min_turn_silence, when the turn goes on
     acknowledges_silence: bool = False
 
-    @property
-    def least_silence(self) -> int:
-        """The silence after which a turn may be over."""
-        return min(self.min_turn_silence, self.max_turn_silence)
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -42,14 +37,6 @@ class Heard:
     speech_start: int  # milliseconds of the session's audio
     speech_confidence: float
     is_utterance: bool = False  # a short pause follows what was said
-
-
-@dataclass(frozen=True)
-class Quiet:
-    """Nothing was said from ``start`` to ``end``, in milliseconds of the session's audio."""
-
-    start: int
-    end: int
 
 
 def plain(text: str) -> str:

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from tempkit.sandbox.hearing.heard import Heard, Quiet, TurnRules, plain, without_loop
+from tempkit.protocol.messages import Silence
+from tempkit.sandbox.hearing.heard import Heard, TurnRules, plain, without_loop
 from tempkit.sandbox.hearing.recognizer import (
     FRAME,
     RATE,
@@ -30,7 +31,7 @@ TAIL = 250 // FRAME_MILLISECONDS  # frames of silence that are decoded after the
 PARTIAL_SHARE = 0.06  # of the turn's length: partials come no closer, so that cost stays flat
 RETRY_MILLISECONDS = 750  # until the next try, after a partial that would have been empty
 PAUSE = 160 // FRAME_MILLISECONDS  # frames of silence after which an utterance is complete
-QUIET = 1000 // FRAME_MILLISECONDS  # frames of silence in one Quiet
+QUIET = 1000 // FRAME_MILLISECONDS  # frames of silence in one Silence
 PARTIAL_SILENCE = 300 // FRAME_MILLISECONDS  # frames of silence after which no partial is made
 SETTLE_MILLISECONDS = 600  # a word this far from the edge of the audio may become final
 STRETCH = 28_000 // FRAME_MILLISECONDS  # frames: the recogniser knows no longer ones
@@ -51,7 +52,7 @@ class TurnDetector:
         self._highest = 0.0  # speech probability
         self._turn: _OpenTurn | None = None
 
-    def hear(self, samples: Samples) -> Iterator[Heard | Quiet]:
+    def hear(self, samples: Samples) -> Iterator[Heard | Silence]:
         """What these next samples (mono, 16 kHz) let one say."""
         audio = np.concatenate([self._rest, samples])
         whole = len(audio) // FRAME * FRAME
@@ -69,21 +70,22 @@ class TurnDetector:
         highest, self._highest = self._highest, 0.0
         return highest
 
-    def finish(self) -> Iterator[Heard | Quiet]:
+    def finish(self) -> Iterator[Heard | Silence]:
         """No more audio comes: the last samples, then the end of the open turn."""
         if len(self._rest):
             yield from self.hear(np.zeros(FRAME - len(self._rest), np.float32))
         yield from self.end_turn()
 
-    def _hear_frame(self, frame: Samples) -> Iterator[Heard | Quiet]:
+    def _hear_frame(self, frame: Samples) -> Iterator[Heard | Silence]:
         probability = self._listener.speech_probability(frame)
         self._position += 1
         self._highest = max(self._highest, probability)
         self._quiet = 0 if probability > self.rules.vad_threshold else self._quiet + 1
         if self.rules.acknowledges_silence and self._quiet == QUIET:
+            # U3: "about every 1 s of silence with acknowledge_silence=true".
             self._quiet = 0
             end = self._position * FRAME_MILLISECONDS
-            yield Quiet(end - QUIET * FRAME_MILLISECONDS, end)
+            yield Silence(end - QUIET * FRAME_MILLISECONDS, end)
         if self._turn is None:
             self._look_back.append(frame)
             self._onset = self._onset + 1 if probability > self.rules.vad_threshold else 0
@@ -94,9 +96,10 @@ class TurnDetector:
         turn.add(frame, is_speech=probability >= self.rules.vad_threshold - HYSTERESIS)
         if turn.spoken_frames() >= STRETCH:
             turn.divide()
+        least_silence = min(self.rules.min_turn_silence, self.rules.max_turn_silence)
         if (turn.position - turn.begin) * FRAME_MILLISECONDS >= self.rules.longest:
             yield from self._close(turn, turn.hypothesis())
-        elif turn.silence * FRAME_MILLISECONDS >= self.rules.least_silence:
+        elif turn.silence * FRAME_MILLISECONDS >= least_silence:
             yield from self._in_silence(turn)
         elif self.rules.utters_in_pauses and turn.silence == PAUSE:
             yield from turn.partial(self.rules, is_utterance=True)

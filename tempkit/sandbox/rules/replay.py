@@ -16,7 +16,7 @@ from tempkit.protocol.messages import END_REASON, Json, parse_object
 from tempkit.protocol.recording import Close, Recording
 from tempkit.sandbox.rules import Violation
 from tempkit.sandbox.rules.opening import bad_input, read_parameters
-from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
+from tempkit.sandbox.rules.session import Note, Output, ServerSession
 
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be the like
 MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the recording by
@@ -212,7 +212,7 @@ class ReplaySession(ServerSession):
             self._cues.popleft()
             if isinstance(cue.data, Close):
                 self._is_over = True
-                yield Closing(*cue.data)
+                yield cue.data
             else:
                 yield self._moved(cue.data) if self._offset else cue.data
 

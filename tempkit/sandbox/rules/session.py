@@ -18,6 +18,7 @@ from tempkit.protocol.messages import (
     Error,
     Heartbeat,
     Json,
+    Silence,
     Termination,
     Turn,
     Warning,  # noqa: A004 - the service's own name
@@ -25,7 +26,8 @@ from tempkit.protocol.messages import (
     parse_object,
 )
 from tempkit.protocol.parameters import RULES
-from tempkit.sandbox.hearing.heard import Heard, Quiet
+from tempkit.protocol.recording import Close
+from tempkit.sandbox.hearing.heard import Heard
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import Listener
 from tempkit.sandbox.hearing.turns import TurnDetector
@@ -47,13 +49,6 @@ HEARTBEAT_SECONDS = 5.0
 MOST_BUFFERED_SECONDS = 300.0  # of audio, at audio pace
 
 
-class Closing(NamedTuple):
-    """The session closes with this code and reason; nothing follows."""
-
-    code: int
-    reason: str
-
-
 class Note(NamedTuple):
     """Something for the sandbox's journal alone."""
 
@@ -61,7 +56,7 @@ class Note(NamedTuple):
     warning: str
 
 
-Output = str | Closing | Note
+Output = str | Close | Note
 
 
 class ServerSession:
@@ -97,11 +92,7 @@ class ServerSession:
     def receive(self, data: str | bytes) -> Iterator[Output]:
         """What the client's next message leads to."""
         self._last_message_at = self._clock()
-        yield from self.tick()
-        if isinstance(data, bytes):
-            yield from self._guarded(self._receive_audio(data))
-        else:
-            yield from self._guarded(self._receive_text(data))
+        return self._guarded(self._receive(data))
 
     def tick(self) -> Iterator[Output]:
         """What time alone leads to; call it at ``deadline``."""
@@ -112,14 +103,14 @@ class ServerSession:
         self._is_over = True
         audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
         yield dump(Termination(int(audio), int(session)))
-        yield Closing(CloseCode.ENDED, END_REASON)
+        yield Close(CloseCode.ENDED, END_REASON)
 
     def fail(self) -> Iterator[Output]:
         """The sandbox itself failed, or plays that it did."""
         if not self._has_begun:
             # 1011 - "internal fault while establishing".
             self._is_over = True
-            yield Closing(CloseCode.INTERNAL, "")
+            yield Close(CloseCode.INTERNAL, "")
             return
         text = "Session Cancelled: An error occurred"
         yield from self._refuse(Violation(CloseCode.CANCELLED, text))
@@ -167,7 +158,7 @@ class ServerSession:
         # "Error: always fatal"; the close carries the same code and the fixed reason.
         self._is_over = True
         yield dump(Error(violation.code, str(violation)))
-        yield Closing(violation.code, ERROR_REASON)
+        yield Close(violation.code, ERROR_REASON)
 
     def _open(self) -> Iterator[Output]:
         # 1008 - a session needs the API key in the header, or a temporary token.
@@ -188,6 +179,13 @@ class ServerSession:
         warnings = without_effect(given, self._parameters.speech_model)
         yield from self._warn(warnings, aloud=self._switches.warnings)
 
+    def _receive(self, data: str | bytes) -> Iterator[Output]:
+        yield from self._tick()
+        if isinstance(data, bytes):
+            yield from self._receive_audio(data)
+        else:
+            yield from self._receive_text(data)
+
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         milliseconds = self._decoder.milliseconds(data)
         _, most = CHUNK_MILLISECONDS
@@ -201,7 +199,7 @@ class ServerSession:
         self._audio_milliseconds += milliseconds
         yield from self._about(self._turns.hear(self._decoder.decode(data)))
 
-    def _about(self, found: Iterable[Heard | Quiet]) -> Iterator[Output]:
+    def _about(self, found: Iterable[Heard | Silence]) -> Iterator[Output]:
         for heard in found:
             yield from map(dump, self._messages.about(heard))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.protocol.parameters import U3_MODELS, US_MODELS, SessionParameters
-from tempkit.sandbox.hearing.heard import Heard, Quiet, plain
+from tempkit.sandbox.hearing.heard import Heard, plain
 from tempkit.sandbox.hearing.recognizer import SpokenWord
 from tempkit.sandbox.rules import Switches
 
@@ -23,11 +23,10 @@ class TurnMessages:
         self._uttered = ""  # what the open turn's last complete utterance said
         self._written: list[str] = []  # its final words, as they were formatted
 
-    def about(self, heard: Heard | Quiet) -> Iterator[Known]:
+    def about(self, heard: Heard | Silence) -> Iterator[Known]:
         """The messages that pass on what was heard."""
-        if isinstance(heard, Quiet):
-            # U3: "about every 1 s of silence with acknowledge_silence=true".
-            yield Silence(heard.start, heard.end)
+        if isinstance(heard, Silence):
+            yield heard
             return
         asked = self.parameters
         sends_partials = asked.include_partial_turns

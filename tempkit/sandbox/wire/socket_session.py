@@ -12,13 +12,14 @@ from websockets.sync.connection import Connection
 
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Json
+from tempkit.protocol.recording import Close
 from tempkit.sandbox.faults import Faults, Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
 from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.replay import ReplaySession, Score
-from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
+from tempkit.sandbox.rules.session import Note, Output, ServerSession
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.inbox import Inbox
@@ -67,8 +68,8 @@ class SocketSession:
             "stall": lambda: self._hold(faults.stall_seconds),
             "cancel": lambda: self._end(self._session.fail()),
             "terminate": lambda: self._end(self._session.end()),
-            "close": lambda: self._close(Closing(faults.close_code, "")),
-            "cut": lambda: self._close(Closing(CloseCode.ABNORMAL, "")),
+            "close": lambda: self._close(Close(faults.close_code, "")),
+            "cut": lambda: self._close(Close(CloseCode.ABNORMAL, "")),
             "stop_reading": self._stop_reading,
         }
         self._held: threading.Lock | None = None  # so that nothing is read
@@ -95,7 +96,7 @@ class SocketSession:
             self._pass_on(begin)
             while not self._stopping.is_set():
                 self._pass_on(self._next())
-            self._close(Closing(CloseCode.GOING_AWAY, ""))
+            self._close(Close(CloseCode.GOING_AWAY, ""))
         except (ConnectionClosed, _Over):
             raise
         except Exception:
@@ -198,18 +199,18 @@ class SocketSession:
                 self._note("note", "not as asked", output._asdict())
                 continue
             self._play_faults()
-            message = {} if isinstance(output, Closing) else json.loads(output)
+            message = {} if isinstance(output, Close) else json.loads(output)
             kind = message.pop("type", "")
             stopped = "stop_heartbeats" if kind == "Heartbeat" else "stop_answering"
             if stopped in self._progress.happened:
                 continue
-            if isinstance(output, Closing):
+            if isinstance(output, Close):
                 self._close(output)
             self._connection.send(output)
             self._progress.sent += 1
             self._note("sent", kind, message)
 
-    def _close(self, closing: Closing) -> NoReturn:
+    def _close(self, closing: Close) -> NoReturn:
         """Close, also in a way that is none of the service's; raises _Over."""
         code, reason = closing
         self._note("closed", "WebSocket", {"code": code} | ({"reason": reason} if reason else {}))
