@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -34,11 +35,13 @@ def started(
     *,
     clock: Clock | None = None,
     authorization: str = "any",
+    ledger: Ledger | None = None,
+    ears: type[ScriptedListener] = ScriptedListener,
     script: Sequence[str] = SCRIPT,
     **options,
 ) -> tuple[ServerSession, list]:
-    opening = Opening(query, authorization)
-    session = ServerSession(opening, Ledger(), Scripted(script).listen, clock or Clock(), **options)
+    opening, listen = Opening(query, authorization), partial(ears, Scripted(script))
+    session = ServerSession(opening, ledger or Ledger(), listen, clock or Clock(), **options)
     return session, read(session.open())
 
 
@@ -85,8 +88,7 @@ def test_begin_has_an_id_the_expiry_in_whole_seconds_and_the_configuration():
 def test_the_cap_of_a_token_moves_the_expiry():
     clock, ledger = Clock(), Ledger()
     token = ledger.issue(clock.now, 60, 300)
-    session = ServerSession(Opening(US | {"token": token}), ledger, Scripted(SCRIPT).listen, clock)
-    (begin,) = read(session.open())
+    _, (begin,) = started(US | {"token": token}, clock=clock, ledger=ledger)
     assert begin.expires_at == 1_790_000_300
 
 
@@ -177,14 +179,9 @@ def test_formatted_from_the_first_message_with_one_final_is_a_switch():
     assert [m.utterance for m in found if m.utterance] == ["Oh, no, not, you, again."]
 
 
-class Comma(Scripted):
+class CommaEars(ScriptedListener):
     """Ears that hear only later that a word is followed by a comma."""
 
-    def listen(self) -> "CommaEars":
-        return CommaEars(self)
-
-
-class CommaEars(ScriptedListener):
     def recognize(self, samples, fixed, guess) -> Hypothesis:
         heard = super().recognize(samples, fixed, guess)
         if guess is not None:
@@ -194,10 +191,8 @@ class CommaEars(ScriptedListener):
 
 
 def test_final_words_do_not_change_by_a_comma_either():
-    query, script = US | {"format_turns": "true"}, Comma(["So you say it."])
-    switches = Switches(one_final=True)
-    session = ServerSession(Opening(query, "any"), Ledger(), script.listen, Clock(), switches)
-    read(session.open())
+    query, switches = US | {"format_turns": "true"}, Switches(one_final=True)
+    session, _ = started(query, ears=CommaEars, script=["So you say it."], switches=switches)
     final: list[str] = []
     for turn in said(session, *chunked(spoken(1, milliseconds=3000))):
         now = [word.text for word in turn.words if word.word_is_final]
