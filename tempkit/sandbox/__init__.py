@@ -150,7 +150,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
     """A line of the journal, short enough to be read."""
     at = time.strftime("%H:%M:%S", time.localtime(entry.at))
     session = str(entry.session) if entry.session else ""
-    text = _turn(entry.detail) if entry.name == "Turn" else _facts(entry.detail)
+    plain = {k: v for k, v in entry.detail.items() if isinstance(v, (str, int, float)) and v != ""}
+    facts = ", ".join(f"{name}={value}" for name, value in plain.items())
+    text = _turn(entry.detail) if entry.name == "Turn" else facts
     return at, session, f"{entry.kind} {entry.name}", text[:LONGEST]
 
 
@@ -160,11 +162,6 @@ def _turn(detail: Mapping[str, Json]) -> str:
     heard = " ".join(str(word["text"]) for word in words if isinstance(word, dict))
     text = str(detail.get("transcript") or heard)
     return text if detail.get("end_of_turn") else f"{text} ..."
-
-
-def _facts(detail: Mapping[str, Json]) -> str:
-    plain = ((k, v) for k, v in detail.items() if isinstance(v, (str, int, float)) and v != "")
-    return ", ".join(f"{name}={value}" for name, value in plain)
 
 
 def _read(path: str | Path) -> list[Recording]:

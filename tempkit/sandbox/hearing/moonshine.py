@@ -158,7 +158,8 @@ class Moonshine:
             if len(found) > len(guess) or guess[len(found) - 1] != token:
                 break
         # What the model keeps of the guess beyond its first wrong token is wrong too.
-        _trim_cache(state, len(forced) + len(found))
+        length = len(forced) + len(found)
+        state |= {name: state[name][:, :, :length] for name in state if ".decoder." in name}
         while len(found) < limit:
             token, probability = _likeliest(self._step(state, [found[-1][0]], first=False)[-1])
             if token == END:
@@ -243,13 +244,6 @@ def _empty_cache(encoded: Feed) -> Feed:
     nothing = np.zeros((1, HEADS, 1, WIDTH), np.float32)
     names = (f"{n}.{s}.{k}" for n in range(LAYERS) for s in ("decoder", "encoder") for k in KEYS)
     return encoded | {f"past_key_values.{name}": nothing for name in names}
-
-
-def _trim_cache(state: Feed, length: int) -> None:
-    """Forget what the decoder remembers beyond its first ``length`` tokens."""
-    for name, value in state.items():
-        if ".decoder." in name:
-            state[name] = value[:, :, :length]
 
 
 _loading = threading.Lock()

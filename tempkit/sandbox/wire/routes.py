@@ -195,13 +195,9 @@ def is_from_here(request: HttpRequest) -> bool:
         names[1] = f"//[{request.peer}]"
     if (origin := request.headers.get("Origin")) is not None:
         names.append(origin)
-    return all(_leads_here(name) for name in names)
-
-
-def _leads_here(address: str) -> bool:
     try:
-        return is_loopback(urlsplit(address).hostname or "")
-    except ValueError:
+        return all(is_loopback(urlsplit(name).hostname or "") for name in names)
+    except ValueError:  # no address
         return False
 
 
