@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
-from tempkit.errors import require
 
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
@@ -20,10 +19,11 @@ REPLAY_MARKER = "tempkit_replays"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    text = f"{MARKER}(line, ...): what the tempkit_sandbox hears, a line a turn"
-    config.addinivalue_line("markers", text)
-    text = f"{REPLAY_MARKER}(path): a recording that the tempkit_sandbox plays"
-    config.addinivalue_line("markers", text)
+    for text in (
+        f"{MARKER}(line, ...): what the tempkit_sandbox hears, a line a turn",
+        f"{REPLAY_MARKER}(path): a recording that the tempkit_sandbox plays",
+    ):
+        config.addinivalue_line("markers", text)
 
 
 @pytest.fixture
@@ -36,9 +36,7 @@ def tempkit_sandbox(
     marker ``tempkit_hears``, or plays the recording that ``tempkit_replays`` names, from where
     pytest was configured. What is sent at once is heard at once.
     """
-    require("numpy", "sandbox", "tempkit_sandbox")
-    from tempkit.sandbox import Sandbox
-    from tempkit.sandbox.hearing.recognizer import Scripted
+    from tempkit.sandbox import Sandbox, Scripted
 
     marker = request.node.get_closest_marker(MARKER)
     recognizer = Scripted(marker.args) if marker else None

@@ -8,9 +8,10 @@ import numpy as np
 
 from tempkit import Reconnect, SessionParameters
 from tempkit.protocol.messages import Begin
+from tempkit.protocol.recording import Close
 from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.session import Closing, Opening, ServerSession
+from tempkit.sandbox.rules.session import Opening, ServerSession
 from tempkit.streaming.session import ClientSession
 from tempkit.streaming.watch import Watch
 
@@ -123,7 +124,7 @@ class Line:
         self.connections += 1
         token = self._ledger.issue(self.now, 60, self._seconds)
         opening = Opening(self.half.parameters.client_query() | {"token": token})
-        self._server = ServerSession(opening, self._ledger, ToneRecognizer(), lambda: self.now)
+        self._server = ServerSession(opening, self._ledger, ToneRecognizer, lambda: self.now)
         self.half.connected(self.now)
         stall_seconds = Reconnect().stall_seconds
         self._watch = Watch(stall_seconds, self.now, self.now + self._seconds)
@@ -144,7 +145,7 @@ class Line:
 
     def _deliver(self, outputs: list) -> None:
         for output in outputs:
-            if isinstance(output, Closing):
+            if isinstance(output, Close):
                 self._server = None
                 return
             if not self._transmit(output):

@@ -1,13 +1,18 @@
 """The sandbox's coverage table says what a session really does with each name."""
 
+import inspect
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tempkit import Sandbox
+from tempkit.__main__ import main
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import KNOWN
 from tempkit.protocol.parameters import ENCODINGS, RULES, SPEECH_MODELS, US_MODELS
+from tempkit.sandbox.rules import Switches
 from tests.test_sandbox_session import TERMINATE, US, said, started
 
 PAGE = (Path(__file__).parent.parent / ".github/docs/sandbox.md").read_text()
@@ -85,3 +90,14 @@ def test_what_the_sandbox_does_anyway_needs_no_warning(name: str, value: str):
 def test_a_message_that_it_takes_is_taken(name: str):
     session, _ = started({"speech_model": US_MODELS[0]})
     assert said(session, json.dumps({"type": name})) == [] or name == TERMINATE["type"]
+
+
+def test_every_switch_is_an_argument_an_option_of_the_command_line_and_documented(capsys):
+    with pytest.raises(SystemExit):
+        main(["sandbox", "--help"])
+    options, arguments = capsys.readouterr().out, inspect.signature(Sandbox).parameters
+    for switch in fields(Switches):
+        name = {"realtime": "fast", "api_keys": "api-key"}.get(switch.name, switch.name)
+        assert f"--{name.replace('_', '-')}" in options
+        assert f"`{switch.name}`" in PAGE or f"{switch.name}=" in PAGE
+        assert arguments[switch.name].default == switch.default

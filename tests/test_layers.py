@@ -67,16 +67,15 @@ SANDBOX = {
     "rules": {"hearing"},
     "state": {"faults", "journal", "rules"},
     "wire": {"faults", "hearing", "journal", "rules", "state"},
-    "": {"faults", "journal", "rules", "state"},
+    "": {"faults", "hearing", "journal", "rules", "state"},
 }
 SANDBOX_LATE = {"": {"hearing", "wire"}}
 
 # The rules of a session: a clock is an argument, and nobody waits.
 WITHOUT_IO = (
     *("pictures", "protocol", "sandbox.rules", "sandbox.faults", "sandbox.journal"),
-    *("sandbox.state", "sandbox.wire.routes", "sandbox.wire.page", "sandbox.wire.inbox"),
-    *("sandbox.hearing.heard", "sandbox.hearing.loops", "sandbox.hearing.pcm"),
-    "sandbox.hearing.pool",
+    *("sandbox.state", "sandbox.wire.routes", "sandbox.wire.inbox"),
+    *("sandbox.hearing.heard", "sandbox.hearing.pcm", "sandbox.hearing.pool"),
     *("sandbox.hearing.recognizer", "sandbox.hearing.turns", "server.guard", "server.head"),
     *("streaming.backlog", "streaming.captions", "streaming.retry", "streaming.session"),
     *("streaming.transcript", "streaming.watch"),
@@ -90,7 +89,7 @@ ONE_PLACE = {
     "av": {"sound.decoder"},
     "certifi": {"network"},
     "dotenv": {"env_file"},
-    "http.server": {"server.handler"},
+    "http.server": {"server.handler", "sandbox.wire.engine"},
     "httpcore": set(),  # httpx's own affair
     "httpx": {"http_client"},
     "ipywidgets": {

@@ -1,7 +1,7 @@
 import pytest
 
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import EXPIRED, INVALID, MISSING, SPENT, Ledger, Refused
-from tempkit.sandbox.rules.switches import Switches
 
 
 def refusal(ledger: Ledger, now: float, token: str | None, authorization: str | None) -> str:

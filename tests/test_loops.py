@@ -1,6 +1,6 @@
 import pytest
 
-from tempkit.sandbox.hearing.loops import without_loop
+from tempkit.sandbox.hearing.heard import without_loop
 from tempkit.sandbox.hearing.recognizer import Hypothesis, SpokenWord
 
 

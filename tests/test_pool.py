@@ -56,8 +56,8 @@ def busy() -> Waiting:
 
 
 def ask(busy: Waiting, pool: Pool, guess: Sequence | None, *, late: bool = False) -> Hypothesis:
-    listener = Sharing(busy, pool, lambda: 0.0 if late else 0.1).listen()
-    return listener.recognize(sound(), [], guess)
+    sharing = Sharing(busy.listen(), pool, lambda: 0.0 if late else 0.1)
+    return sharing.recognize(sound(), [], guess)
 
 
 def test_a_partial_that_finds_no_core_is_skipped_and_a_final_waits_for_one(busy: Waiting):
@@ -117,7 +117,7 @@ def test_a_partial_that_nobody_waits_for_waits_for_its_core(busy: Waiting):
     final = threading.Thread(target=ask, args=(busy, pool, None))
     final.start()
     busy.begun.acquire(timeout=5)
-    listener = Sharing(busy, pool, lambda: math.inf).listen()
+    listener = Sharing(busy.listen(), pool, lambda: math.inf)
     patient = threading.Thread(target=lambda: answers.append(listener.recognize(sound(), [], ())))
     patient.start()
     patient.join(0.4)  # longer than a talker's partial waits

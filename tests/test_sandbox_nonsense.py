@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -90,70 +91,49 @@ def test_generated_parameters(watched: Sandbox, query: dict[str, str]):
     assert types(found)[0] in ("Begin", "Error")
 
 
+def answer_to(sandbox: Sandbox, *said: bytes, ends: bool = False, until: bytes = b"") -> bytes:
+    """What comes back until the end, or so far; ``ends`` closes our half first."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", sandbox.port)) as raw:
+        raw.settimeout(15)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            raw.sendall(b"".join(said))
+            if ends:
+                raw.shutdown(socket.SHUT_WR)
+            while not (until and until in answer) and (part := raw.recv(4096)):
+                answer += part
+    return answer
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_bytes_instead_of_http(watched: Sandbox, seed: int):
-    noise = random.Random(seed).randbytes(400)
-    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
-        raw.sendall(noise + b"\r\n\r\n")
-        raw.settimeout(15)
-        try:
-            while raw.recv(4096):
-                pass
-        except ConnectionResetError:
-            pass
+    answer_to(watched, random.Random(seed).randbytes(400), b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("target", ["//v3/ws", "//[", "/v3/ws/../token", "*", "http://[/"])
 def test_an_odd_path_is_refused(watched: Sandbox, target: str):
-    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
-        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        raw.settimeout(15)
-        assert raw.recv(4096).startswith(b"HTTP/1.1 403 ")
+    said = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    assert answer_to(watched, said).startswith(b"HTTP/1.1 403 ")
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
-    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
-        raw.sendall(UPGRADE.format("").encode() + random.Random(seed).randbytes(400))
-        raw.shutdown(socket.SHUT_WR)  # half-closed, too
-        raw.settimeout(15)
-        answer = b""
-        try:
-            while part := raw.recv(4096):
-                answer += part
-        except ConnectionResetError:
-            pass
-        assert answer.startswith(b"HTTP/1.1 101 ") or not answer
+    frames = random.Random(seed).randbytes(400)
+    answer = answer_to(watched, UPGRADE.format("").encode(), frames, ends=True)
+    assert answer.startswith(b"HTTP/1.1 101 ") or not answer
 
 
 @pytest.mark.parametrize("length", [0, 10, 10**6])
 @pytest.mark.parametrize("ends", [True, False])
 def test_bytes_after_a_request_are_no_frames(watched: Sandbox, length: int, ends: bool):
     head = f"POST /sandbox/reset HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
-        raw.settimeout(15)
-        answer = b""
-        try:
-            raw.sendall(head.encode() + random.Random(length).randbytes(200_000))
-            if ends:
-                raw.shutdown(socket.SHUT_WR)
-            while part := raw.recv(4096):
-                answer += part
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-        assert answer.startswith(b"HTTP/1.1 400 " if length else b"HTTP/1.1 200 ") or not answer
+    answer = answer_to(watched, head.encode(), random.Random(length).randbytes(200_000), ends=ends)
+    assert answer.startswith(b"HTTP/1.1 400 " if length else b"HTTP/1.1 200 ") or not answer
 
 
 def test_a_header_twice_is_no_credential(watched: Sandbox):
-    with socket.create_connection(("127.0.0.1", watched.port)) as raw:
-        raw.sendall(UPGRADE.format("Authorization: other\r\n").encode())
-        raw.settimeout(15)
-        answer = b""
-        while part := raw.recv(4096):
-            answer += part
-            if b"Invalid API key" in answer:
-                break
-    assert b"Invalid API key" in answer
+    said, refusal = UPGRADE.format("Authorization: other\r\n").encode(), b"Invalid API key"
+    assert refusal in answer_to(watched, said, until=refusal)
 
 
 @pytest.mark.parametrize("size", [2**20, 2**24, 2**24 + 1])

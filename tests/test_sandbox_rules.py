@@ -5,11 +5,11 @@ import json
 import pytest
 
 from tempkit.protocol.messages import Heartbeat, Silence, SpeechStarted, Turn, Warning
-from tempkit.sandbox.hearing.recognizer import Samples, Scripted, ScriptedListener
+from tempkit.sandbox.hearing.recognizer import Samples, ScriptedListener
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger, Refused
-from tempkit.sandbox.rules.opening import Opening, read_query
-from tempkit.sandbox.rules.session import Note, ServerSession
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.rules.opening import read_query
+from tempkit.sandbox.rules.session import Note
 from tempkit.sandbox.wire.inbox import PACE, PATIENCE_SECONDS, Inbox
 from tests.doubles import chunked, silence, spoken, tone
 from tests.test_sandbox_session import U3, US, Clock, read, refused, said, started
@@ -196,14 +196,9 @@ def test_more_key_terms_than_100_are_refused():
     assert messages[0].error.endswith("Invalid 'keyterms_prompt': Value error, Max 100 items")
 
 
-class Unsure(Scripted):
+class UnsureEars(ScriptedListener):
     """Ears that are half sure that a loud frame is speech."""
 
-    def listen(self) -> "UnsureEars":
-        return UnsureEars(self)
-
-
-class UnsureEars(ScriptedListener):
     def speech_probability(self, frame: Samples) -> float:
         return super().speech_probability(frame) / 2
 
@@ -211,10 +206,7 @@ class UnsureEars(ScriptedListener):
 @pytest.mark.parametrize("model", ["universal-streaming-english", "u3-rt-pro"])
 def test_the_vad_threshold_says_what_counts_as_speech(model: str):
     def heard(**asked: str) -> int:
-        query = US | {"speech_model": model, **asked}
-        opening = Opening(query, "any")
-        session = ServerSession(opening, Ledger(), Unsure(["Yes."]), Clock())
-        read(session.open())
+        session, _ = started(US | {"speech_model": model, **asked}, ears=UnsureEars)
         count = ends(said(session, *chunked(spoken(1))))
         said(session, UPDATE | {"vad_threshold": 0.6})
         assert ends(said(session, *chunked(spoken(1)))) == 0

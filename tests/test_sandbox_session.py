@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 
 from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning
 from tempkit.protocol.parameters import US_MODELS
+from tempkit.protocol.recording import Close
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import Opening
-from tempkit.sandbox.rules.session import Closing, ServerSession
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.rules.session import ServerSession
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, load, silence, spoken, tone
 
@@ -33,11 +35,13 @@ def started(
     *,
     clock: Clock | None = None,
     authorization: str = "any",
+    ledger: Ledger | None = None,
+    ears: type[ScriptedListener] = ScriptedListener,
     script: Sequence[str] = SCRIPT,
     **options,
 ) -> tuple[ServerSession, list]:
-    opening = Opening(query, authorization)
-    session = ServerSession(opening, Ledger(), Scripted(script), clock or Clock(), **options)
+    opening, listen = Opening(query, authorization), partial(ears, Scripted(script))
+    session = ServerSession(opening, ledger or Ledger(), listen, clock or Clock(), **options)
     return session, read(session.open())
 
 
@@ -65,7 +69,7 @@ TERMINATE = {"type": "Terminate"}
 
 
 def refused(messages: list, code: int, text: str) -> bool:
-    return messages[-2:] == [Error(code, text), Closing(code, REASON)]
+    return messages[-2:] == [Error(code, text), Close(code, REASON)]
 
 
 def test_begin_has_an_id_the_expiry_in_whole_seconds_and_the_configuration():
@@ -84,8 +88,7 @@ def test_begin_has_an_id_the_expiry_in_whole_seconds_and_the_configuration():
 def test_the_cap_of_a_token_moves_the_expiry():
     clock, ledger = Clock(), Ledger()
     token = ledger.issue(clock.now, 60, 300)
-    session = ServerSession(Opening(US | {"token": token}), ledger, Scripted(SCRIPT), clock)
-    (begin,) = read(session.open())
+    _, (begin,) = started(US | {"token": token}, clock=clock, ledger=ledger)
     assert begin.expires_at == 1_790_000_300
 
 
@@ -101,7 +104,7 @@ def test_bad_credentials_are_an_error_and_a_close_without_begin(query, authoriza
     _, messages = started(query, authorization=authorization)
     assert messages == [
         Error(1008, f"Unauthorized Connection: {text}"),
-        Closing(1008, REASON),
+        Close(1008, REASON),
     ]
 
 
@@ -109,13 +112,13 @@ def test_a_bad_parameter_is_an_error_and_a_close_without_begin():
     _, messages = started(US | {"min_turn_silence": "160.0"})
     text = "invalid literal for int() with base 10: '160.0'"
     full = f"User Input Validation Error: Invalid 'min_turn_silence': Value error, {text}"
-    assert messages == [Error(3006, full), Closing(3006, REASON)]
+    assert messages == [Error(3006, full), Close(3006, REASON)]
 
 
 @pytest.mark.parametrize("query", [{"encoding": "opus"}, {"speech_model": "whisper-rt"}])
 def test_what_the_sandbox_does_not_emulate_is_refused(query):
     _, messages = started(US | query)
-    assert messages[-1] == Closing(3006, REASON)
+    assert messages[-1] == Close(3006, REASON)
     assert "the sandbox does not emulate" in messages[0].error
 
 
@@ -176,14 +179,9 @@ def test_formatted_from_the_first_message_with_one_final_is_a_switch():
     assert [m.utterance for m in found if m.utterance] == ["Oh, no, not, you, again."]
 
 
-class Comma(Scripted):
+class CommaEars(ScriptedListener):
     """Ears that hear only later that a word is followed by a comma."""
 
-    def listen(self) -> "CommaEars":
-        return CommaEars(self)
-
-
-class CommaEars(ScriptedListener):
     def recognize(self, samples, fixed, guess) -> Hypothesis:
         heard = super().recognize(samples, fixed, guess)
         if guess is not None:
@@ -193,10 +191,8 @@ class CommaEars(ScriptedListener):
 
 
 def test_final_words_do_not_change_by_a_comma_either():
-    query, script = US | {"format_turns": "true"}, Comma(["So you say it."])
-    switches = Switches(one_final=True)
-    session = ServerSession(Opening(query, "any"), Ledger(), script, Clock(), switches)
-    read(session.open())
+    query, switches = US | {"format_turns": "true"}, Switches(one_final=True)
+    session, _ = started(query, ears=CommaEars, script=["So you say it."], switches=switches)
     final: list[str] = []
     for turn in said(session, *chunked(spoken(1, milliseconds=3000))):
         now = [word.text for word in turn.words if word.word_is_final]
@@ -248,7 +244,7 @@ def test_terminate_ends_the_open_turn_then_sends_an_empty_one_then_closes_with_1
     clock.now += 7.9
     messages = said(session, TERMINATE)
     assert turns(messages) == [(0, True, False, "hello there"), (1, True, False, "")]
-    assert messages[-2:] == [Termination(1, 7), Closing(1000, "Session Ended")]
+    assert messages[-2:] == [Termination(1, 7), Close(1000, "Session Ended")]
 
 
 def test_terminate_on_u3_sends_no_empty_turn():
@@ -286,13 +282,13 @@ def test_short_chunks_are_refused_after_a_second_of_audio():
 def test_a_short_last_chunk_before_terminate_passes():
     session, _ = started()
     messages = said(session, *[silence(100)] * 20, silence(20), TERMINATE)
-    assert messages[-1] == Closing(1000, "Session Ended")
+    assert messages[-1] == Close(1000, "Session Ended")
 
 
 def test_the_duration_of_a_chunk_follows_rate_and_encoding():
     session, _ = started({"sample_rate": "8000", "encoding": "pcm_mulaw"})
     assert said(session, b"\xff" * 8000) == []
-    assert said(session, b"\xff" * 8001)[-1] == Closing(3007, REASON)
+    assert said(session, b"\xff" * 8001)[-1] == Close(3007, REASON)
 
 
 def test_half_a_sample_at_the_end_of_a_message_belongs_to_the_next():
@@ -340,7 +336,7 @@ def test_update_configuration_applies_from_then_on():
 def test_an_invalid_update_ends_the_session_in_the_words_of_a_bad_query():
     session, _ = started()
     messages = said(session, {"type": "UpdateConfiguration", "vad_threshold": 2})
-    assert messages[-1] == Closing(3006, REASON)
+    assert messages[-1] == Close(3006, REASON)
     assert "Invalid 'vad_threshold': Value error" in messages[0].error
 
 

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
 
 PORT = 8765
-SWITCHES = {
-    "single_use": (True, "a token opens one session"),
-    "one_final": (False, "formatted turns end once, not twice"),
-    "formatted_partials": (True, "U3 partials say that they are formatted"),
-    "documented_token_errors": (False, "400 and 401 of the token route, not 422"),
-    "cors": (False, "pages of any origin may take tokens"),
-    "warnings": (True, "what has no effect is said in a Warning, not in the journal alone"),
+SWITCHES = {  # ``Sandbox`` says which are on
+    "single_use": "a token opens one session",
+    "one_final": "formatted turns end once, not twice",
+    "formatted_partials": "U3 partials say that they are formatted",
+    "documented_token_errors": "400 and 401 of the token route, not 422",
+    "cors": "pages of any origin may take tokens",
+    "warnings": "what has no effect is said in a Warning, not in the journal alone",
 }
 
 
@@ -41,13 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions-per-minute", type=int, metavar="N", help=help_text)
     help_text = "how far ahead of real time audio may come"
     parser.add_argument("--most-ahead-seconds", type=float, metavar="SECONDS", help=help_text)
-    for name, (default, help_text) in SWITCHES.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            action=argparse.BooleanOptionalAction,
-            default=default,
-            help=help_text,
-        )
+    for name, help_text in SWITCHES.items():
+        flag, action = f"--{name.replace('_', '-')}", argparse.BooleanOptionalAction
+        parser.add_argument(flag, action=action, default=argparse.SUPPRESS, help=help_text)
     parser.set_defaults(command=_run)
 
 
@@ -75,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
             api_keys=frozenset(options.api_key) if options.api_key else None,
             sessions_per_minute=options.sessions_per_minute,
             most_ahead_seconds=options.most_ahead_seconds,
-            **{name: getattr(options, name) for name in SWITCHES},
+            **{name: on for name, on in vars(options).items() if name in SWITCHES},
         )
         return _serve(sandbox, authority, key="..." if options.api_key else "sandbox")
 

@@ -6,22 +6,19 @@ It needs the ``sandbox`` extra, and says so when it is missing; importing this m
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from ssl import SSLContext
+from typing import ClassVar
 
 from tempkit.config import Settings
 from tempkit.errors import BadType, ConfigurationError, ProtocolError, expect, require
 from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
+from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
 from tempkit.sandbox.journal import Entry, Journal
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.state import State
 from tempkit.serving import Engine, Report, Service
-
-if TYPE_CHECKING:
-    import ssl
-
-    from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
 
 __all__ = ["Faults", "Sandbox", "Scripted", "load_recognizer"]
 
@@ -58,22 +55,22 @@ class Sandbox(Service):
 
     def __init__(
         self,
-        recognizer: "Recognizer | None" = None,
+        recognizer: Recognizer | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        api_keys: frozenset[str] | None = None,
+        api_keys: frozenset[str] | None = Switches.api_keys,
         faults: Faults = Faults(),  # noqa: B008 - it is frozen
-        ssl: "ssl.SSLContext | None" = None,
-        realtime: bool = True,
-        sessions_per_minute: int | None = None,
-        most_ahead_seconds: float | None = None,
-        single_use: bool = True,
-        one_final: bool = False,
-        formatted_partials: bool = True,
-        documented_token_errors: bool = False,
-        cors: bool = False,
-        warnings: bool = True,
+        ssl: SSLContext | None = None,
+        realtime: bool = Switches.realtime,
+        sessions_per_minute: int | None = Switches.sessions_per_minute,
+        most_ahead_seconds: float | None = Switches.most_ahead_seconds,
+        single_use: bool = Switches.single_use,
+        one_final: bool = Switches.one_final,
+        formatted_partials: bool = Switches.formatted_partials,
+        documented_token_errors: bool = Switches.documented_token_errors,
+        cors: bool = Switches.cors,
+        warnings: bool = Switches.warnings,
         replay: str | Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -120,7 +117,7 @@ class Sandbox(Service):
 
     def report(self, most: int = 8) -> Report:
         """How many sessions are open, and the newest ``most`` lines of the journal."""
-        count = self._state.open_sessions
+        count = len(self._state.open_sessions)
         line = f"{super().report().line}, {count} session{'' if count == 1 else 's'} open"
         if faults := self.faults.given():
             line += f", faults: {', '.join(f'{name}={value}' for name, value in faults.items())}"
@@ -133,14 +130,11 @@ class Sandbox(Service):
 
     def _bind(self, port: int) -> Engine:
         _require(*MODULES)
-        if self._recognizer is None and self._state.recordings:
-            from tempkit.sandbox.hearing.recognizer import Scripted
-
-            self._recognizer = Scripted(["-"])  # is not asked
-        elif self._recognizer is None:
-            self._recognizer = load_recognizer()
         from tempkit.sandbox.wire.engine import WireEngine
 
+        if self._recognizer is None:  # a replay does not ask it
+            is_replay = bool(self._state.recordings)
+            self._recognizer = Scripted(["-"]) if is_replay else load_recognizer()
         return WireEngine(self._state, self._recognizer, self.host, port, self._tls)
 
 
@@ -156,7 +150,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
     """A line of the journal, short enough to be read."""
     at = time.strftime("%H:%M:%S", time.localtime(entry.at))
     session = str(entry.session) if entry.session else ""
-    text = _turn(entry.detail) if entry.name == "Turn" else _facts(entry.detail)
+    plain = {k: v for k, v in entry.detail.items() if isinstance(v, (str, int, float)) and v != ""}
+    facts = ", ".join(f"{name}={value}" for name, value in plain.items())
+    text = _turn(entry.detail) if entry.name == "Turn" else facts
     return at, session, f"{entry.kind} {entry.name}", text[:LONGEST]
 
 
@@ -168,11 +164,6 @@ def _turn(detail: Mapping[str, Json]) -> str:
     return text if detail.get("end_of_turn") else f"{text} ..."
 
 
-def _facts(detail: Mapping[str, Json]) -> str:
-    plain = {k: v for k, v in detail.items() if isinstance(v, (str, int, float)) and v != ""}
-    return ", ".join(f"{name}={value}" for name, value in plain.items())
-
-
 def _read(path: str | Path) -> list[Recording]:
     try:
         return Recording.read(Path(path).read_text(encoding="utf-8").splitlines())
@@ -180,7 +171,7 @@ def _read(path: str | Path) -> list[Recording]:
         raise ConfigurationError(f"{path} cannot be replayed: {error}") from None
 
 
-def load_recognizer() -> "Recognizer":
+def load_recognizer() -> Recognizer:
     """The real recogniser. Raises ConfigurationError that says what to install."""
     _require(*MODULES, "onnxruntime")
     from tempkit.sandbox.hearing.moonshine import Moonshine
@@ -191,13 +182,3 @@ def load_recognizer() -> "Recognizer":
 def _require(*modules: str) -> None:
     for module in modules:
         require(module, "sandbox", "the sandbox")
-
-
-def __getattr__(name: str) -> object:
-    """``Scripted``, which needs numpy."""
-    if name != "Scripted":
-        raise AttributeError(f"module 'tempkit.sandbox' has no attribute {name!r}")
-    _require("numpy")
-    from tempkit.sandbox.hearing.recognizer import Scripted
-
-    return Scripted

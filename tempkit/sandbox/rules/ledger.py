@@ -10,10 +10,10 @@ import hmac
 import json
 import secrets
 import threading
-from dataclasses import dataclass, field
 
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.sandbox.rules import Switches, Violation
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
 
@@ -24,20 +24,23 @@ TOO_MANY = "Unauthorized Connection: Too many concurrent sessions"
 SPENT = "Unauthorized Connection: Token has already been used"  # our words: the service is lenient
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
+class Refused(Violation):
     """A credential opens no session; the text is the service's."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(CloseCode.REFUSED, text)
 
-@dataclass
+
 class Ledger:
     """The tokens and keys that open a session."""
 
-    switches: Switches = field(default=Switches(), repr=False)
-    # By the account that is charged, a key's digest: when sessions opened in the last minute.
-    _opened: dict[str, list[float]] = field(default_factory=dict, repr=False)
-    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-    _spent: dict[str, float] = field(default_factory=dict, repr=False)  # nonce -> expiry
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    def __init__(self, switches: Switches = Switches()) -> None:  # noqa: B008 - it is frozen
+        self._switches = switches
+        # By the account that is charged, a key's digest: when sessions opened in the last minute.
+        self._opened: dict[str, list[float]] = {}
+        self._secret = secrets.token_bytes(32)
+        self._spent: dict[str, float] = {}  # nonce -> expiry
+        self._lock = threading.Lock()
 
     def accepts_key(self, key: str) -> bool:
         """Whether a raw API key may take tokens and open sessions.
@@ -45,7 +48,7 @@ class Ledger:
         A scheme word such as ``Bearer`` in front of it is no key.
         """
         shaped = key.isascii() and key.isprintable() and " " not in key and key != ""
-        keys = self.switches.api_keys
+        keys = self._switches.api_keys
         return shaped and (keys is None or key in keys)
 
     def issue(
@@ -62,9 +65,9 @@ class Ledger:
         The session counts as one of ``key``'s.
         """
         nonce, account = secrets.token_hex(8), self._account(key)
-        claims = [now + expires_in_seconds, max_session_duration_seconds, nonce, account]
-        claims.append(is_reusable)
-        body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
+        expires_at, cap = now + expires_in_seconds, max_session_duration_seconds
+        claims = json.dumps([expires_at, cap, nonce, account, is_reusable])
+        body = base64.urlsafe_b64encode(claims.encode()).decode()
         return f"{PREFIX}{body}.{self._sign(body)}"
 
     def admit(self, now: float, token: str | None, authorization: str | None) -> int:
@@ -95,7 +98,7 @@ class Ledger:
             self._spent = {n: until for n, until in self._spent.items() if until > now}
             # "Each token can be used for one session"; those of the token host open "more than one
             # session until the window ends".
-            if self.switches.single_use and not is_reusable and nonce in self._spent:
+            if self._switches.single_use and not is_reusable and nonce in self._spent:
                 raise Refused(SPENT)
             self._count(now, account)
             self._spent[nonce] = expires_at
@@ -104,7 +107,7 @@ class Ledger:
     def _count(self, now: float, account: str) -> None:
         # "The limit is new sessions per minute", each key's own, "charged to the key that minted
         # the token"; what it answers with says "concurrent".
-        most = self.switches.sessions_per_minute
+        most = self._switches.sessions_per_minute
         if most is None:
             return
         recent = {a: [at for at in ats if at > now - 60] for a, ats in self._opened.items()}

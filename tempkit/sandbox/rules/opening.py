@@ -1,7 +1,8 @@
 """What a session is opened with, read as the service reads it, and how it is refused. No I/O."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from tempkit.protocol.close_codes import CloseCode
@@ -20,17 +21,22 @@ from tempkit.protocol.parameters import (
     check_as_service,
 )
 from tempkit.sandbox.hearing.heard import TurnRules
+from tempkit.sandbox.rules import Violation
 
 # What each model family waits for unless told otherwise, ms and 0 to 1: "the mode presets" of the
 # newer U3 models, and what speakers make of it.
 US_DEFAULTS = TurnRules(400, 1280, 0.4, 0.4)
-U3_DEFAULTS = {"u3-rt-pro": TurnRules(100, 1000, 0.3, 0.0)}
+U3_PRO_DEFAULTS = TurnRules(100, 1000, 0.3, 0.0)
 U3_MODES = {
     "min_latency": TurnRules(128, 640, 0.2, 0.0, first_partial=0),
     "balanced": TurnRules(128, 1280, 0.2, 0.0),
     "max_accuracy": TurnRules(512, 2560, 0.2, 0.0),
 }
 WITH_SPEAKERS = TurnRules(640, 768, 0.5, 0.0, longest=10_000)
+TIMING = (
+    *("min_turn_silence", "max_turn_silence", "vad_threshold"),
+    "end_of_turn_confidence_threshold",
+)
 MODE_SETS = ("min_turn_silence", "max_turn_silence", "vad_threshold", "interruption_delay")
 MIN_TURN_SILENCE = (50, 10_000)  # "clamped"
 INTERRUPTION_EXTRA = 256  # ms that the service was seen to add to interruption_delay
@@ -60,21 +66,12 @@ AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
 }
 
 
-class Violation(Exception):  # noqa: N818 - it ends a session, it is not reported
-    """A rule was broken: the close code and the text of the Error message."""
-
-    def __init__(self, code: CloseCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 def bad_input(text: object) -> Violation:
     """What a parameter or a message with a value that is not allowed ends in: 3006."""
     return Violation(CloseCode.BAD_INPUT, f"User Input Validation Error: {text}")
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """What a client came with: the query of the address, and its Authorization header."""
 
     query: Mapping[str, str]
@@ -152,17 +149,17 @@ def updated(
 def turn_rules(parameters: SessionParameters) -> TurnRules:
     """What decides about turns and partials: the model's own, or what was asked for."""
     p = parameters
-    given = {name: getattr(p, name) for name in ("max_turn_silence", "vad_threshold")}
+    given = {name: value for name in TIMING if (value := getattr(p, name)) is not None}
     if p.min_turn_silence is not None:
         low, high = MIN_TURN_SILENCE
         given["min_turn_silence"] = min(max(p.min_turn_silence, low), high)
-    given = {name: value for name, value in given.items() if value is not None}
     if p.speech_model not in U3_MODELS:
-        threshold = p.end_of_turn_confidence_threshold
-        if threshold is not None:
-            given["end_of_turn_confidence_threshold"] = threshold
         return replace(US_DEFAULTS, **given)
-    rules = WITH_SPEAKERS if p.speaker_labels else _of_mode(p)
+    rules = U3_MODES[p.mode or "balanced"]
+    if p.speaker_labels:
+        rules = WITH_SPEAKERS
+    elif p.mode is None and p.speech_model == "u3-rt-pro":
+        rules = U3_PRO_DEFAULTS
     delay = rules.first_partial if p.interruption_delay is None else p.interruption_delay
     # "continuous_partials" is on by default, "off with speaker_labels".
     is_continuous = not p.speaker_labels if p.continuous_partials is None else p.continuous_partials
@@ -178,24 +175,6 @@ def turn_rules(parameters: SessionParameters) -> TurnRules:
         guesses_in_silence=True,
         acknowledges_silence=bool(p.acknowledge_silence),
     )
-
-
-def _of_mode(parameters: SessionParameters) -> TurnRules:
-    own = U3_DEFAULTS.get(parameters.speech_model)
-    if own and parameters.mode is None:
-        return own
-    return U3_MODES[parameters.mode or "balanced"]
-
-
-def partials_wanted(parameters: SessionParameters) -> bool:
-    """Whether turns that still go on are sent: "by default unless redact_pii"."""
-    asked = parameters.include_partial_turns
-    return not parameters.redact_pii if asked is None else asked
-
-
-def language_wanted(parameters: SessionParameters) -> bool:
-    """Whether finals say their language, which the English model does not."""
-    return bool(parameters.language_detection) and parameters.speech_model != US_MODELS[0]
 
 
 def without_effect(given: Mapping[str, object], model: str) -> Iterator[Warning]:

@@ -2,7 +2,9 @@
 
 import json
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +13,10 @@ from numpy.typing import NDArray
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, parse_object
-from tempkit.protocol.recording import Close, Frame, Recording
-from tempkit.sandbox.hearing.pcm import PcmDecoder
-from tempkit.sandbox.rules.opening import Violation, bad_input, read_parameters
-from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
+from tempkit.protocol.recording import Close, Recording
+from tempkit.sandbox.rules import Violation
+from tempkit.sandbox.rules.opening import bad_input, read_parameters
+from tempkit.sandbox.rules.session import Note, Output, ServerSession
 
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be the like
 MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the recording by
@@ -42,22 +44,26 @@ class Score:
         self.query = recording.query
         self.begin: dict[str, Json] = {}
         self.cues: list[Cue] = []
-        sound: list[bytes] = []
-        self.has_sound = not any(isinstance(frame.data, int) for frame in recording.frames)
-        self.size = marks = 0
+        self.sound, self.has_sound = bytearray(), True
+        self.size = marks = 0  # bytes of audio, messages that are answered
         begun = 0.0
         for frame in recording.frames:
+            data = frame.data
             if frame.by == "client":
-                marks += is_mark(frame.data)
-                self.size += _size(frame)
-                sound += [frame.data] if isinstance(frame.data, bytes) else []
-            elif isinstance(frame.data, str) and not self.begin and '"Begin"' in frame.data:
-                self.begin, begun = parse_object(frame.data), frame.at
-            elif isinstance(frame.data, (str, Close)):
-                self.cues.append(Cue(frame.data, self.size, marks, frame.at - begun))
-        self.sound = b"".join(sound)
+                if isinstance(data, str):
+                    marks += any(f'"{mark}"' in data for mark in MARKS)
+                elif isinstance(data, bytes):
+                    self.sound += data
+                    self.size += len(data)
+                elif isinstance(data, int):  # the sound itself was not kept
+                    self.has_sound = False
+                    self.size += data
+            elif isinstance(data, str) and not self.begin and '"Begin"' in data:
+                self.begin, begun = parse_object(data), frame.at
+            elif isinstance(data, (str, Close)):
+                self.cues.append(Cue(data, self.size, marks, frame.at - begun))
         # Who has the Termination need not have waited for the close.
-        if self.cues and is_last(self.cues[-1]):
+        if self.cues and _loaded(self.cues[-1]).get("type") == "Termination":
             end = Close(CloseCode.ENDED, END_REASON)
             self.cues.append(self.cues[-1]._replace(data=end))
 
@@ -73,22 +79,20 @@ class ReplaySession(ServerSession):
         super().__init__(*given, **options)
         self._scores = scores
         self._score = scores[0]
+        self._cues: deque[Cue] = deque()  # that are still to be said
         self._is_placed = self._has_ended = False
         self._offset = self._checked = 0  # bytes of the recording's audio
         self._heard = bytearray()
-        self._marks = self._next = self._first_order = 0
+        self._marks = self._first_order = 0
         self._started_at = self._begun_at  # what the times of the cues count from
 
-    def _open(self) -> Iterator[Output]:
-        self._expires_at = self._begun_at + self._admit()
-        self._parameters = read_parameters(self._opening.query)
-        self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
+    def _begin(self) -> Iterator[Output]:
         self._has_begun = True
         asked_then = read_parameters(self._score.query)
         for name in COMPARED:
             now, then = getattr(self._parameters, name), getattr(asked_then, name)
             if now != then:
-                raise self._differs(f"{name} is {now}, the recording was made with {then}")
+                raise differing(f"{name} is {now}, the recording was made with {then}")
         for name, sent in self._score.query.items():
             asked = self._opening.query.get(name, "not given")
             if asked != sent and name not in COMPARED:
@@ -118,7 +122,7 @@ class ReplaySession(ServerSession):
             if abs(self._seconds_of(missing)) > TAIL_SECONDS:
                 said = f"{self._seconds_of(self._score.size):.1f} s of audio"
                 ended = self._seconds_of(self._offset + len(self._heard))
-                raise self._differs(f"the client ended after {ended:.1f} s, then it was {said}")
+                raise differing(f"the client ended after {ended:.1f} s, then it was {said}")
             self._has_ended = True  # all answers may come
         yield from self._play()
 
@@ -133,10 +137,8 @@ class ReplaySession(ServerSession):
     def deadline(self) -> float:
         """When the next answer is due, or what else time alone leads to."""
         due = super().deadline
-        if self._switches.realtime and self._next < len(self._score.cues) and not self._is_over:
-            cue = self._score.cues[self._next]
-            if self._has_come(cue):
-                due = min(due, self._started_at + cue.at)
+        if self._switches.realtime and self._cues and self._has_come(self._cues[0]):
+            due = min(due, self._started_at + self._cues[0].at)
         return due
 
     def _is_telling(self) -> bool:
@@ -149,36 +151,31 @@ class ReplaySession(ServerSession):
         self._is_placed = True
         for score in self._scores:
             if not score.has_sound or self._is_like(score.sound, self._heard):
-                self._score = score
+                self._score, self._cues = score, deque(score.cues)
                 return
         for score in self._scores:
             offset = find(score.sound, self._heard)
             if offset is not None and self._is_like(score.sound[offset:], self._heard):
                 self._start_at(score, offset)
                 return
-        raise self._differs("the audio is not that of the recording")
+        raise differing("the audio is not that of the recording")
 
     def _start_at(self, score: Score, offset: int) -> None:
         self._score, self._offset, self._checked = score, offset, offset
         earlier = (cue.marks for cue in score.cues if cue.audio_bytes <= offset)
         self._marks += max(earlier, default=0)
-        cues = score.cues
-        while self._next < len(cues) and (
-            cues[self._next].audio_bytes < offset or self._began_before(cues[self._next])
-        ):
-            self._next += 1
-        rest = (_loaded(cue) for cue in cues[self._next :])
+        self._cues = deque(dropwhile(self._is_past, score.cues))
+        rest = map(_loaded, self._cues)
         orders = [message["turn_order"] for message in rest if "turn_order" in message]
         self._first_order = int(str(orders[0])) if orders else 0
-        if self._next < len(cues):
-            self._started_at = self._clock() - cues[self._next].at
+        if self._cues:
+            self._started_at = self._clock() - self._cues[0].at
 
-    def _began_before(self, cue: Cue) -> bool:
-        """Whether a turn began before the audio that was sent now."""
-        words = _loaded(cue).get("words")
-        first = words[0] if isinstance(words, list) and words else None
-        start = first.get("start") if isinstance(first, dict) else None
-        return isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
+    def _is_past(self, cue: Cue) -> bool:
+        """Whether it was said, or its turn began, before the audio that was sent now."""
+        start = next(iter(_words(_loaded(cue))), {}).get("start")
+        is_cut = isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
+        return is_cut or cue.audio_bytes < self._offset
 
     def _compare(self) -> None:
         """Raises Violation when what came since the last time is not what came then."""
@@ -189,10 +186,10 @@ class ReplaySession(ServerSession):
             then = self._score.sound[self._checked : self._checked + block]
             if not self._is_like(then, self._heard[start : start + block]):
                 at = self._seconds_of(self._checked)
-                raise self._differs(f"the audio differs from the recording after {at:.1f} s")
+                raise differing(f"the audio differs from the recording after {at:.1f} s")
             self._checked += block
 
-    def _is_like(self, then: bytes, now: bytes | bytearray) -> bool:
+    def _is_like(self, then: bytes | bytearray, now: bytes | bytearray) -> bool:
         if self._parameters.encoding != "pcm_s16le":
             return then[: len(now)] == now[: len(then)]
         a, b = samples(then), samples(now)
@@ -207,16 +204,15 @@ class ReplaySession(ServerSession):
         return self._has_ended or (has_audio and self._marks >= cue.marks)
 
     def _play(self) -> Iterator[Output]:
-        cues = self._score.cues
-        while self._is_placed and self._next < len(cues) and not self._is_over:
-            cue = cues[self._next]
+        while self._cues and not self._is_over:
+            cue = self._cues[0]
             is_early = self._switches.realtime and self._clock() < self._started_at + cue.at
             if is_early or not self._has_come(cue):
                 return
-            self._next += 1
+            self._cues.popleft()
             if isinstance(cue.data, Close):
                 self._is_over = True
-                yield Closing(*cue.data)
+                yield cue.data
             else:
                 yield self._moved(cue.data) if self._offset else cue.data
 
@@ -232,24 +228,16 @@ class ReplaySession(ServerSession):
             message["turn_order"] = order - self._first_order
         return json.dumps(message)
 
-    def _differs(self, text: str) -> Violation:
-        return bad_input(f"Replay: {text}")
-
     def _seconds_of(self, size: int) -> float:
         return size * self._decoder.milliseconds(b"x") / 1000
 
 
-def is_last(cue: Cue) -> bool:
-    """Whether it is a Termination."""
-    return _loaded(cue).get("type") == "Termination"
+def differing(text: str) -> Violation:
+    """What ends a session in which the client does not do what it did then."""
+    return bad_input(f"Replay: {text}")
 
 
-def is_mark(data: object) -> bool:
-    """Whether a frame of the client is one that the service answers."""
-    return isinstance(data, str) and any(f'"{mark}"' in data for mark in MARKS)
-
-
-def find(sound: bytes, start: bytes | bytearray) -> int | None:
+def find(sound: bytes | bytearray, start: bytes | bytearray) -> int | None:
     """Where in a sound, in bytes, another one starts that is nearly a part of it."""
     whole, part = samples(sound), samples(start)
     if len(part) > len(whole) or not part.any():
@@ -270,12 +258,6 @@ def loudness(sound: NDArray[np.float64]) -> float:
 def samples(sound: bytes | bytearray) -> NDArray[np.float64]:
     """16-bit samples; half a one at the end is left out."""
     return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2").astype(np.float64)
-
-
-def _size(frame: Frame) -> int:
-    if isinstance(frame.data, int):
-        return frame.data
-    return len(frame.data) if isinstance(frame.data, bytes) else 0
 
 
 def _loaded(cue: Cue) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from tempkit.protocol.messages import (
     Error,
     Heartbeat,
     Json,
+    Silence,
     Termination,
     Turn,
     Warning,  # noqa: A004 - the service's own name
@@ -25,13 +26,15 @@ from tempkit.protocol.messages import (
     parse_object,
 )
 from tempkit.protocol.parameters import RULES
+from tempkit.protocol.recording import Close
+from tempkit.sandbox.hearing.heard import Heard
 from tempkit.sandbox.hearing.pcm import PcmDecoder
-from tempkit.sandbox.hearing.recognizer import Recognizer
+from tempkit.sandbox.hearing.recognizer import Listener
 from tempkit.sandbox.hearing.turns import TurnDetector
-from tempkit.sandbox.rules.ledger import Ledger, Refused
+from tempkit.sandbox.rules import Switches, Violation
+from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import (
     Opening,
-    Violation,
     bad_input,
     configuration,
     read_parameters,
@@ -39,19 +42,11 @@ from tempkit.sandbox.rules.opening import (
     updated,
     without_effect,
 )
-from tempkit.sandbox.rules.switches import Switches
 from tempkit.sandbox.rules.turn_messages import TurnMessages
 
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
 HEARTBEAT_SECONDS = 5.0
 MOST_BUFFERED_SECONDS = 300.0  # of audio, at audio pace
-
-
-class Closing(NamedTuple):
-    """The session closes with this code and reason; nothing follows."""
-
-    code: int
-    reason: str
 
 
 class Note(NamedTuple):
@@ -61,26 +56,26 @@ class Note(NamedTuple):
     warning: str
 
 
-Output = str | Closing | Note
+Output = str | Close | Note
 
 
 class ServerSession:
-    """One session: feed what the client sends, pass on what comes out.
+    """One session: feed what the client sends, pass on what comes out; ``clock`` is Unix time.
 
-    ``clock`` gives Unix seconds. Ask ``deadline`` for the time of the next ``tick``.
+    ``listen`` gives it ears. Ask ``deadline`` for the time of the next ``tick``.
     """
 
     def __init__(
         self,
         opening: Opening,
         ledger: Ledger,
-        recognizer: Recognizer,
+        listen: Callable[[], Listener],
         clock: Callable[[], float],
         switches: Switches = Switches(),  # noqa: B008 - it is frozen
     ) -> None:
         self._opening = opening
         self._ledger = ledger
-        self._recognizer = recognizer
+        self._listen = listen
         self._clock = clock
         self._switches = switches
         self._has_begun = self._is_over = False
@@ -92,34 +87,30 @@ class ServerSession:
 
     def open(self) -> Iterator[Output]:
         """Begin, or the Error and the close: the service checks after the upgrade."""
-        yield from self._guarded(self._open)
+        return self._guarded(self._open())
 
     def receive(self, data: str | bytes) -> Iterator[Output]:
         """What the client's next message leads to."""
         self._last_message_at = self._clock()
-        yield from self.tick()
-        if isinstance(data, bytes):
-            yield from self._guarded(lambda: self._receive_audio(data))
-        else:
-            yield from self._guarded(lambda: self._receive_text(data))
+        return self._guarded(self._receive(data))
 
     def tick(self) -> Iterator[Output]:
         """What time alone leads to; call it at ``deadline``."""
-        yield from self._guarded(self._tick)
+        return self._guarded(self._tick())
 
     def end(self) -> Iterator[Output]:
         """Termination and the close with 1000, whether that was asked for or not."""
         self._is_over = True
         audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
         yield dump(Termination(int(audio), int(session)))
-        yield Closing(CloseCode.ENDED, END_REASON)
+        yield Close(CloseCode.ENDED, END_REASON)
 
     def fail(self) -> Iterator[Output]:
         """The sandbox itself failed, or plays that it did."""
         if not self._has_begun:
             # 1011 - "internal fault while establishing".
             self._is_over = True
-            yield Closing(CloseCode.INTERNAL, "")
+            yield Close(CloseCode.INTERNAL, "")
             return
         text = "Session Cancelled: An error occurred"
         yield from self._refuse(Violation(CloseCode.CANCELLED, text))
@@ -155,11 +146,11 @@ class ServerSession:
         beat = self._last_heartbeat_at + HEARTBEAT_SECONDS if beats else float("inf")
         return min(silent, beat, self._expires_at)
 
-    def _guarded(self, step: Callable[[], Iterator[Output]]) -> Iterator[Output]:
+    def _guarded(self, step: Iterator[Output]) -> Iterator[Output]:
         if self._is_over:
             return
         try:
-            yield from step()
+            yield from step
         except Violation as violation:
             yield from self._refuse(violation)
 
@@ -167,13 +158,19 @@ class ServerSession:
         # "Error: always fatal"; the close carries the same code and the fixed reason.
         self._is_over = True
         yield dump(Error(violation.code, str(violation)))
-        yield Closing(violation.code, ERROR_REASON)
+        yield Close(violation.code, ERROR_REASON)
 
     def _open(self) -> Iterator[Output]:
-        self._expires_at = self._begun_at + self._admit()
-        self._parameters = read_parameters(self._opening.query)
+        # 1008 - a session needs the API key in the header, or a temporary token.
+        query, authorization = self._opening
+        longest = self._ledger.admit(self._begun_at, query.get("token"), authorization)
+        self._expires_at = self._begun_at + longest
+        self._parameters = read_parameters(query)
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
-        self._turns = TurnDetector(self._recognizer.listen(), turn_rules(self._parameters))
+        yield from self._begin()
+
+    def _begin(self) -> Iterator[Output]:
+        self._turns = TurnDetector(self._listen(), turn_rules(self._parameters))
         self._messages = TurnMessages(self._parameters, self._switches)
         self._has_begun = True
         begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
@@ -182,13 +179,12 @@ class ServerSession:
         warnings = without_effect(given, self._parameters.speech_model)
         yield from self._warn(warnings, aloud=self._switches.warnings)
 
-    def _admit(self) -> int:
-        # 1008 - a session needs the API key in the header, or a temporary token.
-        token = self._opening.query.get("token")
-        try:
-            return self._ledger.admit(self._begun_at, token, self._opening.authorization)
-        except Refused as refusal:
-            raise Violation(CloseCode.REFUSED, str(refusal)) from None
+    def _receive(self, data: str | bytes) -> Iterator[Output]:
+        yield from self._tick()
+        if isinstance(data, bytes):
+            yield from self._receive_audio(data)
+        else:
+            yield from self._receive_text(data)
 
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         milliseconds = self._decoder.milliseconds(data)
@@ -201,7 +197,10 @@ class ServerSession:
             raise _duration_violation(self._short)
         self._short = milliseconds if milliseconds < CHUNK_MILLISECONDS[0] else None
         self._audio_milliseconds += milliseconds
-        for heard in self._turns.hear(self._decoder.decode(data)):
+        yield from self._about(self._turns.hear(self._decoder.decode(data)))
+
+    def _about(self, found: Iterable[Heard | Silence]) -> Iterator[Output]:
+        for heard in found:
             yield from map(dump, self._messages.about(heard))
 
     def _receive_text(self, text: str) -> Iterator[Output]:
@@ -210,21 +209,18 @@ class ServerSession:
             message = parse_object(text)
         except ProtocolError as error:
             raise bad_input(error) from None
-        steps: dict[object, Callable[[], Iterator[Output]]] = {
-            "Terminate": self._terminate,
-            "ForceEndpoint": self._force_endpoint,
-            "UpdateConfiguration": lambda: self._update(message),
-            "KeepAlive": lambda: iter(()),  # "resets the inactivity timeout": receive() did
-        }
-        name = message.get("type")
-        if not isinstance(name, str) or name not in steps:
-            raise bad_input(f"Invalid Message Type: {name!s:.80}")
-        yield from steps[name]()
-
-    def _force_endpoint(self) -> Iterator[Output]:
-        # "Ends the current turn now"; with nothing pending nothing is sent back.
-        for heard in self._turns.end_turn():
-            yield from map(dump, self._messages.about(heard))
+        match message.get("type"):
+            case "Terminate":
+                yield from self._terminate()
+            case "ForceEndpoint":
+                # "Ends the current turn now"; with nothing pending nothing is sent back.
+                yield from self._about(self._turns.end_turn())
+            case "UpdateConfiguration":
+                yield from self._update(message)
+            case "KeepAlive":
+                pass  # "resets the inactivity timeout": receive() did
+            case kind:
+                raise bad_input(f"Invalid Message Type: {kind!s:.80}")
 
     def _update(self, message: Mapping[str, Json]) -> Iterator[Output]:
         new, warnings = updated(self._parameters, message)
@@ -244,11 +240,10 @@ class ServerSession:
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."
         rest = self._decoder.decode(b"", is_last=True)
-        for heard in (*self._turns.hear(rest), *self._turns.finish()):
-            yield from map(dump, self._messages.about(heard))
-        if (
-            not self._messages.is_u3
-        ):  # seen on the live service: an empty final with the next turn_order
+        yield from self._about(self._turns.hear(rest))
+        yield from self._about(self._turns.finish())
+        # Seen on the live service, but for U3: an empty final with the next turn_order.
+        if not self._messages.is_u3:
             yield dump(Turn(self._messages.turn_order, False, True, "", 0.0, ()))
         yield from self.end()
 

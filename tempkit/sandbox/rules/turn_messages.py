@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
-from tempkit.protocol.parameters import U3_MODELS, SessionParameters
-from tempkit.sandbox.hearing.heard import Heard, HeardWord, Quiet, plain
-from tempkit.sandbox.rules.opening import language_wanted, partials_wanted
-from tempkit.sandbox.rules.switches import Switches
+from tempkit.protocol.parameters import U3_MODELS, US_MODELS, SessionParameters
+from tempkit.sandbox.hearing.heard import Heard, plain
+from tempkit.sandbox.hearing.recognizer import SpokenWord
+from tempkit.sandbox.rules import Switches
 
 
 class TurnMessages:
@@ -15,54 +15,54 @@ class TurnMessages:
 
     def __init__(self, parameters: SessionParameters, switches: Switches) -> None:
         self.parameters = parameters
+        self._is_english = parameters.speech_model == US_MODELS[0]
         self.is_u3 = parameters.speech_model in U3_MODELS
         self.turn_order = 0
-        self._one_final = switches.one_final
-        self._formatted_partials = switches.formatted_partials
+        self._switches = switches
         self._has_started = False
         self._uttered = ""  # what the open turn's last complete utterance said
         self._written: list[str] = []  # its final words, as they were formatted
 
-    def about(self, heard: Heard | Quiet) -> Iterator[Known]:
+    def about(self, heard: Heard | Silence) -> Iterator[Known]:
         """The messages that pass on what was heard."""
-        if isinstance(heard, Quiet):
-            # U3: "about every 1 s of silence with acknowledge_silence=true".
-            yield Silence(heard.start, heard.end)
+        if isinstance(heard, Silence):
+            yield heard
             return
-        if heard.end_of_turn or partials_wanted(self.parameters):
-            messages = self._u3_messages(heard) if self.is_u3 else self._us_messages(heard)
-            yield from map(self._with_language, messages)
+        asked = self.parameters
+        sends_partials = asked.include_partial_turns
+        if sends_partials is None:  # "by default unless redact_pii"
+            sends_partials = not asked.redact_pii
+        if heard.end_of_turn or sends_partials:
+            # "language_detection": finals say the language, which the English model does not.
+            says_language = heard.end_of_turn and asked.language_detection and not self._is_english
+            for message in self._u3_messages(heard) if self.is_u3 else self._us_messages(heard):
+                if says_language and isinstance(message, Turn):
+                    yield replace(message, language_code="en", language_confidence=1.0)
+                else:
+                    yield message
         if heard.end_of_turn:
             self.turn_order += 1
             self._has_started = False
             self._uttered = ""
             self._written = []
 
-    def _with_language(self, message: Known) -> Known:
-        # "language_detection": finals say the language; it only reports.
-        if not (isinstance(message, Turn) and message.end_of_turn):
-            return message
-        if not language_wanted(self.parameters):
-            return message
-        return replace(message, language_code="en", language_confidence=1.0)
-
     def _us_messages(self, heard: Heard) -> Iterator[Turn]:
         # US: the transcript holds final words only; with format_turns a formatted final follows the
         # plain one (older documentation), or every message is formatted (newer).
         formats = bool(self.parameters.format_turns)
-        yield self._us_turn(heard, is_formatted=formats and self._one_final)
-        if formats and heard.end_of_turn and not self._one_final:
+        yield self._us_turn(heard, is_formatted=formats and self._switches.one_final)
+        if formats and heard.end_of_turn and not self._switches.one_final:
             yield self._us_turn(heard, is_formatted=True)
 
     def _us_turn(self, heard: Heard, *, is_formatted: bool) -> Turn:
         words = tuple(_word(w, is_formatted, is_final=w.is_final) for w in heard.words)
         words = tuple(word for word in words if word.text)
-        if is_formatted and self._one_final:
+        if is_formatted and self._switches.one_final:
             words = self._unchanged(words)
         text = " ".join(word.text for word in words if word.word_is_final)
         # "utterance: filled on a short pause, then empty on the later end-of-turn message if
         # nothing new was said"; the second final repeats none.
-        utterance, is_repeated = "", is_formatted and not self._one_final
+        utterance, is_repeated = "", is_formatted and not self._switches.one_final
         if not is_repeated and (heard.is_utterance or heard.end_of_turn):
             said = " ".join(word.text for word in words)
             utterance = "" if said == self._uttered else said
@@ -94,7 +94,7 @@ class TurnMessages:
         text = " ".join(word.text for word in words)
         yield Turn(
             turn_order=self.turn_order,
-            turn_is_formatted=heard.end_of_turn or self._formatted_partials,
+            turn_is_formatted=heard.end_of_turn or self._switches.formatted_partials,
             end_of_turn=heard.end_of_turn,
             transcript=text,
             end_of_turn_confidence=1.0 if heard.end_of_turn else 0.0,
@@ -103,7 +103,7 @@ class TurnMessages:
         )
 
 
-def _word(heard: HeardWord, is_formatted: bool, *, is_final: bool) -> Word:
-    text = heard.spoken.text if is_formatted else plain(heard.spoken.text)
-    confidence = min(1.0, round(heard.spoken.confidence, 4))
+def _word(heard: SpokenWord, is_formatted: bool, *, is_final: bool) -> Word:
+    text = heard.text if is_formatted else plain(heard.text)
+    confidence = min(1.0, round(heard.confidence, 4))
     return Word(text, heard.start, heard.end, confidence, is_final)

@@ -1,96 +1,124 @@
-"""Wire: the sockets of a sandbox. HTTP requests to ``routes``, WebSockets to a ServerSession."""
+"""Wire: the sockets of a sandbox. HTTP requests to ``routes``, WebSockets to a SocketSession."""
 
+import errno
 import logging
+import os
+import re
 import socket
 import ssl
+import sys
 import threading
 import time
-from collections.abc import Generator
+from contextlib import suppress
 from http.client import responses
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.protocol import CLOSED, CONNECTING, SEND_EOF
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.sync.connection import Connection
 
 from tempkit.protocol.messages import Json
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
-from tempkit.sandbox.wire.body import BodyTaken
-from tempkit.sandbox.wire.listening import ListeningSocket
-from tempkit.sandbox.wire.socket_session import SocketSession, headers_of
+from tempkit.sandbox.wire.socket_session import SocketSession
 from tempkit.serving import listen_on
 
 # How long a sandbox that stops waits for sessions to close, and for clients that have opened none.
 CLOSE_SECONDS, OPEN_SECONDS = 2.0, 0.5
-POLL_SECONDS = 0.02
+REQUEST_SECONDS = 10.0  # how long a client may be silent before it has asked for something
+DRAIN_SECONDS = 2.0
+SHORTAGE_SECONDS = 0.1
 LARGEST_MESSAGE = 128 * 1024  # bytes: what is longer closes the session with 1009
+SHORT = re.compile("[0-9]{1,5}")  # the length of a body that is read, bytes
+QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
+COUNTED = ("Authorization", "Origin", "Host", "Upgrade")  # the headers that count
+log = logging.getLogger(__name__)
 # The library's own lines at DEBUG show addresses and headers, and with them tokens.
 library_log = logging.getLogger("tempkit.websocket.server")
 library_log.setLevel(logging.WARNING)
-QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
 
 
-class AnsweringProtocol(ServerProtocol):
-    """The library's protocol, with an answer to what it takes for no request, as one with a body.
+class Handler(BaseHTTPRequestHandler):
+    """A connection: one request, and the session that it may open."""
 
-    The library ends such a connection without a word. The routes that need a body have it in
-    ``taken``.
-    """
+    server: "WireEngine"
+    protocol_version = "HTTP/1.1"
+    timeout = REQUEST_SECONDS
+    disable_nagle_algorithm = True
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(*arguments, **options)
-        self.taken = BodyTaken()
+    def handle(self) -> None:
+        """Answer the request."""
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        self.handle_one_request()
 
-    def receive_data(self, data: bytes | bytearray) -> None:
-        """Read what came in, but for the body of a request."""
-        if for_library := self.taken.feed(bytes(data)):
-            super().receive_data(for_library)
+    def _answer(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not SHORT.fullmatch(length):
+            self.send_error(400)
+            return
+        asked = routes.HttpRequest(
+            self.command,
+            self.requestline.split(" ")[1],  # ``path`` has lost slashes at its start
+            # What is repeated is no credential.
+            {n: ", ".join(self.headers.get_all(n, ())) for n in COUNTED if n in self.headers},
+            self.client_address[0],
+            self.rfile.read(int(length)),
+        )
+        if not asked.opens_socket or asked.body:
+            self._send(self.server.answer(asked))
+        elif (refusal := self.server.refusal()) is None:
+            self._open(asked)
+        elif refusal.status:
+            self._send(refusal)
 
-    def receive_eof(self) -> None:
-        """Read that nothing more comes in."""
-        if held := self.taken.rest():
-            super().receive_data(held)
-        super().receive_eof()
+    do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
-    def data_to_send(self) -> list[bytes]:
-        """What goes out next; the client is told so when that is nothing but the end."""
-        writes, cause = super().data_to_send(), getattr(self.handshake_exc, "__cause__", None)
-        if writes == [SEND_EOF] and isinstance(cause, (ValueError, NotImplementedError)):
-            return [_response(routes.NO_REQUEST).serialize(), SEND_EOF]
-        return writes
+    def _open(self, asked: routes.HttpRequest) -> None:
+        """Upgrade to a WebSocket, and speak on it until the session is over."""
+        protocol = ServerProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
+        # The library keeps track of the connection from its first byte on.
+        request = Request(asked.target, Headers(self.headers.items()), asked.method)
+        protocol.receive_data(request.serialize())
+        for event in protocol.events_received():
+            protocol.send_response(protocol.accept(event))  # type: ignore[arg-type]
+        for data in protocol.data_to_send():
+            self.wfile.write(data)
+        if protocol.state is OPEN:
+            self.connection.settimeout(None)
+            self.rfile.close()  # else it would keep the socket open
+            self.server.converse(self.connection, protocol, asked)
 
-    def fail(self, code: int, reason: str = "") -> None:
-        """Close; what comes after a request is no frame and is dropped until that is answered."""
-        if self.state is CONNECTING:
-            self.parser = self._drop()
-            next(self.parser)
-        else:
-            super().fail(code, reason)
+    def _send(self, answer: routes.HttpAnswer) -> None:
+        headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
+        if answer.body:
+            headers |= {"Content-Type": answer.kind, "Cache-Control": "no-store"}
+        headers |= dict(answer.headers)
+        phrase = responses.get(answer.status, "Unknown")
+        response = Response(answer.status, phrase, Headers(headers), answer.body)
+        self.wfile.write(response.serialize())
 
-    def _drop(self) -> Generator[None]:
-        while not (yield from self.reader.at_eof()):
-            self.reader.discard()
-        self.state = CLOSED
-        yield
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no request, or has a body that nothing here reads."""
+        self._send(routes.NO_REQUEST._replace(status=code))
+        # A reset would undo the answer: what still comes is read before the end.
+        self.connection.shutdown(socket.SHUT_WR)
+        until = time.monotonic() + DRAIN_SECONDS
+        while self.connection.recv(65536) and time.monotonic() < until:
+            pass
 
-
-def _connection(
-    plain: socket.socket,
-    _: ServerProtocol,
-    server: Server,
-    **options: Any,  # noqa: ANN401
-) -> ServerConnection:
-    protocol = AnsweringProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
-    return ServerConnection(plain, protocol, server, **options)
+    def log_message(self, *_: object) -> None:
+        """Write nothing: there is the journal."""
 
 
-class WireEngine:
-    """The library's server on a port, that can also be shut down while the program ends."""
+class WireEngine(ThreadingHTTPServer):
+    """The library's server, which knows its connections, with what the sandbox answers."""
 
     def __init__(
         self,
@@ -103,89 +131,93 @@ class WireEngine:
         self._state = state
         self._recognizer = recognizer
         self._stopping = threading.Event()
-        self._server: Server = serve(
-            self._converse,
-            sock=listen_on(host, port),
-            ssl=tls,
-            process_request=self._answer,
-            compression=None,
-            ping_interval=None,
-            close_timeout=CLOSE_SECONDS,
-            max_queue=QUEUE,
-            create_connection=_connection,  # type: ignore[arg-type]
-            logger=library_log,
-            server_header=None,
-        )
-        self._listening = ListeningSocket(self._server.socket)
-        self._server.socket = self._listening  # type: ignore[assignment]
-        self.serve_forever = self._server.serve_forever
-        self.port: int = self._listening.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        self._left = threading.Condition()
         self._scheme = "https" if tls else "http"
+        self.socket = listen_on(host, port)
+        if tls:
+            self.socket = tls.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+        BaseServer.__init__(self, self.socket.getsockname()[:2], Handler)  # it has its socket
+        self.port: int = self.server_address[1]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection. Raises OSError when there is none."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                time.sleep(SHORTAGE_SECONDS)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Serve a connection in a thread of its own."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+        """Close a connection that was served."""
+        super().shutdown_request(request)
+        with self._left:
+            self._open.discard(request)
+            self._left.notify_all()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log what nobody expected; a client that went away is no news."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a connection failed", exc_info=error)
 
     def shutdown(self) -> None:
         """Close the port and every session."""
         self._stopping.set()  # each session closes itself
-        self._listening.close()
-        # The library waits ten seconds for who says nothing, and without end for who does not read.
-        begun = time.monotonic()
-        while self._server.handler_threads:
-            patience = CLOSE_SECONDS if self._state.open_sessions else OPEN_SECONDS
-            if time.monotonic() > begun + patience:
-                break
-            time.sleep(POLL_SECONDS)
-        self._listening.cut()
-        self._server.shutdown(close_connections=False)
+        with suppress(OSError):  # this wakes its thread at once, where the system has it so
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
+        self.server_close()
+        # A client that says nothing, does not read or answers no close is not waited for.
+        patience = CLOSE_SECONDS if self._state.open_sessions else OPEN_SECONDS
+        with self._left:
+            self._left.wait_for(lambda: not self._open, patience)
+            for each in self._open:
+                with suppress(OSError):
+                    # Not SSLSocket's own, after which a thread may write plain text.
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def forget(self) -> None:
         """Close a forked child's copies of the sockets, without a word to the other side."""
-        self._listening.forget()
+        for each in (self.socket, *self._open):
+            with suppress(OSError):
+                os.close(each.detach())
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        asked = routes.HttpRequest(
-            request.method,
-            request.path,
-            headers_of(request),
-            _peer(connection),
-            connection.protocol.taken.body,  # type: ignore[attr-defined]
-        )
+    def answer(self, asked: routes.HttpRequest) -> routes.HttpAnswer:
+        """What a request is answered with that opens no WebSocket."""
         state = self._state
-        if asked.opens_socket:
-            return self._refusal(connection)
         if asked.path in (routes.TOKEN, routes.UNIFIED_TOKEN):
             self._stopping.wait(state.faults.token_delay_seconds)
-        answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers['Host']}")
+        answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers.get('Host', '')}")
         if not asked.path.startswith("/sandbox"):
-            name = f"{request.method} {harmless(asked.path)}"
+            name = f"{asked.method} {harmless(asked.path)}"
             detail: dict[str, Json] = {"status": answer.status}
             detail |= {k: harmless(v) for k, v in asked.query.items() if k in routes.LIMITS}
             state.journal.add(state.clock(), 0, "request", name, detail)
-        return _response(answer)
+        return answer
 
-    def _refusal(self, connection: ServerConnection) -> Response | None:
+    def refusal(self) -> routes.HttpAnswer | None:
+        """What a WebSocket is refused with on demand, None when it is not; status 0 cuts it."""
         state = self._state
-        if not state.armed.refuses_connection():
+        if not state.is_hit("refuse_connections"):
             return None
         status = state.faults.refuse_status
         state.journal.add(state.clock(), 0, "fault", "refused", {"status": status})
-        if status is None:
-            connection.close_socket()
-        return _response(routes.HttpAnswer(status or 503))
+        return routes.HttpAnswer(status or 0)
 
-    def _converse(self, connection: ServerConnection) -> None:
-        SocketSession(connection, self._state, self._recognizer, self._stopping).run()
-
-
-def _peer(connection: ServerConnection) -> str:
-    try:
-        return str(connection.remote_address[0])
-    except OSError:  # it is gone already
-        return ""
-
-
-def _response(answer: routes.HttpAnswer) -> Response:
-    headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
-    if answer.body:
-        headers |= {"Content-Type": answer.kind, "Cache-Control": "no-store"}
-    headers |= dict(answer.headers)
-    phrase = responses.get(answer.status, "Unknown")
-    return Response(answer.status, phrase, Headers(headers), answer.body)
+    def converse(
+        self, plain: socket.socket, protocol: ServerProtocol, asked: routes.HttpRequest
+    ) -> None:
+        """Speak on an open WebSocket."""
+        with Connection(
+            plain, protocol, ping_interval=None, close_timeout=CLOSE_SECONDS, max_queue=QUEUE
+        ) as connection:
+            SocketSession(connection, asked, self._state, self._recognizer, self._stopping).run()

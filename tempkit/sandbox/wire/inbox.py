@@ -28,7 +28,6 @@ class Inbox:
         self._first_at: float | None = None
         self._last_at = 0.0
         self.received_seconds = 0.0  # of audio, in all
-        self.waiting_seconds = 0.0  # of audio
 
     def put(self, data: str | bytes, seconds: float, now: float) -> None:
         """A message has come in; ``seconds`` is how long it sounds, 0 for text."""
@@ -40,7 +39,6 @@ class Inbox:
         self._came_seconds += seconds
         self._waiting.append((data, seconds))
         self._waiting_bytes += len(data)
-        self.waiting_seconds += seconds
         self.received_seconds += seconds
 
     def take(self, now: float) -> str | bytes | None:
@@ -49,7 +47,6 @@ class Inbox:
             return None
         data, seconds = self._waiting.popleft()
         self._waiting_bytes -= len(data)
-        self.waiting_seconds = self.waiting_seconds - seconds if self._waiting else 0.0
         self._handled_seconds += seconds
         if self._realtime and seconds:
             due = now if self._due is None else max(self._due, now - SLACK_SECONDS)
@@ -66,6 +63,11 @@ class Inbox:
     def is_empty(self) -> bool:
         """Whether everything was handled."""
         return not self._waiting
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How much audio was not handled yet."""
+        return self._came_seconds - self._handled_seconds
 
     @property
     def is_full(self) -> bool:

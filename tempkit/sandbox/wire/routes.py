@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+from string import Template
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,8 +20,8 @@ from tempkit.protocol.parameters import (
 from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
 from tempkit.sandbox.rules.opening import read_query
 from tempkit.sandbox.state import State
-from tempkit.sandbox.wire.page import PAGE
 
+PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 LIMITS = {
     "expires_in_seconds": EXPIRES_IN_SECONDS,
     "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
@@ -31,7 +33,6 @@ UNIFIED_TOKEN = "/v1/token"  # of the token host
 OLD_TOKEN = "/v2/realtime/token"
 WEBSOCKET = "/v3/ws"
 OLD_WEBSOCKET = "/v2/realtime/ws"
-ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"),)
 
 
 @dataclass(frozen=True)
@@ -72,46 +73,98 @@ class HttpAnswer(NamedTuple):
 
 def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
-    if request.path == TOKEN:
-        return _answer_token(request, state)
-    if request.path == UNIFIED_TOKEN:
-        return _answer_unified_token(request, state)
+    if request.body and request.path not in (UNIFIED_TOKEN, OLD_TOKEN):
+        return NO_REQUEST
+    if request.path in (TOKEN, UNIFIED_TOKEN):
+        status = state.faults.token_status
+        if status is not None and state.is_hit("token_failures"):
+            return _json(status, {"error": "A fault that was asked for"})
+        return (_token if request.path == TOKEN else _unified_token)(request, state)
     if request.path == OLD_TOKEN:
         return _json(404, {"error": "This route is gone; tokens come from GET /v3/token"})
     if request.path == OLD_WEBSOCKET:
         return HttpAnswer(410, b"Deprecated endpoint", "text/plain")
-    own = {
-        ("GET", "/sandbox"): lambda: _page(state, url),
-        ("GET", "/sandbox/journal"): lambda: _json(200, state.journal.as_json()),
-        ("GET", "/sandbox/faults"): lambda: _json(200, dict(state.faults.given())),
-        ("POST", "/sandbox/faults"): lambda: _arm(request, state),
-        ("POST", "/sandbox/reset"): lambda: _reset(state),
-    }.get((request.method, request.path))
     # A wrong path is answered with 403 and nothing else; so are the sandbox's own to strangers.
-    return own() if own and is_from_here(request) else HttpAnswer(403)
+    if not is_from_here(request):
+        return HttpAnswer(403)
+    match request.method, request.path:
+        case "GET", "/sandbox":
+            return _page(state, url)
+        case "GET", "/sandbox/journal":
+            names = ("at", "session", "kind", "name", "detail")
+            return _json(200, [{n: getattr(entry, n) for n in names} for entry in state.journal])
+        case "GET", "/sandbox/faults":
+            return _json(200, {**state.faults.given()})
+        case "POST", "/sandbox/faults":
+            return _arm(request, state)
+        case "POST", "/sandbox/reset":
+            state.reset()
+            return _json(200, {})
+    return HttpAnswer(403)
 
 
-def _answer_token(request: HttpRequest, state: State) -> HttpAnswer:
+def _token(request: HttpRequest, state: State) -> HttpAnswer:
     """What the service's token route answers, pages of other origins included by a switch."""
-    if (status := state.armed.token_status()) is not None:
-        return _json(status, {"error": "A fault that was asked for"})
-    if state.switches.cors and request.method == "OPTIONS":
+    headers = (("Access-Control-Allow-Origin", "*"),) if state.switches.cors else ()
+    if request.method == "OPTIONS" and headers:
         return HttpAnswer(
-            204, headers=(*ANY_ORIGIN, ("Access-Control-Allow-Headers", "Authorization"))
+            204, headers=(*headers, ("Access-Control-Allow-Headers", "Authorization"))
         )
     if request.method != "GET":
         return HttpAnswer(405, headers=(("Allow", "GET"),))
-    given = _token(request, state)
-    return given._replace(headers=ANY_ORIGIN) if state.switches.cors else given
+    return _given_token(request, state)._replace(headers=headers)
 
 
-def _answer_unified_token(request: HttpRequest, state: State) -> HttpAnswer:
+def _given_token(request: HttpRequest, state: State) -> HttpAnswer:
+    query, documented = request.query, state.switches.documented_token_errors
+    authorization = request.headers.get("Authorization")
+    # Unlike on the socket, "Bearer <key>" was seen to be taken here.
+    key = None if authorization is None else authorization.removeprefix("Bearer ")
+    if key is None and documented:
+        return _json(401, {"error": "Missing Authorization header"})
+    if key is not None and not state.ledger.accepts_key(key):
+        return _json(401, {"error": "Invalid API key"})
+    found = [_problem(name, query[name], *LIMITS[name]) for name in LIMITS if name in query]
+    problems = [problem for problem in found if problem]
+    if "expires_in_seconds" not in query:
+        problems.insert(0, _missing("query", "expires_in_seconds"))
+    if problems and documented:
+        return _json(400, {"error": "Invalid parameters", "details": [*problems]})
+    if key is None:
+        problems.append(_missing("header", "authorization"))
+    if problems or key is None:
+        return _json(422, {"detail": [*problems]})
+    asked = [int(query[name]) for name in LIMITS if name in query]
+    token = state.ledger.issue(state.clock(), *asked, key=key)
+    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
+
+
+def _missing(*place: Json) -> dict[str, Json]:
+    return {"type": "missing", "loc": [*place], "msg": "Field required", "input": None}
+
+
+def _problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | None:
+    """What a range check says about a value of the query, None when it is fine."""
+    given: dict[str, Json] = {"loc": ["query", name], "input": text}
+    try:
+        value = int(text)
+    except ValueError:
+        said = "Input should be a valid integer, unable to parse string as an integer"
+        return {"type": "int_parsing", "msg": said, **given}
+    if low <= value <= high:
+        return None
+    if value < low:
+        kind, said, limit = "greater_than_equal", f"greater than or equal to {low}", {"ge": low}
+    else:
+        kind, said, limit = "less_than_equal", f"less than or equal to {high}", {"le": high}
+    return {"type": kind, "msg": f"Input should be {said}", "ctx": {**limit}, **given}
+
+
+def _unified_token(request: HttpRequest, state: State) -> HttpAnswer:
     """What the token host answers: a token for as many sessions as open within its window.
 
     Its page could be read in part only: what is not known of it is taken and has no effect.
     """
-    if (status := state.armed.token_status()) is not None:
-        return _json(status, {"error": "A fault that was asked for"})
     if request.method != "POST":
         return HttpAnswer(405, headers=(("Allow", "POST"),))
     key = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -142,68 +195,10 @@ def is_from_here(request: HttpRequest) -> bool:
         names[1] = f"//[{request.peer}]"
     if (origin := request.headers.get("Origin")) is not None:
         names.append(origin)
-    return all(_leads_here(name) for name in names)
-
-
-def _leads_here(address: str) -> bool:
     try:
-        return is_loopback(urlsplit(address).hostname or "")
-    except ValueError:
+        return all(is_loopback(urlsplit(name).hostname or "") for name in names)
+    except ValueError:  # no address
         return False
-
-
-def _token(request: HttpRequest, state: State) -> HttpAnswer:
-    query, documented = request.query, state.switches.documented_token_errors
-    authorization = request.headers.get("Authorization")
-    # Unlike on the socket, "Bearer <key>" was seen to be taken here.
-    key = None if authorization is None else authorization.removeprefix("Bearer ")
-    if key is None and documented:
-        return _json(401, {"error": "Missing Authorization header"})
-    if key is not None and not state.ledger.accepts_key(key):
-        return _json(401, {"error": "Invalid API key"})
-    problems = _problems(query)
-    if problems and documented:
-        return _json(400, {"error": "Invalid parameters", "details": problems})
-    if key is None:
-        problems.append(_problem("missing", "header", "authorization"))
-    if problems or key is None:
-        return _json(422, {"detail": problems})
-    asked = [int(query[name]) for name in LIMITS if name in query]
-    token = state.ledger.issue(state.clock(), *asked, key=key)
-    return _json(200, {"token": token, "expires_in_seconds": asked[0]})
-
-
-def _problems(query: Mapping[str, str]) -> list[Json]:
-    """What is wrong with the parameters of a token request."""
-    problems: list[Json] = [
-        problem
-        for name, (low, high) in LIMITS.items()
-        if name in query and (problem := _range_problem(name, query[name], low, high))
-    ]
-    if "expires_in_seconds" not in query:
-        problems.insert(0, _problem("missing", "query", "expires_in_seconds"))
-    return problems
-
-
-def _problem(kind: str, *place: Json, **more: Json) -> dict[str, Json]:
-    given: dict[str, Json] = {"type": kind, "loc": [*place], "msg": "Field required", "input": None}
-    return given | more
-
-
-def _range_problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | None:
-    """What a range check says about a value of the query, None when it is fine."""
-    try:
-        value = int(text)
-    except ValueError:
-        said = "Input should be a valid integer, unable to parse string as an integer"
-        return _problem("int_parsing", "query", name, msg=said, input=text)
-    if value < low:
-        said = f"Input should be greater than or equal to {low}"
-        return _problem("greater_than_equal", "query", name, msg=said, input=text, ctx={"ge": low})
-    if value > high:
-        said = f"Input should be less than or equal to {high}"
-        return _problem("less_than_equal", "query", name, msg=said, input=text, ctx={"le": high})
-    return None
 
 
 def _arm(request: HttpRequest, state: State) -> HttpAnswer:
@@ -211,22 +206,17 @@ def _arm(request: HttpRequest, state: State) -> HttpAnswer:
         state.faults = Faults.from_query(request.query)
     except ValueError as error:
         return _json(422, {"error": str(error)})
-    return _json(200, dict(state.faults.given()))
-
-
-def _reset(state: State) -> HttpAnswer:
-    state.reset()
-    return _json(200, {})
+    return _json(200, {**state.faults.given()})
 
 
 def _page(state: State, url: str) -> HttpAnswer:
     socket = "ws" + url.removeprefix("http")
     per_minute = state.switches.sessions_per_minute
-    text = PAGE.format(
+    text = PAGE.substitute(
         url=escape(url),
         socket=escape(socket),
         host=escape(urlsplit(url).netloc),
-        sessions=state.open_sessions,
+        sessions=len(state.open_sessions),
         entries=len(state.journal),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
         ways=", ".join(WAYS),

@@ -5,28 +5,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request
-from websockets.sync.server import ServerConnection
+from websockets.sync.connection import Connection
 
-from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import Json, parse_object
-from tempkit.sandbox.faults import Progress
+from tempkit.protocol.messages import Json
+from tempkit.protocol.recording import Close
+from tempkit.sandbox.faults import Faults, Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
-from tempkit.sandbox.rules.opening import Opening, read_query
+from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.replay import ReplaySession, Score
-from tempkit.sandbox.rules.session import Closing, Note, Output, ServerSession
+from tempkit.sandbox.rules.session import Note, Output, ServerSession
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.inbox import Inbox
 
 log = logging.getLogger(__name__)
-
-UNSENT = (CloseCode.ABNORMAL, CloseCode.NO_CODE)  # codes that stand in no close frame
 
 # How often a quiet session looks at the clock, which may be a test's, and whether it is to stop.
 LOOK_SECONDS = 0.5
@@ -34,7 +32,7 @@ POLL_SECONDS = 0.1  # for a lock that is held for an instant only
 
 
 class _Over(Exception):  # noqa: N818 - asked for
-    """A fault ended the session."""
+    """The session has closed."""
 
 
 class SocketSession:
@@ -42,41 +40,45 @@ class SocketSession:
 
     def __init__(
         self,
-        connection: ServerConnection,
+        connection: Connection,
+        asked: routes.HttpRequest,
         state: State,
         recognizer: Recognizer,
         stopping: threading.Event,
     ) -> None:
-        assert connection.request is not None
         self._connection = connection
         self._state = state
         self._stopping = stopping
-        self._progress = Progress(state.armed.for_session(), time.monotonic())
-        self._inbox = Inbox(realtime=state.switches.realtime)
+        faults = state.faults if state.is_hit("sessions") else Faults()
+        self._progress = Progress(faults, time.monotonic())
+        self._inbox = inbox = Inbox(realtime=state.switches.realtime)
         self._too_fast: list[Output] = []  # what follows from audio that came in too fast
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
-        query = read_query(connection.request.path.partition("?")[2])
-        sharing = Sharing(recognizer, CORES, lambda: self._inbox.patience(time.monotonic()))
-        opening = Opening(query, headers_of(connection.request).get("Authorization"))
-        given = (opening, state.ledger, sharing, state.clock, state.switches)
+        opening = Opening(asked.query, asked.headers.get("Authorization"))
+
+        def listen() -> Sharing:
+            return Sharing(recognizer.listen(), CORES, lambda: inbox.patience(time.monotonic()))
+
+        given = (opening, state.ledger, listen, state.clock, state.switches)
         scores = [Score(recording) for recording in state.recordings]
         self._session = ReplaySession(scores, *given) if scores else ServerSession(*given)
         self._fault: dict[str, Callable[[], object]] = {
-            "say": lambda: connection.send(self._progress.faults.message),
-            "say_binary": lambda: connection.send(self._progress.faults.message.encode()),
-            "stall": lambda: self._hold(self._progress.faults.stall_seconds),
+            "say": lambda: connection.send(faults.message),
+            "say_binary": lambda: connection.send(faults.message.encode()),
+            "stall": lambda: self._hold(faults.stall_seconds),
             "cancel": lambda: self._end(self._session.fail()),
             "terminate": lambda: self._end(self._session.end()),
-            "close": lambda: self._close_with(self._progress.faults.close_code),
-            "cut": lambda: self._close_with(CloseCode.ABNORMAL),
+            "close": lambda: self._close(Close(faults.close_code, "")),
+            "cut": lambda: self._close(Close(CloseCode.ABNORMAL, "")),
             "stop_reading": self._stop_reading,
         }
         self._held: threading.Lock | None = None  # so that nothing is read
-        self._number = state.enter()
-        self._note("opened", routes.WEBSOCKET, shown(query))
+        self._number = next(state.numbers)
+        self._note("opened", routes.WEBSOCKET, shown(asked.query))
 
     def run(self) -> None:
         """Speak until one side closes."""
+        self._state.open_sessions.add(self._number)
         try:
             self._speak()
         except _Over:
@@ -85,17 +87,16 @@ class SocketSession:
             self._note("closed", "connection", {"code": self._connection.close_code})
         finally:
             self._read_on()
-            self._state.leave()
+            self._state.open_sessions.discard(self._number)
 
     def _speak(self) -> None:
         try:
             begin = [*self._session.open()]
             self._hold(self._progress.faults.slow_begin_seconds)
-            is_open = self._pass_on(begin)
-            while is_open and not self._stopping.is_set():
-                is_open = self._pass_on(self._next())
-            if is_open:
-                self._end([Closing(CloseCode.GOING_AWAY, "")])
+            self._pass_on(begin)
+            while not self._stopping.is_set():
+                self._pass_on(self._next())
+            self._close(Close(CloseCode.GOING_AWAY, ""))
         except (ConnectionClosed, _Over):
             raise
         except Exception:
@@ -105,36 +106,36 @@ class SocketSession:
     def _next(self) -> Iterable[Output]:
         """What the next message, or the time, leads to."""
         self._play_faults()
-        self._collect(0)
+        self._collect(self._patience(time.monotonic()))
         if self._too_fast:
             refusal, self._too_fast = self._too_fast, []
             return refusal
-        now = time.monotonic()
-        data = self._inbox.take(now)
-        if data is None:
-            return self._wait(now)
-        progress = self._progress
+        data = self._inbox.take(time.monotonic())
+        if data is None:  # at audio pace what came in may not be due yet
+            return self._session.tick() if self._inbox.is_empty else ()
+        progress, seconds = self._progress, self._session.seconds(data)
         if "stop_upload" in progress.happened:
             return self._session.tick()
         progress.received += 1
-        progress.audio_seconds += self._session.seconds(data)
-        self._note_received(data)
-        if isinstance(data, str):
+        progress.audio_seconds += seconds
+        if isinstance(data, bytes):
+            self._audio[0] += 1
+            self._audio[1] += seconds
+        else:
+            name = self._note_text(data)
             if "stop_answering" in progress.happened:
                 return self._session.tick()
-            if _is_terminate(data):
+            if name == "Terminate":
                 self._hold(progress.faults.slow_termination_seconds, beats=True)
         return self._session.receive(data)
 
-    def _wait(self, now: float) -> Iterable[Output]:
-        """What comes of waiting for the next message."""
-        wait = min(LOOK_SECONDS, self._inbox.wait(now), self._progress.seconds_to_next(now))
-        if not self._inbox.is_empty:  # at audio pace it is not time yet
-            self._collect(wait)
-            return ()
-        patience = max(0.0, self._session.deadline - self._state.clock())
-        self._collect(min(wait, patience / self._state.clock.speed))
-        return self._session.tick() if self._inbox.is_empty else ()
+    def _patience(self, now: float) -> float:
+        """Seconds in which there is nothing to do, unless a message comes in."""
+        waits = [LOOK_SECONDS, self._inbox.wait(now), self._progress.seconds_to_next(now)]
+        if self._inbox.is_empty:
+            clock = self._state.clock
+            waits.append((self._session.deadline - clock()) / clock.speed)
+        return max(0.0, min(waits))
 
     def _collect(self, wait: float) -> None:
         """Take what comes in off the socket, so that its reader never waits for recognition.
@@ -160,14 +161,13 @@ class SocketSession:
         return not (stopped or self._inbox.is_full or self._too_fast)
 
     def _hold(self, seconds: float, *, beats: bool = False) -> None:
-        """Wait so long, with ``beats`` for what time alone leads to; raises once it has closed."""
+        """Wait so long, with ``beats`` for what time alone leads to."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
             self._collect(min(left, LOOK_SECONDS))
             if beats:
                 self._play_faults()
-                if not self._pass_on(self._session.tick()):
-                    raise _Over
+                self._pass_on(self._session.tick())
 
     def _play_faults(self) -> None:
         """Let go wrong what is due; raises _Over when that ends the session."""
@@ -187,9 +187,33 @@ class SocketSession:
             self._held.release()
             self._held = None
 
-    def _close_with(self, code: int) -> None:
-        """Close in a way that is none of the service's; raises _Over."""
-        self._note("closed", "connection", {"code": code})
+    def _end(self, outputs: Iterable[Output]) -> None:
+        """Send these last messages and close, whatever else was to go wrong; raises _Over."""
+        self._progress = Progress(Faults(), time.monotonic())
+        self._pass_on(outputs)
+
+    def _pass_on(self, outputs: Iterable[Output]) -> None:
+        """Send what comes out of a session; raises _Over when it has closed."""
+        for output in outputs:
+            if isinstance(output, Note):
+                self._note("note", "not as asked", output._asdict())
+                continue
+            self._play_faults()
+            message = {} if isinstance(output, Close) else json.loads(output)
+            kind = message.pop("type", "")
+            stopped = "stop_heartbeats" if kind == "Heartbeat" else "stop_answering"
+            if stopped in self._progress.happened:
+                continue
+            if isinstance(output, Close):
+                self._close(output)
+            self._connection.send(output)
+            self._progress.sent += 1
+            self._note("sent", kind, message)
+
+    def _close(self, closing: Close) -> NoReturn:
+        """Close, also in a way that is none of the service's; raises _Over."""
+        code, reason = closing
+        self._note("closed", "WebSocket", {"code": code} | ({"reason": reason} if reason else {}))
         self._read_on()
         if code == CloseCode.ABNORMAL:
             self._connection.close_socket()
@@ -197,58 +221,18 @@ class SocketSession:
             with self._connection.send_context():
                 self._connection.protocol.send_close()
         else:
-            self._connection.close(code)
+            self._connection.close(code, reason)
         raise _Over
 
-    def _end(self, outputs: Iterable[Output]) -> None:
-        """Send these last messages and close, whatever else goes wrong; raises _Over."""
-        for output in outputs:
-            if not isinstance(output, Note):
-                self._send(output)
-        raise _Over
-
-    def _pass_on(self, outputs: Iterable[Output]) -> bool:
-        """Send what comes out of a session; False when it has closed."""
-        for output in outputs:
-            if isinstance(output, Note):
-                self._note("note", "not as asked", output._asdict())
-                continue
-            self._play_faults()
-            if self._is_withheld(output):
-                continue
-            self._send(output)
-            if isinstance(output, Closing):
-                return False
-        return True
-
-    def _is_withheld(self, output: str | Closing) -> bool:
-        is_heartbeat = isinstance(output, str) and json.loads(output)["type"] == "Heartbeat"
-        return ("stop_heartbeats" if is_heartbeat else "stop_answering") in self._progress.happened
-
-    def _send(self, output: str | Closing) -> None:
-        if isinstance(output, Closing) and output.code in UNSENT:  # as recorded
-            self._close_with(output.code)
-        if isinstance(output, Closing):
-            self._note("closed", "WebSocket", output._asdict())
-            self._read_on()
-            self._connection.close(*output)
-            return
-        self._connection.send(output)
-        self._progress.sent += 1
-        payload = json.loads(output)
-        self._note("sent", payload.pop("type"), payload)
-
-    def _note_received(self, data: str | bytes) -> None:
-        if isinstance(data, bytes):
-            self._audio[0] += 1
-            self._audio[1] += self._session.seconds(data)
-            return
+    def _note_text(self, text: str) -> str:
+        """Write a message that came in to the journal; gives its type."""
         try:
-            message = json.loads(data, parse_constant=str)  # no NaN in the journal
+            message = json.loads(text, parse_constant=str)  # no NaN in the journal
             name, detail = harmless(str(message["type"])), shown(message)
         except (ValueError, TypeError, LookupError, RecursionError):
-            name, detail = "text", {"characters": len(data)}
+            name, detail = "text", {"characters": len(text)}
         self._note("received", name, detail)
+        return name
 
     def _note(self, kind: str, name: str, detail: dict[str, Json]) -> None:
         journal, now = self._state.journal, self._state.clock()
@@ -258,17 +242,3 @@ class SocketSession:
             sound: dict[str, Json] = {"messages": messages, "seconds": seconds}
             journal.add(now, self._number, "received", "audio", sound)
         journal.add(now, self._number, kind, name, detail)
-
-
-def _is_terminate(text: str) -> bool:
-    try:
-        return parse_object(text).get("type") == "Terminate"
-    except ProtocolError:
-        return False
-
-
-def headers_of(request: Request) -> dict[str, str]:
-    """The headers that count, as one value each; what is repeated is no credential."""
-    names = ("Authorization", "Origin", "Host", "Upgrade")
-    found = {name: request.headers.get_all(name) for name in names}
-    return {"Host": ""} | {name: ", ".join(values) for name, values in found.items() if values}
