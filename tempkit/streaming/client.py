@@ -14,10 +14,9 @@ from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParam
 from tempkit.secret import Secret
 from tempkit.sound.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
-from tempkit.streaming.dialer import Dialer
-from tempkit.streaming.recorder import Recorder
+from tempkit.streaming.link import Recorder
 from tempkit.streaming.retry import Reconnect
-from tempkit.streaming.session import ClientSession, Message
+from tempkit.streaming.session import Message
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
@@ -96,15 +95,12 @@ class StreamingSession:
         parameters: SessionParameters,
         token: str | None,
         policy: Reconnect | None,
-        recorder: Recorder | None = None,
+        recorder: Recorder | None,
     ) -> None:
-        rules = policy or Reconnect()
-        self._half = ClientSession(parameters, rules)
-        self._recorder = recorder
-        dialer = Dialer(settings, token, rules.pong_seconds, recorder)
-        self._conversation = Conversation(self._half, dialer, policy)
+        self._conversation = Conversation(settings, parameters, token, policy, recorder)
+        self._half = self._conversation.half
         self._conversation.open()
-        weakref.finalize(self, self._conversation.abandon)  # a session that nobody closed
+        weakref.finalize(self, self._conversation.closing.set)  # a session that nobody closed
 
     @property
     def parameters(self) -> SessionParameters:
@@ -141,7 +137,7 @@ class StreamingSession:
         self._conversation.check_open()
         # Piece by piece: what is offered at once pushes out older audio before that is sent.
         for piece in self._half.backlog.audio.cut([chunk]):
-            self._conversation.offer(piece)
+            self._conversation.send(piece)
 
     def force_endpoint(self) -> None:
         """End the current turn now; its final Turn comes among the messages."""
@@ -197,8 +193,6 @@ class StreamingSession:
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
         self._conversation.close()
-        if self._recorder is not None:
-            self._recorder.close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +205,7 @@ class StreamingSession:
         return f"<StreamingSession {self.id}>"
 
     def _command(self, message: dict[str, Json]) -> None:
-        self._conversation.command(json.dumps(message))
+        self._conversation.send(json.dumps(message))
 
 
 def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:

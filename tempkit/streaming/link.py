@@ -1,7 +1,10 @@
 """Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
 
 import logging
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
@@ -21,8 +24,7 @@ from tempkit.env_file import URL_VARIABLE
 from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
 from tempkit.network import Route, forget_frames, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
-from tempkit.protocol.recording import Close
-from tempkit.streaming.recorder import Tells
+from tempkit.protocol.recording import Close, Frame, Side, head_line
 
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
@@ -30,6 +32,8 @@ LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
 # What the library says there comes as an exception, too: a late pong would print a traceback.
 library_log = logging.getLogger("tempkit.websocket.client")
 library_log.setLevel(logging.CRITICAL)
+
+Tells = Callable[[Side, str | bytes | Close], None]
 
 
 class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or nothing
@@ -148,3 +152,37 @@ def _refusal(error: Exception) -> str | None:
         return str(error.response.status_code)
     is_answer = isinstance(error, ProxyError) and not isinstance(error, InvalidProxyMessage)
     return "no" if is_answer else None
+
+
+class Recorder:
+    """A file to which the frames of a session's links are written while they go, see ``recording``.
+
+    No key and no token is in it. ``keeps_audio`` False writes how long the audio was in its place.
+    Raises OSError when the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, keeps_audio: bool) -> None:
+        self._file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - see close()
+        self._keeps_audio = keeps_audio
+        self._lock = threading.Lock()
+
+    def begin(self, query: Mapping[str, str]) -> Tells:
+        """A link opens; gives what is to be told of each of its frames."""
+        begun = time.monotonic()
+        self._write(head_line(query))
+
+        def tell(by: Side, data: str | bytes | Close) -> None:
+            frame = Frame(time.monotonic() - begun, by, data)
+            self._write(frame.line(keeps_audio=self._keeps_audio))
+
+        return tell
+
+    def close(self) -> None:
+        """Nothing more is written."""
+        with self._lock:
+            self._file.close()
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(f"{line}\n")

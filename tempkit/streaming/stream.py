@@ -154,7 +154,7 @@ class _Source:
                         return
                 if self._stopped.is_set():
                     return
-                conversation.offer(piece)
+                conversation.send(piece)
                 self.size += len(piece)
             conversation.end_audio()
         except SessionClosed:

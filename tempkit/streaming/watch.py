@@ -20,7 +20,8 @@ class Watch:
     """What one connection was seen to do. ``now`` is steady seconds.
 
     ``ends`` is when the service will end the session; infinity for one that is not to be replaced.
-    ``asleep`` is how long the machine has been asleep, in seconds from any moment.
+    ``asleep`` is how long the machine has been asleep, in seconds from any moment; setting a wall
+    clock looks like that, too.
     """
 
     def __init__(
