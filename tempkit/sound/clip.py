@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Self
 from tempkit.errors import BadType, BadValue, expect, require, unfailing
 from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
-from tempkit.sound.audio import OF_AN_ARRAY, AudioFormat
 from tempkit.sound.decoder import Decoded
-from tempkit.sound.samples import MOST_CHANNELS, Beginning, Mixer, Samples, Sound, pick, regrouped
+from tempkit.sound.samples import (
+    MOST_CHANNELS,
+    OF_AN_ARRAY,
+    AudioFormat,
+    Beginning,
+    Mixer,
+    Samples,
+    Sound,
+    pick,
+)
 from tempkit.sound.source import Source
 from tempkit.sound.wav import Wav, read_header, sound_size
 
@@ -131,7 +139,7 @@ class Clip:
         sound = self._sound
         size = AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels
         mixer = Mixer(sound)
-        for piece in regrouped(sound.pieces(), size, sound.frame):
+        for piece in sound.pieces(size):
             if sound.channels == 1:
                 yield piece
             elif self._channel is None:

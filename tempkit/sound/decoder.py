@@ -61,18 +61,23 @@ class Decoded(Sound):
         """Seconds that the file says it lasts, if it does."""
         return self._duration
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, as they are decoded."""
-        size = 0
+        done, rest = 0, bytearray()
         with _opened(self._source, self._source.read(), self._options) as container:
             decoding = _Decoding(container)
-            pieces = decoding.pieces(self.sample_rate, self.frame)
-            for piece in _without_filling(pieces, _size_to_keep(container, self)):
-                size += len(piece)
-                yield piece
-        if not size:
+            decoded = decoding.pieces(self.sample_rate, self.frame)
+            for piece in _without_filling(decoded, _size_to_keep(container, self)):
+                done += len(piece)
+                rest += piece
+                while len(rest) >= size:
+                    yield bytes(rest[:size])
+                    del rest[:size]
+        if not done:
             raise AudioError(f"{self.name} holds no audio")
-        self._say_what_is_missing(size / self.frame / self.sample_rate, decoding.damages)
+        if rest:
+            yield bytes(rest)
+        self._say_what_is_missing(done / self.frame / self.sample_rate, decoding.damages)
 
     def _say_what_is_missing(self, seconds: float, damages: int) -> None:
         is_short = self.duration is not None and self.duration - seconds > CUT_OFF_SECONDS

@@ -1,22 +1,39 @@
-"""Sound: 16-bit PCM that is read piece by piece, from memory or from a recording."""
+"""AudioFormat: how a session's audio is encoded; Sound: 16-bit PCM, read piece by piece."""
 
 import logging
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from operator import add, mul
 
 from tempkit.errors import AudioError, expect
-from tempkit.protocol.parameters import SAMPLE_RATE
+from tempkit.protocol.parameters import SAMPLE_RATE, SAMPLE_WIDTH
 
 log = logging.getLogger(__name__)
 
 WIDTH = 2  # bytes of a sample
 MOST_CHANNELS = 64  # more of them are samples, or a header that lies
-PIECES_PER_SECOND = 10  # of what is read at once
 STEP = 7  # one sample in so many tells how loud a piece is
 FADING = 0.8  # of how loud it was, what counts in the next piece
 CANCELLED = 0.25  # of the power that a mix of unlike channels has
+OF_AN_ARRAY = "of an array, Clip.from_samples makes a clip"
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """How a session's audio is encoded."""
+
+    sample_rate: int
+    encoding: str = "pcm_s16le"
+
+    def size(self, milliseconds: float) -> int:
+        """Bytes that hold at least ``milliseconds``."""
+        return -int(-self.sample_rate * milliseconds // 1000) * SAMPLE_WIDTH[self.encoding]
+
+    def seconds(self, size: int) -> float:
+        """How long ``size`` bytes last."""
+        return size / (self.sample_rate * SAMPLE_WIDTH[self.encoding])
 
 
 class Sound(ABC):
@@ -40,8 +57,11 @@ class Sound(ABC):
         """Seconds, as far as they are known."""
 
     @abstractmethod
-    def pieces(self) -> Iterator[bytes]:
-        """The samples in pieces of any size. Raises AudioError."""
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """The samples in pieces of ``size`` bytes, the last one may be shorter. Raises AudioError.
+
+        ``size`` is whole frames.
+        """
 
     @property
     def frame(self) -> int:
@@ -74,9 +94,8 @@ class Samples(Sound):
         """Seconds."""
         return len(self.pcm) / self.frame / self.sample_rate
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples."""
-        size = self.sample_rate * self.frame
         for start in range(0, len(self.pcm), size):
             yield self.pcm[start : start + size]
 
@@ -97,26 +116,14 @@ class Beginning(Sound):
         whole = self._sound.duration
         return None if whole is None else min(whole, self._frames / self.sample_rate)
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples; no more is read than these need."""
         left = self._frames * self.frame
-        for piece in self._sound.pieces() if left else ():
+        for piece in self._sound.pieces(size) if left else ():
             yield piece[:left]
             left -= len(piece)
             if left <= 0:
                 return
-
-
-def regrouped(pieces: Iterable[bytes], size: int, frame: int) -> Iterator[bytes]:
-    """The same bytes in pieces of ``size``, the last one of as many whole frames as there are."""
-    rest = bytearray()
-    for piece in pieces:
-        rest += piece
-        while len(rest) >= size:
-            yield bytes(rest[:size])
-            del rest[:size]
-    if len(rest) >= frame:
-        yield bytes(rest[: len(rest) - len(rest) % frame])
 
 
 class Mixer:

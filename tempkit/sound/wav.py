@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tempkit.errors import AudioError
 from tempkit.protocol.parameters import SAMPLE_RATE
-from tempkit.sound.samples import MOST_CHANNELS, PIECES_PER_SECOND, WIDTH, Sound
+from tempkit.sound.samples import MOST_CHANNELS, WIDTH, Sound
 from tempkit.sound.source import Source, read_all
 
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
@@ -149,23 +149,23 @@ class Wav(Sound):
             size = there if size is None else min(size, there)
         return None if size is None else size // self.frame / self.sample_rate
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, to the promised end or to the end of the file at that time."""
-        size = self.sample_rate // PIECES_PER_SECOND * self.frame
-        left = math.inf if self._size is None else self._size
+        most = math.inf if self._size is None else self._size
+        done, data = 0, bytes(size)
         with self._source.read() as file:
             _skip(file, self._start)
-            is_silent = True
-            while left > 0 and (data := file.read(int(min(size, left)))):
-                is_silent = False
-                left -= len(data)
-                yield data
+            while done < most and len(data) == size:  # a shorter piece is the last one
+                data = read_all(file, int(min(size, most - done)))
+                done += len(data)
+                if len(data) >= self.frame:
+                    yield data[: len(data) - len(data) % self.frame]
             if self._source.is_pipe:
-                self._judge_end(is_silent, left, file)
+                self._judge_end(done, most - done, file)
 
-    def _judge_end(self, is_silent: bool, left: float, pipe: io.RawIOBase) -> None:
+    def _judge_end(self, done: int, left: float, pipe: io.RawIOBase) -> None:
         """Say what only the end of a pipe shows; of a file it is known beforehand."""
-        if is_silent:
+        if not done:
             raise AudioError(f"{self.name} holds no audio: it ends after its header")
         if 0 < left < math.inf:
             missing = left / self.frame / self.sample_rate

@@ -6,11 +6,14 @@ The service counts from the start of each connection; ``own_time`` turns its tim
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
+from tempkit.errors import expect
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SAMPLE_WIDTH
-from tempkit.sound.audio import LARGEST_CHUNK, AudioFormat
+from tempkit.sound.samples import OF_AN_ARRAY, AudioFormat
 
+LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
 SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 COVERED_SECONDS = 60.0  # so long after it sounded, audio without a word is taken for heard
 
@@ -59,6 +62,16 @@ class Backlog:
     def is_sent(self) -> bool:
         """Whether the present connection carried all there is."""
         return self.sent == self.end and self._told == len(self._commands)
+
+    def cut(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Audio in pieces of 100 ms at the most, each to be offered and sent before the next.
+
+        More at once would push out what is older before that is sent.
+        """
+        for chunk in chunks:
+            expect("audio", chunk, bytes, bytearray, memoryview, advice=OF_AN_ARRAY)
+            for start in range(0, len(chunk), self._largest):
+                yield chunk[start : start + self._largest]
 
     def offer(self, data: bytes) -> None:
         """More audio; what is more than the limit pushes the oldest out."""

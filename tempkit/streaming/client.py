@@ -135,8 +135,7 @@ class StreamingSession:
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
         self._conversation.check_open()
-        # Piece by piece: what is offered at once pushes out older audio before that is sent.
-        for piece in self._half.backlog.audio.cut([chunk]):
+        for piece in self._half.backlog.cut([chunk]):
             self._conversation.send(piece)
 
     def force_endpoint(self) -> None:

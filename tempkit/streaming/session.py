@@ -24,7 +24,7 @@ from tempkit.protocol.messages import (
     parse_object,
 )
 from tempkit.protocol.parameters import SessionParameters
-from tempkit.sound.audio import AudioFormat
+from tempkit.sound.samples import AudioFormat
 from tempkit.streaming.backlog import Backlog
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.transcript import Transcript
