@@ -1,5 +1,6 @@
 """Clip: speech from a recording or from memory, in the chunks that the streaming service takes."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
@@ -13,12 +14,11 @@ from tempkit.sound.decoder import Decoded
 from tempkit.sound.samples import (
     MOST_CHANNELS,
     OF_AN_ARRAY,
+    WIDTH,
     AudioFormat,
-    Beginning,
     Mixer,
     Samples,
     Sound,
-    pick,
 )
 from tempkit.sound.source import Source
 from tempkit.sound.wav import Wav, read_header, sound_size
@@ -40,6 +40,7 @@ class Clip:
         expect("pcm", pcm, bytes, bytearray, advice=OF_AN_ARRAY)
         self._sound: Sound = Samples(pcm, sample_rate)
         self._channel: int | None = None  # None: all of them, mixed
+        self._frames = sys.maxsize  # at the most
 
     @classmethod
     def read(cls, path: "str | PathLike[str]", channel: int | None = None) -> Self:
@@ -86,13 +87,13 @@ class Clip:
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
-    def _of(cls, sound: Sound, channel: int | None) -> Self:
+    def _of(cls, sound: Sound, channel: int | None, frames: int = sys.maxsize) -> Self:
         expect("channel", channel, int, None)
         if channel is not None and not 0 <= channel < sound.channels:
             most = f"0 to {sound.channels - 1}" if sound.channels > 1 else "0"
             raise BadValue(f"{sound.name} has channel {most}, not {channel}")
         clip = cls.__new__(cls)
-        clip._sound, clip._channel = sound, channel
+        clip._sound, clip._channel, clip._frames = sound, channel, frames
         return clip
 
     @property
@@ -103,7 +104,8 @@ class Clip:
     @property
     def duration(self) -> float | None:
         """Seconds of audio; None where the file does not say, as that of a browser's recorder."""
-        return self._sound.duration
+        whole = self._sound.duration
+        return None if whole is None else min(whole, self._frames / self.sample_rate)
 
     @property
     def pcm(self) -> bytes:
@@ -114,14 +116,15 @@ class Clip:
         """A clip for each channel, all on one clock; for calls with a speaker a side."""
         if self._channel is not None:
             return [self]
-        return [self._of(self._sound, channel) for channel in range(self._sound.channels)]
+        return [self._of(self._sound, each, self._frames) for each in range(self._sound.channels)]
 
     def first(self, seconds: float) -> Self:
         """The beginning of it."""
         expect("seconds", seconds, Real)
         if seconds <= 0:
             raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
-        return self._of(Beginning(self._sound, seconds), self._channel)
+        frames = min(self._frames, round(seconds * self.sample_rate))
+        return self._of(self._sound, self._channel, frames)
 
     def chunks(self, milliseconds: int = 100) -> "Chunks":
         """The audio in pieces of ``milliseconds`` (50 to 1000), the last one filled with silence.
@@ -136,16 +139,14 @@ class Clip:
 
     def _pieces(self, milliseconds: int) -> Iterator[bytes]:
         """Its one channel, in pieces of ``milliseconds``."""
-        sound = self._sound
+        sound, mixer = self._sound, Mixer(self._sound, self._channel)
         size = AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels
-        mixer = Mixer(sound)
-        for piece in sound.pieces(size):
-            if sound.channels == 1:
-                yield piece
-            elif self._channel is None:
-                yield mixer.mix(piece)
-            else:
-                yield pick(piece, self._channel, sound.channels)
+        left = self._frames * WIDTH
+        for piece in sound.pieces(size) if left else ():
+            yield mixer.mix(piece)[:left]
+            left -= size // sound.channels
+            if left <= 0:
+                return
 
     @unfailing
     def __repr__(self) -> str:

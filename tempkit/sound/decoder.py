@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import RawIOBase
+from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -63,20 +64,25 @@ class Decoded(Sound):
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, as they are decoded."""
-        done, rest = 0, bytearray()
+        done, rest, piece = 0, bytearray(), b""
         with _opened(self._source, self._source.read(), self._options) as container:
             decoding = _Decoding(container)
-            decoded = decoding.pieces(self.sample_rate, self.frame)
-            for piece in _without_filling(decoded, _size_to_keep(container, self)):
+            for piece in decoding.pieces(self.sample_rate, self.frame):
                 done += len(piece)
                 rest += piece
-                while len(rest) >= size:
+                while len(rest) - len(piece) >= size:  # the last one may have to be shortened
                     yield bytes(rest[:size])
                     del rest[:size]
+            if self.duration is not None and container.format.name.startswith("mov"):
+                # What fills an encoder's last block: some versions of FFmpeg give that, too.
+                filling = done - round(self.duration * self.sample_rate) * self.frame
+                if 0 < filling < len(piece):
+                    done -= filling
+                    del rest[-filling:]
         if not done:
             raise AudioError(f"{self.name} holds no audio")
-        if rest:
-            yield bytes(rest)
+        for start in range(0, len(rest), size):
+            yield bytes(rest[start : start + size])
         self._say_what_is_missing(done / self.frame / self.sample_rate, decoding.damages)
 
     def _say_what_is_missing(self, seconds: float, damages: int) -> None:
@@ -118,16 +124,14 @@ class _Decoding:
         """The samples as 16-bit PCM at that rate, all channels of the first frame."""
         import av
 
-        for frame in self.frames():
+        for frame in chain(self.frames(), [None]):  # and the end
             try:
-                pieces = self._converted(frame, sample_rate)
+                converted = self._converted(frame, sample_rate) if frame else self._rest()
             except (av.FFmpegError, ValueError):  # a rate or channels that cannot be
                 self._resampler, self._form = None, ()
                 self.damages += 1
                 continue
-            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in pieces)
-        for each in self._rest():
-            yield bytes(each.planes[0])[: each.samples * frame_size]
+            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in converted)
 
     def _converted(self, frame: "AudioFrame", sample_rate: int) -> "list[AudioFrame]":
         import av
@@ -240,22 +244,3 @@ def _duration(container: "InputContainer") -> float | None:
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / 1_000_000
-
-
-def _size_to_keep(container: "InputContainer", sound: Sound) -> int | None:
-    """Bytes after which an MP4 file holds no more than what fills its encoder's last block."""
-    seconds = _duration(container)
-    if seconds is None or not container.format.name.startswith("mov"):
-        return None
-    return round(seconds * sound.sample_rate) * sound.frame
-
-
-def _without_filling(pieces: Iterator[bytes], size_to_keep: int | None) -> Iterator[bytes]:
-    """The pieces, the last one cut where the sound ends: some versions of FFmpeg do not."""
-    size, held = 0, b""
-    for piece in pieces:
-        yield held
-        held = piece
-        size += len(piece)
-    surplus = 0 if size_to_keep is None else size - size_to_keep
-    yield held[:-surplus] if 0 < surplus < len(held) else held

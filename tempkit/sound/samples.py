@@ -100,48 +100,28 @@ class Samples(Sound):
             yield self.pcm[start : start + size]
 
 
-class Beginning(Sound):
-    """The first ``seconds`` of a sound."""
-
-    def __init__(self, sound: Sound, seconds: float) -> None:
-        super().__init__(sound.name, sound.sample_rate, sound.channels)
-        self._sound = sound
-        self._frames = round(seconds * sound.sample_rate)
-        self.is_pipe = sound.is_pipe
-        self._said = sound._said  # what was said of the whole need not be said again
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds; None where the whole's are not known."""
-        whole = self._sound.duration
-        return None if whole is None else min(whole, self._frames / self.sample_rate)
-
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """The samples; no more is read than these need."""
-        left = self._frames * self.frame
-        for piece in self._sound.pieces(size) if left else ():
-            yield piece[:left]
-            left -= len(piece)
-            if left <= 0:
-                return
-
-
 class Mixer:
     """Makes one channel of all that a sound has: their mean, unless that cancels them out.
 
     It does where one channel is the other's inverse, as behind a microphone cable that is wired the
-    wrong way round. There the loudest channel is taken.
+    wrong way round. There the loudest channel is taken. ``channel`` picks one instead.
     """
 
-    def __init__(self, sound: Sound) -> None:
+    def __init__(self, sound: Sound, channel: int | None) -> None:
         self._sound = sound
+        self._channel = channel
         self._powers = [0.0] * sound.channels
         self._mixed_power = 0.0
 
     def mix(self, piece: bytes) -> bytes:
         """The one channel of the sound's next piece."""
         count = self._sound.channels
-        channels = [array("h", piece)[at::count] for at in range(count)]
+        if count == 1:
+            return piece
+        samples = array("h", piece)
+        if self._channel is not None:
+            return samples[self._channel :: count].tobytes()
+        channels = [samples[at::count] for at in range(count)]
         sums: Iterable[int] = channels[0]
         for channel in channels[1:]:
             sums = map(add, sums, channel)
@@ -161,11 +141,6 @@ class Mixer:
             f" the loudest is taken (now channel {loudest}); channel=0, 1 ... picks one"
         )
         return channels[loudest].tobytes()
-
-
-def pick(piece: bytes, channel: int, count: int) -> bytes:
-    """One of ``count`` channels of a piece."""
-    return array("h", piece)[channel::count].tobytes()
 
 
 def _power(samples: "array[int]") -> int:
