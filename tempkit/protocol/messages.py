@@ -1,8 +1,7 @@
-"""The words of the v3 streaming protocol: server messages, client messages, limits.
+"""The messages of the v3 streaming protocol, for both halves of a session.
 
-Both halves of a session, the client's and the sandbox's, speak through this module. Times are whole
-milliseconds of the session's audio unless a name says otherwise. Source: AssemblyAI's documentation
-of the streaming WebSocket API, its message sequence and its session errors.
+Times are whole milliseconds of the session's audio unless a name says otherwise. Source:
+AssemblyAI's documentation of the streaming WebSocket API and its message sequence.
 """
 
 import json
@@ -13,17 +12,11 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, get_origin
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 
-# The limit that the documentation states; both ends of the range are allowed.
-CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message
-
-# The close reason that goes with every Error message; the meaning is in the message.
-ERROR_REASON = "See Error message for details"
+CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message, both ends included
+ERROR_REASON = "See Error message for details"  # of the close behind an Error message
 END_REASON = "Session Ended"
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-
-
-ON_REQUEST = {"left_out": True}  # a field that a message has only when it says something
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,8 @@ class Turn:
     end_of_turn_confidence: float
     words: tuple[Word, ...]
     utterance: str = ""
-    # Finals only, when asked for with ``language_detection``.
-    language_code: str = field(default="", metadata=ON_REQUEST)
-    language_confidence: float = field(default=0.0, metadata=ON_REQUEST)
+    language_code: str = ""  # finals only, when asked for with ``language_detection``
+    language_confidence: float = 0.0  # likewise
 
     @property
     def text(self) -> str:
@@ -147,6 +139,7 @@ Known: TypeAlias = (
 ServerMessage: TypeAlias = Known | Unknown
 Shape = TypeVar("Shape", Known, Word)
 
+ON_REQUEST = ("language_code", "language_confidence")  # left out when they say nothing
 KNOWN: dict[str, type[Known]] = {
     shape.type: shape
     for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Silence, Warning, Error)
@@ -156,10 +149,7 @@ KNOWN: dict[str, type[Known]] = {
 def dump(message: Known) -> str:
     """A server message as JSON text for the wire."""
     payload = {"type": message.type, **asdict(message)}
-    for each in fields(message):
-        if "left_out" in each.metadata and payload[each.name] == each.default:
-            del payload[each.name]
-    return json.dumps(payload)
+    return json.dumps({k: v for k, v in payload.items() if v or k not in ON_REQUEST})
 
 
 def load_object(payload: dict[str, Json]) -> ServerMessage:
@@ -171,7 +161,8 @@ def load_object(payload: dict[str, Json]) -> ServerMessage:
     shape = KNOWN.get(name) if isinstance(name, str) else None
     if shape is None and "error" in payload:
         # Both official SDKs take any object with an "error" key as an Error.
-        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
+        code = payload.get("error_code")
+        return Error(code if isinstance(code, int) else CloseCode.CANCELLED, str(payload["error"]))
     if shape is None:
         return Unknown(str(name), payload)
     if shape is not Turn:
@@ -221,7 +212,3 @@ def _layout(shape: type[Known] | type[Word]) -> tuple[tuple[str, tuple[type, ...
 
 
 LAYOUT = {shape.__name__: _layout(shape) for shape in (*KNOWN.values(), Word)}
-
-
-def _as_int(value: object) -> int:
-    return value if isinstance(value, int) else CloseCode.CANCELLED

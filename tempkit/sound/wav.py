@@ -60,12 +60,10 @@ def read_header(source: Source) -> Header | None:
             at += 8
             if name == b"data":
                 return _header(source.name, form, int.from_bytes(start[4:8], "little"), at, size)
-            if name == b"fmt ":
-                form = read_all(file, min(size, LONGEST_FORM))
-                if len(form) < min(size, LONGEST_FORM):
-                    break
+            beginning = read_all(file, min(size, LONGEST_FORM))
+            form = beginning if name == b"fmt " else form
             size += size % 2
-            _skip(file, size - len(form) if name == b"fmt " else size)
+            _skip(file, size - len(beginning))
             at += size
         raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
 
