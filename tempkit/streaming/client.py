@@ -21,6 +21,8 @@ from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
 
+HOW_TO_MAKE_A_CLIP = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
+
 
 def connect(
     settings: Settings | None = None,
@@ -54,7 +56,7 @@ def connect(
     policy = Reconnect() if reconnect is True else reconnect or None
     settings = settings or default_settings()
     recorder = Recorder(record, keeps_audio=record_audio) if record is not None else None
-    return StreamingSession(settings, parameters, token, policy, recorder)
+    return StreamingSession(Conversation(settings, parameters, token, policy, recorder))
 
 
 def transcribe(
@@ -69,8 +71,7 @@ def transcribe(
     ``realtime`` False sends it at once; the service works at its own pace all the same. Without
     ``parameters`` the clip's rate is declared. Raises what ``connect`` and ``stream`` raise.
     """
-    advice = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
-    expect("clip", clip, Clip, advice=advice)
+    expect("clip", clip, Clip, advice=HOW_TO_MAKE_A_CLIP)
     expect("parameters", parameters, SessionParameters, None)
     parameters = parameters or SessionParameters(sample_rate=clip.sample_rate)
     chunks = clip.chunks()
@@ -89,18 +90,11 @@ class StreamingSession:
     ``stream``, or send from one thread and iterate in another.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        parameters: SessionParameters,
-        token: str | None,
-        policy: Reconnect | None,
-        recorder: Recorder | None,
-    ) -> None:
-        self._conversation = Conversation(settings, parameters, token, policy, recorder)
-        self._half = self._conversation.half
-        self._conversation.open()
-        weakref.finalize(self, self._conversation.closing.set)  # a session that nobody closed
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._half = conversation.half
+        conversation.open()
+        weakref.finalize(self, conversation.closing.set)  # a session that nobody closed
 
     @property
     def parameters(self) -> SessionParameters:

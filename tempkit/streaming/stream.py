@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from inspect import GEN_RUNNING, getgeneratorstate
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from tempkit.errors import SessionClosed, TempkitError
 from tempkit.sound.clip import Chunks
@@ -77,9 +77,6 @@ class Stream(Iterator[Message], Generic[Owner]):
                 self._messages.close()
         finally:
             self._conversation.close()  # it may not have begun, or be read by another thread
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> Message:
         return next(self._messages)
