@@ -199,9 +199,7 @@ class SessionParameters:
             name = ALIASES.get(sent, sent)
             if name in RULES:
                 given[name] = _decoded(name, text, RULES[name].kind)
-        for name, value in given.items():
-            if value is not None:
-                check_as_service(name, value)
+                check_as_service(name, given[name])
         try:
             return cls(**given)
         except ValueError as error:
@@ -257,11 +255,9 @@ def invalid(name: str, text: object) -> ValueError:
 
 
 def _encoded(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    return json.dumps(value if isinstance(value, Mapping) else list(value))
+    if isinstance(value, str):
+        return value
+    return json.dumps(list(value) if isinstance(value, Sequence) else value)
 
 
 def _decoded(name: str, text: str, kind: type) -> object:

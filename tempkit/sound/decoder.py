@@ -13,7 +13,7 @@ from tempkit.sound.samples import MOST_CHANNELS, Sound
 from tempkit.sound.source import Source
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioLayout, AudioResampler, AudioStream
+    from av import AudioFrame, AudioLayout, AudioResampler
     from av.container import InputContainer
 
 LOWEST, HIGHEST = 8000, 48_000  # Hz: what rates become that the service does not take
@@ -108,7 +108,7 @@ class _Decoding:
         """What the packets decode to."""
         import av
 
-        packets = self._container.demux(_stream(self._container))
+        packets = self._container.demux(audio=0)
         while True:
             try:
                 packet = next(packets, None)
@@ -200,17 +200,13 @@ def _why_it_cannot_be_opened(source: Source, error: Exception) -> str:
     return f"{name} is no sound that FFmpeg's libraries know, or its beginning is missing"
 
 
-def _stream(container: "InputContainer") -> "AudioStream":
-    return container.streams.audio[0]
-
-
 def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
     """The first of the sound. Raises AudioError that says why there is none."""
     name, streams = source.name, container.streams
     if not streams.audio:
         seen = "pictures and" if streams.video else "data and"
         raise AudioError(f"{name} holds {seen} no sound ({container.format.long_name})")
-    codec = _stream(container).codec_context
+    codec = streams.audio[0].codec_context
     if codec is None:
         raise AudioError(f"{name} holds sound of a kind that FFmpeg's libraries cannot decode")
     codec_name = codec.name  # PyAV 19.0 crashes when asked after a decoder that could not be opened
@@ -221,9 +217,8 @@ def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
         is_protected = codec.codec_tag in PROTECTED
     except UnicodeDecodeError:  # a damaged file's tag may be no letters
         is_protected = False
-    if is_protected or (
-        head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
-    ):
+    is_keyed = head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
+    if is_protected or is_keyed:
         raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
     decoding = _Decoding(container)
     frame = next(decoding.frames(), None)
@@ -240,7 +235,7 @@ def _duration(container: "InputContainer") -> float | None:
     """Seconds that a file says it lasts."""
     if container.format.name in WITHOUT_LENGTH:
         return None
-    stream = _stream(container)
+    stream = container.streams.audio[0]
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / 1_000_000
