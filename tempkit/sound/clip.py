@@ -139,12 +139,13 @@ class Clip:
 
     def _pieces(self, milliseconds: int) -> Iterator[bytes]:
         """Its one channel, in pieces of ``milliseconds``."""
-        sound, mixer = self._sound, Mixer(self._sound, self._channel)
-        size = AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels
-        left = self._frames * WIDTH
-        for piece in sound.pieces(size) if left else ():
-            yield mixer.mix(piece)[:left]
-            left -= size // sound.channels
+        sound, left = self._sound, self._frames * WIDTH
+        pieces = sound.pieces(AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels)
+        if sound.channels > 1:
+            pieces = map(Mixer(sound, self._channel).mix, pieces)
+        for piece in pieces if left else ():
+            yield piece[:left]
+            left -= len(piece)
             if left <= 0:
                 return
 
@@ -170,23 +171,20 @@ class Chunks:
     clip: Clip
     milliseconds: int
 
-    @property
-    def sample_rate(self) -> int:
-        """Hz; a session has to be opened with the same rate."""
-        return self.clip.sample_rate
-
     def __len__(self) -> int:
         """How many there are. Raises TypeError where the file does not say how long it is."""
         seconds = self.clip.duration
         if seconds is None:
             raise BadType("how many chunks there are is not known before the end")
-        size = AudioFormat(self.sample_rate).size(self.milliseconds)
-        return -(-round(seconds * self.sample_rate) * 2 // size)
+        return -(-round(seconds * self.clip.sample_rate) * WIDTH // self._size)
 
     def __iter__(self) -> Iterator[bytes]:
-        size = AudioFormat(self.sample_rate).size(self.milliseconds)
         for piece in self.clip._pieces(self.milliseconds):
-            yield piece.ljust(size, b"\x00")
+            yield piece.ljust(self._size, b"\x00")
+
+    @property
+    def _size(self) -> int:
+        return AudioFormat(self.clip.sample_rate).size(self.milliseconds)
 
 
 def _recording(source: Source) -> Sound:

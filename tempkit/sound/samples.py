@@ -115,10 +115,7 @@ class Mixer:
 
     def mix(self, piece: bytes) -> bytes:
         """The one channel of the sound's next piece."""
-        count = self._sound.channels
-        if count == 1:
-            return piece
-        samples = array("h", piece)
+        count, samples = self._sound.channels, array("h", piece)
         if self._channel is not None:
             return samples[self._channel :: count].tobytes()
         channels = [samples[at::count] for at in range(count)]

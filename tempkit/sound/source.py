@@ -42,14 +42,11 @@ class Source:
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         self._path = 0 if path == "-" else os.fspath(path)
         self.name = "standard input" if path == "-" else os.fspath(path)
-        self._pipe: _Pipe | None = None
         self._size: int | None = None
         file = self._open()
-        mode = os.fstat(file.fileno()).st_mode
-        self.is_pipe = not S_ISREG(mode)
-        if self.is_pipe:
-            self._pipe = _Pipe(file, self.name)
-        else:
+        self.is_pipe = not S_ISREG(os.fstat(file.fileno()).st_mode)
+        self._pipe = _Pipe(file, self.name) if self.is_pipe else None
+        if not self.is_pipe:
             file.close()
         head = self.head()
         if not head:

@@ -209,13 +209,12 @@ def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
     if parameters.encoding not in SAMPLE_WIDTH:
         known = " or ".join(SAMPLE_WIDTH)
         raise BadValue(f"the client sends {known}, not {parameters.encoding}")
-    if isinstance(chunks, Chunks) and chunks.sample_rate != parameters.sample_rate:
-        raise BadValue(
-            f"the audio has {chunks.sample_rate} Hz, the session {parameters.sample_rate};"
-            f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
-        )
-    if isinstance(chunks, Chunks) and parameters.encoding != "pcm_s16le":
-        raise BadValue(
-            f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding};"
-            " connect without encoding"
-        )
+    if not isinstance(chunks, Chunks):
+        return
+    rate, session_rate = chunks.clip.sample_rate, parameters.sample_rate
+    if rate != session_rate:
+        advice = f"connect with SessionParameters(sample_rate={rate})"
+        raise BadValue(f"the audio has {rate} Hz, the session {session_rate}; {advice}")
+    if parameters.encoding != "pcm_s16le":
+        text = f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding}"
+        raise BadValue(f"{text}; connect without encoding")

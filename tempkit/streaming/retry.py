@@ -17,7 +17,6 @@ FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
 CROWDED_PAUSE_SECONDS = 30.0  # a place was seen to be free again after 28 s
 
-TOO_MANY_REQUESTS = 429
 OPENINGS = 3  # how often the first connection is tried
 
 # The last fuse: no fault of ours or of the service opens more sessions than these.
@@ -95,7 +94,7 @@ def _then(error: TempkitError) -> Then:
         is_crowded = "too many" in error.reason.lower()
         return Then.CROWDED if is_crowded else CloseCode.then_for(error.code)
     if isinstance(error, TokenRefused):
-        if error.status == TOO_MANY_REQUESTS:
+        if error.status == 429:
             return Then.CROWDED
         return Then.BACK_OFF if error.status >= 500 else Then.END
     return Then.BACK_OFF if isinstance(error, ServiceUnreachable) else Then.END
