@@ -52,8 +52,6 @@ def read_header(source: Source) -> Header | None:
         start = read_all(file, 12)
         if start[:4] != b"RIFF" or start[8:12] not in b"WAVE":
             return None
-        if len(start) < 12:
-            raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
         form, at = b"", 12
         while len(chunk := read_all(file, 8)) == 8:
             name, size = chunk[:4], int.from_bytes(chunk[4:], "little")

@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from tempkit.config import Settings
 from tempkit.deadline import Deadline
 from tempkit.env_file import URL_VARIABLE
-from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
+from tempkit.errors import ProtocolError, ServiceUnreachable
 from tempkit.network import Route, forget_frames, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
 from tempkit.protocol.recording import Close, Frame, Side, head_line
@@ -131,8 +131,7 @@ def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoRetu
         gone.may_pass = is_late  # there was a token a moment ago
         raise gone from error
     if isinstance(error.__cause__, EOFError):
-        text, lost = "the connection broke while it was opened", CloseCode.ABNORMAL
-        raise SessionClosed(lost, text, lost.advice) from None
+        raise CloseCode.ABNORMAL.error("the connection broke while it was opened") from None
     where = settings.websocket_url
     if isinstance(error, InvalidStatus):
         status = error.response.status_code

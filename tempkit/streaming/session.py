@@ -199,7 +199,7 @@ class ClientSession:
         is_short = heard < carried - ROUNDING_SECONDS
         if is_short or not self.is_terminating or self.transcript.partial:
             text = f"ended by the service after {heard} of {carried:.0f} s of audio"
-            raise SessionClosed(CloseCode.ENDED, text, CloseCode.ENDED.advice)
+            raise CloseCode.ENDED.error(text)
         if self._first_order or self.backlog.lost:
             total = self.backlog.audio.seconds(self.backlog.end)
             message = replace(message, audio_duration_seconds=int(total))

@@ -62,21 +62,21 @@ class Watch:
     def look(self, now: float, asleep: float, *, is_between_turns: bool) -> SessionClosed | None:
         """Why the connection should be replaced now, None when it should not."""
         self._pass_over(now, asleep)
+        lost = CloseCode.ABNORMAL.error
         if self._taken_ms is not None:
             if now - self._heard_at >= self._stall_seconds:
-                return _lost(f"no heartbeat for {self._stall_seconds:g} s")
+                return lost(f"no heartbeat for {self._stall_seconds:g} s")
             if now - self._waiting_since >= self._stall_seconds:
-                return _lost(f"the service took no audio for {self._stall_seconds:g} s")
+                return lost(f"the service took no audio for {self._stall_seconds:g} s")
             if now - self._doubted_at >= BEAT_SECONDS + LATE_SECONDS:
-                return _lost("no heartbeat since the machine was asleep")
+                return lost("no heartbeat since the machine was asleep")
         if self._terminating_since < inf:
             waited, quiet = now - self._terminating_since - self._ahead, now - self._heard_at
             most = LONGEST_END_SECONDS if quiet < TERMINATE_SECONDS else TERMINATE_SECONDS
-            return _lost(f"no Termination within {waited:.0f} s") if waited >= most else None
+            return lost(f"no Termination within {waited:.0f} s") if waited >= most else None
         lead = min(RENEWAL_SECONDS, RENEWAL_SHARE * (self._ends - self.began))
         if now >= self._ends - (lead if is_between_turns else lead / 3):
-            text = "the session is near its longest duration"
-            return SessionClosed(CloseCode.EXPIRED, text, CloseCode.EXPIRED.advice)
+            return CloseCode.EXPIRED.error("the session is near its longest duration")
         return None
 
     def _pass_over(self, now: float, asleep: float) -> None:
@@ -89,7 +89,3 @@ class Watch:
         self._terminating_since += unseen
         if still > SLEEP_SECONDS:
             self._doubted_at = now
-
-
-def _lost(reason: str) -> SessionClosed:
-    return SessionClosed(CloseCode.ABNORMAL, reason, CloseCode.ABNORMAL.advice)
