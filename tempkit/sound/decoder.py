@@ -41,8 +41,7 @@ class Decoded(Sound):
 
     def __init__(self, source: Source, what: str, options: dict[str, str]) -> None:
         require("av", "audio", what)
-        self._source = source
-        self._options = options
+        self._source, self._options = source, options
         with _opened(source, source.look(), options) as container:
             frame = _first_frame(source, container)
             self._duration = _duration(container)
@@ -57,11 +56,6 @@ class Decoded(Sound):
             allowed = f"the service takes {low} to {high}"
             self.say(f"{self.name} has {rate} Hz, {allowed}; it is sent as {taken} Hz")
 
-    @property
-    def duration(self) -> float | None:
-        """Seconds that the file says it lasts, if it does."""
-        return self._duration
-
     def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, as they are decoded."""
         done, rest, piece = 0, bytearray(), b""
@@ -73,9 +67,9 @@ class Decoded(Sound):
                 while len(rest) - len(piece) >= size:  # the last one may have to be shortened
                     yield bytes(rest[:size])
                     del rest[:size]
-            if self.duration is not None and container.format.name.startswith("mov"):
+            if self._duration is not None and container.format.name.startswith("mov"):
                 # What fills an encoder's last block: some versions of FFmpeg give that, too.
-                filling = done - round(self.duration * self.sample_rate) * self.frame
+                filling = done - round(self._duration * self.sample_rate) * self.frame
                 if 0 < filling < len(piece):
                     done -= filling
                     del rest[-filling:]

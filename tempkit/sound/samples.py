@@ -44,6 +44,7 @@ class Sound(ABC):
     """
 
     is_pipe = False
+    _duration: float | None = None
 
     def __init__(self, name: str, sample_rate: int, channels: int) -> None:
         self.name = name
@@ -52,9 +53,9 @@ class Sound(ABC):
         self._said: set[str] = set()
 
     @property
-    @abstractmethod
     def duration(self) -> float | None:
         """Seconds, as far as they are known."""
+        return self._duration
 
     @abstractmethod
     def pieces(self, size: int) -> Iterator[bytes]:
@@ -87,17 +88,13 @@ class Samples(Sound):
         if len(pcm) % self.frame:
             text = f"16-bit samples of {channels} channels fill a multiple of {self.frame} bytes"
             raise AudioError(f"{text}, not {len(pcm)}")
-        self.pcm = pcm
-
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-        return len(self.pcm) / self.frame / self.sample_rate
+        self._pcm = pcm
+        self._duration = len(pcm) / self.frame / sample_rate
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The samples."""
-        for start in range(0, len(self.pcm), size):
-            yield self.pcm[start : start + size]
+        for start in range(0, len(self._pcm), size):
+            yield self._pcm[start : start + size]
 
 
 class Mixer:
