@@ -31,32 +31,39 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Begin:
+class Known:
+    """A message of the service; ``type`` is the name of its class."""
+
+    type: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.type = cls.__name__
+
+
+@dataclass(frozen=True)
+class Begin(Known):
     """The first message: the session is open until ``expires_at`` (Unix seconds) at the latest."""
 
-    type: ClassVar[str] = "Begin"
     id: str
     expires_at: int
     configuration: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class SpeechStarted:
+class SpeechStarted(Known):
     """U3 models: speech began ``timestamp`` ms into the audio; at least one Turn follows."""
 
-    type: ClassVar[str] = "SpeechStarted"
     timestamp: int
     confidence: float
 
 
 @dataclass(frozen=True)
-class Turn:
+class Turn(Known):
     """What a turn says so far; a later Turn with the same ``turn_order`` replaces it.
 
     ``transcript`` holds the final words only on US models, the whole hypothesis on U3 models.
     """
 
-    type: ClassVar[str] = "Turn"
     turn_order: int
     turn_is_formatted: bool
     end_of_turn: bool
@@ -79,19 +86,17 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Termination:
+class Termination(Known):
     """The last message: whole seconds of audio received and of the session's own time."""
 
-    type: ClassVar[str] = "Termination"
     audio_duration_seconds: int
     session_duration_seconds: int
 
 
 @dataclass(frozen=True)
-class Heartbeat:
+class Heartbeat(Known):
     """Sent every 5 s when asked for with ``session_heartbeat``; durations in ms."""
 
-    type: ClassVar[str] = "Heartbeat"
     total_audio_received_ms: int
     total_duration_ms: int
     realtime_factor: float
@@ -99,28 +104,25 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
-class Silence:
+class Silence(Known):
     """U3 models, when asked for with ``acknowledge_silence``: nothing was said, in ms of audio."""
 
-    type: ClassVar[str] = "Silence"
     start_ms: int
     end_ms: int
 
 
 @dataclass(frozen=True)
-class Warning:  # noqa: A001 - the service's own name
+class Warning(Known):  # noqa: A001 - the service's own name
     """Something was not applied; the session goes on."""
 
-    type: ClassVar[str] = "Warning"
     warning_code: int
     warning: str
 
 
 @dataclass(frozen=True)
-class Error:
+class Error(Known):
     """The session is over; a close with the same code follows."""
 
-    type: ClassVar[str] = "Error"
     error_code: int
     error: str
 
@@ -133,17 +135,11 @@ class Unknown:
     payload: dict[str, Json]
 
 
-Known: TypeAlias = (
-    Begin | SpeechStarted | Turn | Termination | Heartbeat | Silence | Warning | Error
-)
 ServerMessage: TypeAlias = Known | Unknown
-Shape = TypeVar("Shape", Known, Word)
+Shape = TypeVar("Shape", bound=Known | Word)
 
 ON_REQUEST = ("language_code", "language_confidence")  # left out when they say nothing
-KNOWN: dict[str, type[Known]] = {
-    shape.type: shape
-    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Silence, Warning, Error)
-}
+KNOWN = {shape.type: shape for shape in Known.__subclasses__()}
 
 
 def dump(message: Known) -> str:

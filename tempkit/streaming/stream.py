@@ -53,8 +53,8 @@ class Stream(Iterator[Message], Generic[Owner]):
     @property
     def sent_seconds(self) -> float:
         """How much audio has been sent."""
-        sent = self._conversation.half.backlog.audio.seconds(self._source.size)
-        total = self.total_seconds
+        backlog, total = self._conversation.half.backlog, self.total_seconds
+        sent = backlog.audio.seconds(backlog.end)
         return sent if total is None else min(sent, total)  # what fills the last chunk is no audio
 
     def stop(self) -> None:
@@ -102,7 +102,6 @@ class _Source:
     def __init__(
         self, conversation: Conversation, chunks: Iterable[bytes], *, realtime: bool
     ) -> None:
-        self.size = 0  # bytes that were sent
         self.failure: BaseException | None = None  # what the source of the audio raised
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
@@ -125,7 +124,6 @@ class _Source:
                 if self.stopped.is_set():
                     return
                 self._conversation.send(piece)
-                self.size += len(piece)
             self._conversation.end_audio()
         except SessionClosed:
             return  # the messages say so
