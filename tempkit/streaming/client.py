@@ -128,7 +128,6 @@ class StreamingSession:
 
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
-        self._conversation.check_open()
         for piece in self._half.backlog.cut([chunk]):
             self._conversation.send(piece)
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 from urllib.parse import urlencode
@@ -167,19 +168,17 @@ class Recorder:
 
     def begin(self, query: Mapping[str, str]) -> Tells:
         """A link opens; gives what is to be told of each of its frames."""
-        begun = time.monotonic()
         self._write(head_line(query))
-
-        def tell(by: Side, data: str | bytes | Close) -> None:
-            frame = Frame(time.monotonic() - begun, by, data)
-            self._write(frame.line(keeps_audio=self._keeps_audio))
-
-        return tell
+        return partial(self._tell, time.monotonic())
 
     def close(self) -> None:
         """Nothing more is written."""
         with self._lock:
             self._file.close()
+
+    def _tell(self, begun: float, by: Side, data: str | bytes | Close) -> None:
+        frame = Frame(time.monotonic() - begun, by, data)
+        self._write(frame.line(keeps_audio=self._keeps_audio))
 
     def _write(self, line: str) -> None:
         with self._lock:
