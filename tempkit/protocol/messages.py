@@ -149,10 +149,7 @@ def dump(message: Known) -> str:
 
 
 def load_object(payload: dict[str, Json]) -> ServerMessage:
-    """The server message in a JSON object; fields that it does not know are left out.
-
-    Raises ProtocolError when a documented field lacks.
-    """
+    """The server message in a JSON object. Raises ProtocolError when a documented field lacks."""
     name = payload.get("type")
     shape = KNOWN.get(name) if isinstance(name, str) else None
     if shape is None and "error" in payload:

@@ -7,7 +7,7 @@ Source: AssemblyAI's documentation of the streaming WebSocket API. The client bu
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Self, TypeAlias
@@ -38,7 +38,6 @@ SAMPLE_WIDTH = {"pcm_s16le": 2, "pcm_mulaw": 1}  # bytes
 FIXED = ("speech_model", "sample_rate", "encoding")  # always sent, and no update changes them
 
 log = logging.getLogger(__name__)
-
 
 # Each kind of value in words, and what its range counts.
 KINDS: dict[type, tuple[str, str]] = {
@@ -175,8 +174,14 @@ class SessionParameters:
                 rule.check(name, value)
             elif name in FIXED:
                 raise BadValue(f"{name} is always sent and takes {rule.expected}")
-        for text in self._contradictions():
-            raise BadValue(text)
+        # What cannot be asked for together; each sentence starts with a parameter.
+        if self.mode is not None and self.speech_model in US_MODELS:
+            raise BadValue(f"mode is for the U3 models, not for {self.speech_model}")
+        if self.voice_focus_threshold is not None and self.voice_focus is None:
+            raise BadValue("voice_focus_threshold needs voice_focus")
+        codes = self.language_codes or ()
+        if "multi" in codes and len(codes) > 1:
+            raise BadValue("language_codes takes multi alone, not beside other languages")
 
     def query(self) -> dict[str, str]:
         """The parameters that were given, as they travel in the query of the address."""
@@ -204,16 +209,6 @@ class SessionParameters:
             return cls(**given)
         except ValueError as error:
             raise invalid(str(error).partition(" ")[0], error) from None
-
-    def _contradictions(self) -> Iterator[str]:
-        """What cannot be asked for together; each sentence starts with a parameter."""
-        if self.mode is not None and self.speech_model in US_MODELS:
-            yield f"mode is for the U3 models, not for {self.speech_model}"
-        if self.voice_focus_threshold is not None and self.voice_focus is None:
-            yield "voice_focus_threshold needs voice_focus"
-        codes = self.language_codes or ()
-        if "multi" in codes and len(codes) > 1:
-            yield "language_codes takes multi alone, not beside other languages"
 
 
 RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}

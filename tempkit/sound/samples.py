@@ -59,10 +59,7 @@ class Sound(ABC):
 
     @abstractmethod
     def pieces(self, size: int) -> Iterator[bytes]:
-        """The samples in pieces of ``size`` bytes, the last one may be shorter. Raises AudioError.
-
-        ``size`` is whole frames.
-        """
+        """The samples in pieces of ``size`` bytes, at the end a shorter one. Raises AudioError."""
 
     @property
     def frame(self) -> int:

@@ -80,17 +80,13 @@ def _header(name: str, form: bytes, riff_size: int, start: int, size: int) -> He
 
 
 def sound_size(source: Source, header: Header) -> tuple[int | None, str]:
-    """How many bytes of sound to read, None for all, and what to tell the user about that.
-
-    Raises AudioError when there are none.
-    """
+    """How many bytes of sound to read (None: all), what to tell the user. Raises AudioError."""
     size = source.size
     if size is None:
         return header.promised, ""
     there, promised = size - header.start, header.promised
-    if there < header.frame or (
-        promised is None and _holds_chunks_from(source, header.start, size)
-    ):
+    is_silent = promised is None and _holds_chunks_from(source, header.start, size)
+    if there < header.frame or is_silent:
         raise AudioError(f"{source.name} holds no audio: it ends after its header")
     seconds = header.bytes_per_second or 1
     if promised is None or abs(there - promised) < UNHEARD_SECONDS * seconds:

@@ -42,8 +42,7 @@ class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or noth
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
+        self.code, self.reason = code, reason
 
 
 class Link:

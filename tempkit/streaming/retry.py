@@ -47,9 +47,8 @@ class Reconnect:
         for each in fields(self):
             expect(each.name, getattr(self, each.name), Real)
         if self.replay_rate <= 1:
-            raise BadValue(
-                f"replay_rate is more than 1, or it never catches up: {self.replay_rate}"
-            )
+            text = "replay_rate is more than 1, or it never catches up"
+            raise BadValue(f"{text}: {self.replay_rate}")
         for name in ("buffer_seconds", "stall_seconds", "pong_seconds"):
             if getattr(self, name) < 1:
                 raise BadValue(f"{name} is at least 1, not {getattr(self, name)}")
