@@ -167,7 +167,8 @@ class Recorder:
 
     def begin(self, query: Mapping[str, str]) -> Tells:
         """A link opens; gives what is to be told of each of its frames."""
-        self._write(head_line(query))
+        with self._lock:
+            self._file.write(f"{head_line(query)}\n")
         return partial(self._tell, time.monotonic())
 
     def close(self) -> None:
@@ -176,10 +177,7 @@ class Recorder:
             self._file.close()
 
     def _tell(self, begun: float, by: Side, data: str | bytes | Close) -> None:
-        frame = Frame(time.monotonic() - begun, by, data)
-        self._write(frame.line(keeps_audio=self._keeps_audio))
-
-    def _write(self, line: str) -> None:
-        with self._lock:
+        with self._lock:  # so that times are in order, too
             if not self._file.closed:
-                self._file.write(f"{line}\n")
+                frame = Frame(time.monotonic() - begun, by, data)
+                self._file.write(f"{frame.line(keeps_audio=self._keeps_audio)}\n")
