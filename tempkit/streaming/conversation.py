@@ -268,6 +268,9 @@ class Conversation:
     def _recover(self, cut: SessionClosed) -> TempkitError | None:
         """Connect again; gives the error to end with when that is not to be."""
         began = time.monotonic()
+        has_held = began - self._watch.began > self._rules.give_up_after_seconds
+        if has_held and self.half.taken_ms is None and not self.half.is_terminating:
+            self._attempt, self._lost_at = 0, None  # no heartbeat could tell of progress in silence
         lost_at = self._lost_at = self._lost_at or began
         why: TempkitError = cut
         while self._policy is not None:

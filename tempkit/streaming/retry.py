@@ -29,7 +29,8 @@ class Reconnect:
     """How a session goes on after its connection was lost.
 
     A new one is tried for ``give_up_after_seconds`` from the first loss that no progress followed:
-    no new words, no more audio that the service has taken. Audio that the service may not have
+    no new words, no more audio that the service has taken; where no heartbeat tells of that, no
+    connection that held for so long. Audio that the service may not have
     heard is sent again at ``replay_rate`` times the speed at which it sounds; at most
     ``buffer_seconds`` of it are kept. A connection counts as lost when its heartbeats stop, or when
     the service takes no more audio, for ``stall_seconds``, and when a pong is ``pong_seconds``
