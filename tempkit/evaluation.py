@@ -1,7 +1,7 @@
 """evaluate: many recordings at once, what was heard in each and how long it took."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,41 +62,25 @@ def evaluate(
 
 
 def _heard(settings: Settings, parameters: SessionParameters, realtime: bool, file: str) -> Heard:
-    text, duration, error, watch = "", None, "", _Stopwatch()
+    text, duration, error = "", None, ""
+    firsts: list[float] = []
+    finals: dict[int, float] = {}
     try:
         clip = Clip.read(file)
-        duration = clip.duration
+        chunks, duration = clip.chunks(), clip.duration
         with connect(settings, replace(parameters, sample_rate=clip.sample_rate)) as session:
-            for message in session.stream(watch.chunks(clip), realtime=realtime):
+            # A microphone gives a chunk when it is over; a file's is sent when it would begin.
+            began = time.monotonic() - chunks.milliseconds / 1000
+            for message in session.stream(chunks, realtime=realtime):
                 if isinstance(message, Turn) and message.words:
-                    watch.hear(message)
+                    now = time.monotonic() - began
+                    firsts.append(now - message.words[0].end / 1000)
+                    if message.end_of_turn:  # it may come once more, formatted: the first counts
+                        finals.setdefault(message.turn_order, now - message.words[-1].end / 1000)
             text = session.transcript.text
     except SessionClosed as closed:
         text, error = closed.transcript, str(closed)
     except TempkitError as failure:
         error = str(failure)
-    return Heard(file, text, duration, watch.first, tuple(watch.finals.values()), error)
-
-
-class _Stopwatch:
-    """How long after a word the first text came, and the final one of each turn."""
-
-    def __init__(self) -> None:
-        self.first: float | None = None
-        self.finals: dict[int, float] = {}
-        self._began = 0.0
-
-    def chunks(self, clip: Clip) -> Iterator[bytes]:
-        """The clip's chunks; the first of them starts the clock."""
-        chunks = clip.chunks()
-        # A microphone gives a chunk when it is over; a file's is sent when it would begin.
-        self._began = time.monotonic() - chunks.milliseconds / 1000
-        yield from chunks
-
-    def hear(self, turn: Turn) -> None:
-        """A turn's words came."""
-        now = time.monotonic() - self._began
-        if self.first is None:
-            self.first = now - turn.words[0].end / 1000
-        if turn.end_of_turn:  # it may come once more, formatted: the first one counts
-            self.finals.setdefault(turn.turn_order, now - turn.words[-1].end / 1000)
+    first = firsts[0] if firsts else None
+    return Heard(file, text, duration, first, tuple(finals.values()), error)

@@ -1,6 +1,6 @@
 import pytest
 
-from tempkit.sound.audio import AudioFormat
+from tempkit.sound.samples import AudioFormat
 from tempkit.streaming.backlog import Backlog
 from tests.doubles import tone
 
@@ -21,6 +21,15 @@ def taken(backlog: Backlog, now: float = 0.0) -> list[bytes | str]:
     while (piece := backlog.take(now)) is not None:
         pieces.append(piece)
     return pieces
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100])
+def test_long_pieces_are_cut_and_short_ones_left_as_they_are(rate: int):
+    audio, sound = AudioFormat(rate), tone(1310, rate)
+    pieces = list(backlog(audio).cut([sound, b"", sound[:200]]))
+    assert [len(piece) for piece in pieces[:13]] == [audio.size(100)] * 13
+    assert b"".join(pieces) == sound + sound[:200]
+    assert pieces[-1] == sound[:200]
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])

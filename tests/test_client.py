@@ -130,8 +130,7 @@ def test_by_hand_audio_goes_out_and_terminate_brings_the_words(settings: Setting
 
 def test_force_endpoint_brings_the_final_without_silence(settings: Settings):
     with connect(settings) as session:
-        for chunk in chunked(silence(300) + tone(1000)):
-            session.send_audio(chunk)
+        session.send_audio(silence(300) + tone(1000))
         session.force_endpoint()
         final = next(m for m in session if isinstance(m, Turn) and m.turn_is_formatted)
         assert final.transcript == "Hello there."
@@ -141,8 +140,7 @@ def test_an_update_reaches_the_service(settings: Settings):
     with connect(settings) as session:
         session.update_configuration(format_turns=False)
         session.keep_alive()
-        for chunk in chunked(spoken(1)):
-            session.send_audio(chunk)
+        session.send_audio(spoken(1))
         assert session.terminate().text == "hello there"
         with pytest.raises(ValueError, match="vad_threshold"):
             session.update_configuration(vad_threshold=3)
@@ -230,8 +228,7 @@ def test_one_thread_may_send_and_terminate_while_another_reads(settings: Setting
     with connect(settings) as session:
         reader = threading.Thread(target=lambda: read.extend(session))
         reader.start()
-        for chunk in chunked(spoken(1)):
-            session.send_audio(chunk)
+        session.send_audio(spoken(1))
         assert session.terminate().text == "Hello there."
         reader.join(5)
     assert not reader.is_alive()
@@ -244,8 +241,7 @@ def test_several_readers_come_to_their_end_whoever_brings_it(settings: Settings,
         readers = [threading.Thread(target=lambda: read.extend(session)) for _ in range(4)]
         for reader in readers:
             reader.start()
-        for chunk in chunked(spoken(1)):
-            session.send_audio(chunk)
+        session.send_audio(spoken(1))
         getattr(session, end)()
         for reader in readers:
             reader.join(5)

@@ -204,6 +204,15 @@ def test_a_token_that_the_network_used_up_is_replaced_once(sandbox: Sandbox):
             connect(Settings("any", f"http://127.0.0.1:{network.port}"))
 
 
+def test_without_heartbeats_a_loss_is_counted_anew_after_a_connection_that_held(sandbox: Sandbox):
+    sandbox.faults = Faults(cut_after_seconds=1, sessions=2)
+    parameters = SessionParameters(session_heartbeat=False)
+    policy = Reconnect(give_up_after_seconds=0.5)
+    with connect(sandbox.settings, parameters, reconnect=policy) as session:
+        messages = list(session.stream(chunked(bytes(80_000))))
+    assert sum(isinstance(message, Reconnected) for message in messages) == 2
+
+
 def test_heartbeats_are_for_whoever_asked(sandbox: Sandbox):
     sandbox.faults = Faults(clock_speed=FAST)
     for asked, shown in ((None, False), (True, True)):

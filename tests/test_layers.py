@@ -51,16 +51,12 @@ STREAMING = {
     "transcript": {"captions"},
     "retry": set(),
     "watch": set(),
-    "recorder": set(),
-    "link": {"recorder"},
+    "link": set(),
     "backlog": set(),
     "session": {"backlog", "retry", "transcript"},
-    "dialer": {"link", "recorder", "session"},
-    "conversation": {"dialer", "link", "retry", "session", "watch"},
+    "conversation": {"link", "retry", "session", "watch"},
     "stream": {"conversation", "session", "transcript"},
-    "client": {
-        *("conversation", "dialer", "recorder", "retry", "session", "stream", "transcript"),
-    },
+    "client": {"conversation", "link", "retry", "session", "stream", "transcript"},
 }
 SANDBOX = {
     **{key: set() for key in ("faults", "journal", "hearing")},

@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-import wave
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +30,7 @@ from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tests.conftest import KEY
 from tests.doubles import chunked, silence, spoken, tone
 from tests.raw import TERMINATE, opened, rest, say
+from tests.sound_files import wav
 from tests.test_official_sdks import PARAMETERS, PATIENCE
 from tests.test_sandbox_session import US, Clock
 from tests.words import SAMPLE
@@ -273,7 +273,7 @@ def test_the_official_python_sdk_gets_the_same_turns(sample: Path):
 def test_the_command_line_records_and_plays(recorded: Path, tmp_path: Path, sandbox: Sandbox):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSEMBLYAI")}
     file = tmp_path / "speech.wav"
-    write(file, SPEECH.pcm)
+    file.write_bytes(wav(SPEECH.pcm))
     asked = [sys.executable, "-m", "tempkit", "stream", str(file), "--fast"]
     said = []
     for place in (sandbox, Sandbox(realtime=False, replay=recorded)):
@@ -290,12 +290,6 @@ def test_the_command_line_records_and_plays(recorded: Path, tmp_path: Path, sand
     assert said[0] == said[1] != ""
     assert turns(tmp_path / "cli.jsonl") == turns(recorded)
     assert KEY not in (tmp_path / "cli.jsonl").read_text()
-
-
-def write(path: Path, pcm: bytes) -> None:
-    with wave.open(str(path), "wb") as sound:
-        sound.setparams((1, 2, 16000, 0, "NONE", ""))
-        sound.writeframes(pcm)
 
 
 @pytest.mark.tempkit_replays("tests/recordings/two_turns.jsonl")

@@ -22,7 +22,7 @@ from tempkit import (
 )
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Begin, Heartbeat, Termination, Turn, Word, dump
-from tempkit.sound.audio import AudioFormat
+from tempkit.sound.samples import AudioFormat
 from tempkit.streaming.backlog import Backlog
 from tempkit.streaming.retry import pause_before, pause_before_opening
 from tempkit.streaming.session import TERMINATE, ClientSession

@@ -5,6 +5,8 @@ Source: AssemblyAI's session errors for 3005 and above, RFC 6455 and its registr
 
 from enum import Enum, IntEnum
 
+from tempkit.errors import SessionClosed
+
 INACTIVE = "inactivity"  # a word of the reason that comes with 3006 when nothing was sent for long
 SILENT = "send audio all the time, silence too, or call keep_alive() while there is none"
 PASSING = (502, 503, 504)  # HTTP: what a gateway answers while the service behind it restarts
@@ -54,6 +56,10 @@ class CloseCode(IntEnum):
     BAD_AUDIO = 3007, Then.END, "send 50 to 1000 ms of audio at a time, no faster than real time"
     EXPIRED = 3008, Then.RENEW, "the session reached its longest duration; open a new one"
     TOO_MANY = 3009, Then.CROWDED, "too many sessions at once; close some or wait a minute"
+
+    def error(self, reason: str) -> SessionClosed:
+        """What to raise for a session that ended so."""
+        return SessionClosed(self, reason, self.advice)
 
     @classmethod
     def then_for(cls, code: int) -> Then:

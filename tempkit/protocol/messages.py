@@ -1,8 +1,7 @@
-"""The words of the v3 streaming protocol: server messages, client messages, limits.
+"""The messages of the v3 streaming protocol, for both halves of a session.
 
-Both halves of a session, the client's and the sandbox's, speak through this module. Times are whole
-milliseconds of the session's audio unless a name says otherwise. Source: AssemblyAI's documentation
-of the streaming WebSocket API, its message sequence and its session errors.
+Times are whole milliseconds of the session's audio unless a name says otherwise. Source:
+AssemblyAI's documentation of the streaming WebSocket API and its message sequence.
 """
 
 import json
@@ -13,17 +12,11 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, get_origin
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 
-# The limit that the documentation states; both ends of the range are allowed.
-CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message
-
-# The close reason that goes with every Error message; the meaning is in the message.
-ERROR_REASON = "See Error message for details"
+CHUNK_MILLISECONDS = (50, 1000)  # audio in one binary message, both ends included
+ERROR_REASON = "See Error message for details"  # of the close behind an Error message
 END_REASON = "Session Ended"
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-
-
-ON_REQUEST = {"left_out": True}  # a field that a message has only when it says something
 
 
 @dataclass(frozen=True)
@@ -38,32 +31,39 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Begin:
+class Known:
+    """A message of the service; ``type`` is the name of its class."""
+
+    type: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.type = cls.__name__
+
+
+@dataclass(frozen=True)
+class Begin(Known):
     """The first message: the session is open until ``expires_at`` (Unix seconds) at the latest."""
 
-    type: ClassVar[str] = "Begin"
     id: str
     expires_at: int
     configuration: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class SpeechStarted:
+class SpeechStarted(Known):
     """U3 models: speech began ``timestamp`` ms into the audio; at least one Turn follows."""
 
-    type: ClassVar[str] = "SpeechStarted"
     timestamp: int
     confidence: float
 
 
 @dataclass(frozen=True)
-class Turn:
+class Turn(Known):
     """What a turn says so far; a later Turn with the same ``turn_order`` replaces it.
 
     ``transcript`` holds the final words only on US models, the whole hypothesis on U3 models.
     """
 
-    type: ClassVar[str] = "Turn"
     turn_order: int
     turn_is_formatted: bool
     end_of_turn: bool
@@ -71,9 +71,8 @@ class Turn:
     end_of_turn_confidence: float
     words: tuple[Word, ...]
     utterance: str = ""
-    # Finals only, when asked for with ``language_detection``.
-    language_code: str = field(default="", metadata=ON_REQUEST)
-    language_confidence: float = field(default=0.0, metadata=ON_REQUEST)
+    language_code: str = ""  # finals only, when asked for with ``language_detection``
+    language_confidence: float = 0.0  # likewise
 
     @property
     def text(self) -> str:
@@ -87,19 +86,17 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Termination:
+class Termination(Known):
     """The last message: whole seconds of audio received and of the session's own time."""
 
-    type: ClassVar[str] = "Termination"
     audio_duration_seconds: int
     session_duration_seconds: int
 
 
 @dataclass(frozen=True)
-class Heartbeat:
+class Heartbeat(Known):
     """Sent every 5 s when asked for with ``session_heartbeat``; durations in ms."""
 
-    type: ClassVar[str] = "Heartbeat"
     total_audio_received_ms: int
     total_duration_ms: int
     realtime_factor: float
@@ -107,28 +104,25 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
-class Silence:
+class Silence(Known):
     """U3 models, when asked for with ``acknowledge_silence``: nothing was said, in ms of audio."""
 
-    type: ClassVar[str] = "Silence"
     start_ms: int
     end_ms: int
 
 
 @dataclass(frozen=True)
-class Warning:  # noqa: A001 - the service's own name
+class Warning(Known):  # noqa: A001 - the service's own name
     """Something was not applied; the session goes on."""
 
-    type: ClassVar[str] = "Warning"
     warning_code: int
     warning: str
 
 
 @dataclass(frozen=True)
-class Error:
+class Error(Known):
     """The session is over; a close with the same code follows."""
 
-    type: ClassVar[str] = "Error"
     error_code: int
     error: str
 
@@ -141,37 +135,27 @@ class Unknown:
     payload: dict[str, Json]
 
 
-Known: TypeAlias = (
-    Begin | SpeechStarted | Turn | Termination | Heartbeat | Silence | Warning | Error
-)
 ServerMessage: TypeAlias = Known | Unknown
-Shape = TypeVar("Shape", Known, Word)
+Shape = TypeVar("Shape", bound=Known | Word)
 
-KNOWN: dict[str, type[Known]] = {
-    shape.type: shape
-    for shape in (Begin, SpeechStarted, Turn, Termination, Heartbeat, Silence, Warning, Error)
-}
+ON_REQUEST = ("language_code", "language_confidence")  # left out when they say nothing
+KNOWN = {shape.type: shape for shape in Known.__subclasses__()}
 
 
 def dump(message: Known) -> str:
     """A server message as JSON text for the wire."""
     payload = {"type": message.type, **asdict(message)}
-    for each in fields(message):
-        if "left_out" in each.metadata and payload[each.name] == each.default:
-            del payload[each.name]
-    return json.dumps(payload)
+    return json.dumps({k: v for k, v in payload.items() if v or k not in ON_REQUEST})
 
 
 def load_object(payload: dict[str, Json]) -> ServerMessage:
-    """The server message in a JSON object; fields that it does not know are left out.
-
-    Raises ProtocolError when a documented field lacks.
-    """
+    """The server message in a JSON object. Raises ProtocolError when a documented field lacks."""
     name = payload.get("type")
     shape = KNOWN.get(name) if isinstance(name, str) else None
     if shape is None and "error" in payload:
         # Both official SDKs take any object with an "error" key as an Error.
-        return Error(_as_int(payload.get("error_code")), str(payload["error"]))
+        code = payload.get("error_code")
+        return Error(code if isinstance(code, int) else CloseCode.CANCELLED, str(payload["error"]))
     if shape is None:
         return Unknown(str(name), payload)
     if shape is not Turn:
@@ -221,7 +205,3 @@ def _layout(shape: type[Known] | type[Word]) -> tuple[tuple[str, tuple[type, ...
 
 
 LAYOUT = {shape.__name__: _layout(shape) for shape in (*KNOWN.values(), Word)}
-
-
-def _as_int(value: object) -> int:
-    return value if isinstance(value, int) else CloseCode.CANCELLED

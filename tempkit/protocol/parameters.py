@@ -7,7 +7,7 @@ Source: AssemblyAI's documentation of the streaming WebSocket API. The client bu
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Self, TypeAlias
@@ -39,7 +39,6 @@ FIXED = ("speech_model", "sample_rate", "encoding")  # always sent, and no updat
 
 log = logging.getLogger(__name__)
 
-
 # Each kind of value in words, and what its range counts.
 KINDS: dict[type, tuple[str, str]] = {
     bool: ("true or false", ""),
@@ -60,36 +59,26 @@ class Rule:
     """
 
     kind: type
-    low: float | None = None
-    high: float | None = None
+    low: float = -math.inf
+    high: float = math.inf
     known: tuple[str, ...] = ()
 
     def check(self, name: str, value: object) -> None:
         """Raises ValueError, naming the range, unless ``value`` is allowed."""
         if not self._is_of_kind(value):
             raise BadValue(f"{name} takes {self.expected}, not {type(value).__name__}")
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            measure: float = value
-        elif isinstance(value, str):
-            if self.known and value not in self.known:
-                _warn_once(name, value)
-            measure = len(value)
-        else:
-            measure = len(value) if isinstance(value, Sequence) else 0
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
-        if not low <= measure <= high:  # so that "not a number" is refused, too
-            raise BadValue(f"{name} takes {self.expected}, not {_shown(value)}")
+        if self.known and value not in self.known:
+            _warn_once(name, str(value))
+        measure = value if isinstance(value, (int, float)) else len(value)  # type: ignore[arg-type]
+        if not self.low <= measure <= self.high:  # so that "not a number" is refused, too
+            raise BadValue(f"{name} takes {self.expected}, not {measure}")
 
     @property
     def expected(self) -> str:
         """What the parameter takes, in words."""
         noun, unit = KINDS[self.kind]
-        if self.low is not None and self.high is not None:
-            return f"{noun} from {self.low:g} to {self.high:g}{unit}"
-        if self.high is not None:
-            return f"{noun} of at most {self.high:g}{unit}"
-        return noun
+        is_bounded = self.high < math.inf
+        return f"{noun} from {self.low:g} to {self.high:g}{unit}" if is_bounded else noun
 
     def _is_of_kind(self, value: object) -> bool:
         if self.kind is list:
@@ -112,19 +101,17 @@ def check_whole_number(name: str, value: object, limits: tuple[int, int]) -> Non
     Rule(int, *limits).check(name, value)
 
 
-def _shown(value: object) -> object:
-    return value if isinstance(value, (int, float)) else f"{len(value)}"  # type: ignore[arg-type]
-
-
 def _parameter(
     kind: type,
-    low: float | None = None,
-    high: float | None = None,
+    low: float = -math.inf,
+    high: float = math.inf,
     *,
     known: tuple[str, ...] = (),
     default: Value | None = None,
+    is_secret: bool = False,
 ) -> Any:  # noqa: ANN401 - the same as dataclasses.field
-    return field(default=default, metadata={"rule": Rule(kind, low, high, known)})
+    rule = Rule(kind, low, high, known)
+    return field(default=default, repr=not is_secret, metadata={"rule": rule})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +163,7 @@ class SessionParameters:
     llm_gateway: Mapping[str, object] | None = _parameter(dict)
     webhook_url: str | None = _parameter(str)
     webhook_auth_header_name: str | None = _parameter(str)
-    webhook_auth_header_value: str | None = field(
-        default=None, repr=False, metadata={"rule": Rule(str)}
-    )
+    webhook_auth_header_value: str | None = _parameter(str, is_secret=True)
     customer_support_audio_capture: bool | None = _parameter(bool)
 
     def __post_init__(self) -> None:
@@ -189,8 +174,14 @@ class SessionParameters:
                 rule.check(name, value)
             elif name in FIXED:
                 raise BadValue(f"{name} is always sent and takes {rule.expected}")
-        for text in self._contradictions():
-            raise BadValue(text)
+        # What cannot be asked for together; each sentence starts with a parameter.
+        if self.mode is not None and self.speech_model in US_MODELS:
+            raise BadValue(f"mode is for the U3 models, not for {self.speech_model}")
+        if self.voice_focus_threshold is not None and self.voice_focus is None:
+            raise BadValue("voice_focus_threshold needs voice_focus")
+        codes = self.language_codes or ()
+        if "multi" in codes and len(codes) > 1:
+            raise BadValue("language_codes takes multi alone, not beside other languages")
 
     def query(self) -> dict[str, str]:
         """The parameters that were given, as they travel in the query of the address."""
@@ -213,24 +204,11 @@ class SessionParameters:
             name = ALIASES.get(sent, sent)
             if name in RULES:
                 given[name] = _decoded(name, text, RULES[name].kind)
-        for name, value in given.items():
-            if value is not None:
-                check_as_service(name, value)
+                check_as_service(name, given[name])
         try:
             return cls(**given)
         except ValueError as error:
-            name = str(error).partition(" ")[0]
-            raise ValueError(f"Invalid '{name}': Value error, {error}") from None
-
-    def _contradictions(self) -> Iterator[str]:
-        """What cannot be asked for together; each sentence starts with a parameter."""
-        if self.mode is not None and self.speech_model in US_MODELS:
-            yield f"mode is for the U3 models, not for {self.speech_model}"
-        if self.voice_focus_threshold is not None and self.voice_focus is None:
-            yield "voice_focus_threshold needs voice_focus"
-        codes = self.language_codes or ()
-        if "multi" in codes and len(codes) > 1:
-            yield "language_codes takes multi alone, not beside other languages"
+            raise invalid(str(error).partition(" ")[0], error) from None
 
 
 RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}
@@ -247,32 +225,34 @@ ALIASES = {
 
 
 def check_as_service(name: str, value: object) -> None:
-    """Raises ValueError with the service's text for a bad value: ``Invalid '<name>': ...``."""
+    """Raises ValueError with the service's text for a bad value."""
     rule = RULES[name]
     if name == "encoding" and value not in rule.known:
-        raise ValueError(f"Invalid 'encoding': Value error, '{value}' is not a valid Encoding")
-    if name == "sample_rate" and isinstance(value, int) and rule.low and value < rule.low:
-        text = "sample_rate must be at least 8,000 Hz"
-        raise ValueError(f"Invalid 'sample_rate': Value error, {text}")
-    if name == "keyterms_prompt" and isinstance(value, Sequence) and len(value) > (rule.high or 0):
-        raise ValueError("Invalid 'keyterms_prompt': Value error, Max 100 items")
-    if name == "prompt" and isinstance(value, str) and len(value) > (rule.high or 0):
-        text = f"prompt exceeds maximum length of {rule.high} characters (got {len(value)})"
-        raise ValueError(f"Invalid 'prompt': Value error, {text}")
+        raise invalid(name, f"'{value}' is not a valid Encoding")
+    if name == "sample_rate" and isinstance(value, int) and value < rule.low:
+        raise invalid(name, "sample_rate must be at least 8,000 Hz")
+    if name == "keyterms_prompt" and isinstance(value, Sequence) and len(value) > rule.high:
+        raise invalid(name, "Max 100 items")
+    if name == "prompt" and isinstance(value, str) and len(value) > rule.high:
+        length = f"{rule.high} characters (got {len(value)})"
+        raise invalid(name, f"prompt exceeds maximum length of {length}")
+    if rule.known and isinstance(value, str) and value not in rule.known:
+        raise invalid(name, f"{name} takes one of {', '.join(rule.known)}, not {value!r:.80}")
     try:
-        if rule.known and isinstance(value, str) and value not in rule.known:
-            raise ValueError(f"{name} takes one of {', '.join(rule.known)}, not {value!r:.80}")
         rule.check(name, value)
     except ValueError as error:
-        raise ValueError(f"Invalid '{name}': Value error, {error}") from None
+        raise invalid(name, error) from None
+
+
+def invalid(name: str, text: object) -> ValueError:
+    """The service's words for a bad value."""
+    return ValueError(f"Invalid '{name}': Value error, {text}")
 
 
 def _encoded(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    return json.dumps(value if isinstance(value, Mapping) else list(value))
+    if isinstance(value, str):
+        return value
+    return json.dumps(list(value) if isinstance(value, Sequence) else value)
 
 
 def _decoded(name: str, text: str, kind: type) -> object:
@@ -287,7 +267,6 @@ def _decoded(name: str, text: str, kind: type) -> object:
             return value if isinstance(value, kind) else json.loads("")
         return kind(text)
     except KeyError:
-        raise ValueError(f"Invalid '{name}': Value error, '{text}' is not a boolean") from None
+        raise invalid(name, f"'{text}' is not a boolean") from None
     except (ValueError, RecursionError) as error:
-        said = "Invalid JSON array" if kind is list else str(error)
-        raise ValueError(f"Invalid '{name}': Value error, {said}") from None
+        raise invalid(name, "Invalid JSON array" if kind is list else error) from None

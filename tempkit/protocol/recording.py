@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from tempkit.errors import ProtocolError
 from tempkit.protocol.messages import Json, parse_object
@@ -18,6 +18,7 @@ from tempkit.protocol.messages import Json, parse_object
 VERSION = 1
 SECRET = ("token", "webhook_auth_header_value", "webhook_url", "llm_gateway")
 Side = Literal["client", "service"]
+SIDES: dict[str, Side] = {"client": "client", "service": "service"}
 
 
 class Close(NamedTuple):
@@ -50,23 +51,20 @@ class Frame:
     @classmethod
     def read(cls, line: str) -> Self:
         """The frame in a line. Raises ProtocolError when it is none."""
-        found = parse_object(line)
+        found: dict[str, Any] = parse_object(line)
+        data: str | bytes | int | Close
         try:
-            at, by = float(str(found["at"])), found["by"]
-            if by not in ("client", "service"):
-                raise ValueError(by)
-            data: str | bytes | int | Close
             if "text" in found:
                 data = str(found["text"])
             elif "audio" in found:
-                data = base64.b64decode(str(found["audio"]), validate=True)
+                data = base64.b64decode(found["audio"], validate=True)
             elif "audio_bytes" in found:
-                data = int(str(found["audio_bytes"]))
+                data = int(found["audio_bytes"])
             else:
-                data = Close(int(str(found["code"])), str(found["reason"]))
-        except (LookupError, ValueError):
+                data = Close(int(found["code"]), str(found["reason"]))
+            return cls(float(found["at"]), SIDES[found["by"]], data)
+        except (LookupError, TypeError, ValueError):
             raise ProtocolError(f"this line is no frame of a recording: {line:.80}") from None
-        return cls(at, "client" if by == "client" else "service", data)
 
 
 @dataclass(frozen=True)
@@ -80,24 +78,19 @@ class Recording:
     def read(cls, lines: Iterable[str]) -> list[Self]:
         """The connections in these lines, one or more. Raises ProtocolError when there are none."""
         found: list[tuple[dict[str, str], list[Frame]]] = []
-        for line in lines:
-            if line.startswith('{"recording"'):
-                found.append((_read_head(line), []))
-            elif line.strip() and found:
-                found[-1][1].append(Frame.read(line))
-            elif line.strip():
+        for line in filter(str.strip, lines):
+            head = parse_object(line) if line.startswith('{"recording"') else {}
+            query = head.get("query")
+            if head.get("recording") == VERSION and isinstance(query, dict):
+                found.append(({name: str(value) for name, value in query.items()}, []))
+            elif head or not found:
+                found.clear()
                 break
+            else:
+                found[-1][1].append(Frame.read(line))
         if not found:
             raise ProtocolError(f"not a recording of a session, of version {VERSION}")
         return [cls(query, tuple(frames)) for query, frames in found]
-
-
-def _read_head(line: str) -> dict[str, str]:
-    head = parse_object(line)
-    query = head.get("query")
-    if head["recording"] != VERSION or not isinstance(query, dict):
-        raise ProtocolError(f"not a recording of a session, of version {VERSION}")
-    return {name: str(value) for name, value in query.items()}
 
 
 def head_line(query: Mapping[str, str]) -> str:

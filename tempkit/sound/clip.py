@@ -1,5 +1,6 @@
 """Clip: speech from a recording or from memory, in the chunks that the streaming service takes."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
@@ -9,9 +10,16 @@ from typing import TYPE_CHECKING, Self
 from tempkit.errors import BadType, BadValue, expect, require, unfailing
 from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
-from tempkit.sound.audio import OF_AN_ARRAY, AudioFormat
 from tempkit.sound.decoder import Decoded
-from tempkit.sound.samples import MOST_CHANNELS, Beginning, Mixer, Samples, Sound, pick, regrouped
+from tempkit.sound.samples import (
+    MOST_CHANNELS,
+    OF_AN_ARRAY,
+    WIDTH,
+    AudioFormat,
+    Mixer,
+    Samples,
+    Sound,
+)
 from tempkit.sound.source import Source
 from tempkit.sound.wav import Wav, read_header, sound_size
 
@@ -32,6 +40,7 @@ class Clip:
         expect("pcm", pcm, bytes, bytearray, advice=OF_AN_ARRAY)
         self._sound: Sound = Samples(pcm, sample_rate)
         self._channel: int | None = None  # None: all of them, mixed
+        self._frames = sys.maxsize  # at the most
 
     @classmethod
     def read(cls, path: "str | PathLike[str]", channel: int | None = None) -> Self:
@@ -78,13 +87,13 @@ class Clip:
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
-    def _of(cls, sound: Sound, channel: int | None) -> Self:
+    def _of(cls, sound: Sound, channel: int | None, frames: int = sys.maxsize) -> Self:
         expect("channel", channel, int, None)
         if channel is not None and not 0 <= channel < sound.channels:
             most = f"0 to {sound.channels - 1}" if sound.channels > 1 else "0"
             raise BadValue(f"{sound.name} has channel {most}, not {channel}")
         clip = cls.__new__(cls)
-        clip._sound, clip._channel = sound, channel
+        clip._sound, clip._channel, clip._frames = sound, channel, frames
         return clip
 
     @property
@@ -95,7 +104,8 @@ class Clip:
     @property
     def duration(self) -> float | None:
         """Seconds of audio; None where the file does not say, as that of a browser's recorder."""
-        return self._sound.duration
+        whole = self._sound.duration
+        return None if whole is None else min(whole, self._frames / self.sample_rate)
 
     @property
     def pcm(self) -> bytes:
@@ -106,14 +116,15 @@ class Clip:
         """A clip for each channel, all on one clock; for calls with a speaker a side."""
         if self._channel is not None:
             return [self]
-        return [self._of(self._sound, channel) for channel in range(self._sound.channels)]
+        return [self._of(self._sound, each, self._frames) for each in range(self._sound.channels)]
 
     def first(self, seconds: float) -> Self:
         """The beginning of it."""
         expect("seconds", seconds, Real)
         if seconds <= 0:
             raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
-        return self._of(Beginning(self._sound, seconds), self._channel)
+        frames = min(self._frames, round(seconds * self.sample_rate))
+        return self._of(self._sound, self._channel, frames)
 
     def chunks(self, milliseconds: int = 100) -> "Chunks":
         """The audio in pieces of ``milliseconds`` (50 to 1000), the last one filled with silence.
@@ -128,16 +139,15 @@ class Clip:
 
     def _pieces(self, milliseconds: int) -> Iterator[bytes]:
         """Its one channel, in pieces of ``milliseconds``."""
-        sound = self._sound
-        size = AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels
-        mixer = Mixer(sound)
-        for piece in regrouped(sound.pieces(), size, sound.frame):
-            if sound.channels == 1:
-                yield piece
-            elif self._channel is None:
-                yield mixer.mix(piece)
-            else:
-                yield pick(piece, self._channel, sound.channels)
+        sound, left = self._sound, self._frames * WIDTH
+        pieces = sound.pieces(AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels)
+        if sound.channels > 1:
+            pieces = map(Mixer(sound, self._channel).mix, pieces)
+        for piece in pieces if left else ():
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                return
 
     @unfailing
     def __repr__(self) -> str:
@@ -161,23 +171,20 @@ class Chunks:
     clip: Clip
     milliseconds: int
 
-    @property
-    def sample_rate(self) -> int:
-        """Hz; a session has to be opened with the same rate."""
-        return self.clip.sample_rate
-
     def __len__(self) -> int:
         """How many there are. Raises TypeError where the file does not say how long it is."""
         seconds = self.clip.duration
         if seconds is None:
             raise BadType("how many chunks there are is not known before the end")
-        size = AudioFormat(self.sample_rate).size(self.milliseconds)
-        return -(-round(seconds * self.sample_rate) * 2 // size)
+        return -(-round(seconds * self.clip.sample_rate) * WIDTH // self._size)
 
     def __iter__(self) -> Iterator[bytes]:
-        size = AudioFormat(self.sample_rate).size(self.milliseconds)
         for piece in self.clip._pieces(self.milliseconds):
-            yield piece.ljust(size, b"\x00")
+            yield piece.ljust(self._size, b"\x00")
+
+    @property
+    def _size(self) -> int:
+        return AudioFormat(self.clip.sample_rate).size(self.milliseconds)
 
 
 def _recording(source: Source) -> Sound:

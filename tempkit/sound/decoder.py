@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import RawIOBase
+from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from tempkit.sound.samples import MOST_CHANNELS, Sound
 from tempkit.sound.source import Source
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioLayout, AudioResampler, AudioStream
+    from av import AudioFrame, AudioLayout, AudioResampler
     from av.container import InputContainer
 
 LOWEST, HIGHEST = 8000, 48_000  # Hz: what rates become that the service does not take
@@ -40,8 +41,7 @@ class Decoded(Sound):
 
     def __init__(self, source: Source, what: str, options: dict[str, str]) -> None:
         require("av", "audio", what)
-        self._source = source
-        self._options = options
+        self._source, self._options = source, options
         with _opened(source, source.look(), options) as container:
             frame = _first_frame(source, container)
             self._duration = _duration(container)
@@ -56,23 +56,28 @@ class Decoded(Sound):
             allowed = f"the service takes {low} to {high}"
             self.say(f"{self.name} has {rate} Hz, {allowed}; it is sent as {taken} Hz")
 
-    @property
-    def duration(self) -> float | None:
-        """Seconds that the file says it lasts, if it does."""
-        return self._duration
-
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, as they are decoded."""
-        size = 0
+        done, rest, piece = 0, bytearray(), b""
         with _opened(self._source, self._source.read(), self._options) as container:
             decoding = _Decoding(container)
-            pieces = decoding.pieces(self.sample_rate, self.frame)
-            for piece in _without_filling(pieces, _size_to_keep(container, self)):
-                size += len(piece)
-                yield piece
-        if not size:
+            for piece in decoding.pieces(self.sample_rate, self.frame):
+                done += len(piece)
+                rest += piece
+                while len(rest) - len(piece) >= size:  # the last one may have to be shortened
+                    yield bytes(rest[:size])
+                    del rest[:size]
+            if self._duration is not None and container.format.name.startswith("mov"):
+                # What fills an encoder's last block: some versions of FFmpeg give that, too.
+                filling = done - round(self._duration * self.sample_rate) * self.frame
+                if 0 < filling < len(piece):
+                    done -= filling
+                    del rest[-filling:]
+        if not done:
             raise AudioError(f"{self.name} holds no audio")
-        self._say_what_is_missing(size / self.frame / self.sample_rate, decoding.damages)
+        for start in range(0, len(rest), size):
+            yield bytes(rest[start : start + size])
+        self._say_what_is_missing(done / self.frame / self.sample_rate, decoding.damages)
 
     def _say_what_is_missing(self, seconds: float, damages: int) -> None:
         is_short = self.duration is not None and self.duration - seconds > CUT_OFF_SECONDS
@@ -97,7 +102,7 @@ class _Decoding:
         """What the packets decode to."""
         import av
 
-        packets = self._container.demux(_stream(self._container))
+        packets = self._container.demux(audio=0)
         while True:
             try:
                 packet = next(packets, None)
@@ -113,16 +118,14 @@ class _Decoding:
         """The samples as 16-bit PCM at that rate, all channels of the first frame."""
         import av
 
-        for frame in self.frames():
+        for frame in chain(self.frames(), [None]):  # and the end
             try:
-                pieces = self._converted(frame, sample_rate)
+                converted = self._converted(frame, sample_rate) if frame else self._rest()
             except (av.FFmpegError, ValueError):  # a rate or channels that cannot be
                 self._resampler, self._form = None, ()
                 self.damages += 1
                 continue
-            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in pieces)
-        for each in self._rest():
-            yield bytes(each.planes[0])[: each.samples * frame_size]
+            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in converted)
 
     def _converted(self, frame: "AudioFrame", sample_rate: int) -> "list[AudioFrame]":
         import av
@@ -191,17 +194,13 @@ def _why_it_cannot_be_opened(source: Source, error: Exception) -> str:
     return f"{name} is no sound that FFmpeg's libraries know, or its beginning is missing"
 
 
-def _stream(container: "InputContainer") -> "AudioStream":
-    return container.streams.audio[0]
-
-
 def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
     """The first of the sound. Raises AudioError that says why there is none."""
     name, streams = source.name, container.streams
     if not streams.audio:
         seen = "pictures and" if streams.video else "data and"
         raise AudioError(f"{name} holds {seen} no sound ({container.format.long_name})")
-    codec = _stream(container).codec_context
+    codec = streams.audio[0].codec_context
     if codec is None:
         raise AudioError(f"{name} holds sound of a kind that FFmpeg's libraries cannot decode")
     codec_name = codec.name  # PyAV 19.0 crashes when asked after a decoder that could not be opened
@@ -212,9 +211,8 @@ def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
         is_protected = codec.codec_tag in PROTECTED
     except UnicodeDecodeError:  # a damaged file's tag may be no letters
         is_protected = False
-    if is_protected or (
-        head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
-    ):
+    is_keyed = head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
+    if is_protected or is_keyed:
         raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
     decoding = _Decoding(container)
     frame = next(decoding.frames(), None)
@@ -231,26 +229,7 @@ def _duration(container: "InputContainer") -> float | None:
     """Seconds that a file says it lasts."""
     if container.format.name in WITHOUT_LENGTH:
         return None
-    stream = _stream(container)
+    stream = container.streams.audio[0]
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / 1_000_000
-
-
-def _size_to_keep(container: "InputContainer", sound: Sound) -> int | None:
-    """Bytes after which an MP4 file holds no more than what fills its encoder's last block."""
-    seconds = _duration(container)
-    if seconds is None or not container.format.name.startswith("mov"):
-        return None
-    return round(seconds * sound.sample_rate) * sound.frame
-
-
-def _without_filling(pieces: Iterator[bytes], size_to_keep: int | None) -> Iterator[bytes]:
-    """The pieces, the last one cut where the sound ends: some versions of FFmpeg do not."""
-    size, held = 0, b""
-    for piece in pieces:
-        yield held
-        held = piece
-        size += len(piece)
-    surplus = 0 if size_to_keep is None else size - size_to_keep
-    yield held[:-surplus] if 0 < surplus < len(held) else held

@@ -1,22 +1,39 @@
-"""Sound: 16-bit PCM that is read piece by piece, from memory or from a recording."""
+"""AudioFormat: how a session's audio is encoded; Sound: 16-bit PCM, read piece by piece."""
 
 import logging
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from operator import add, mul
 
 from tempkit.errors import AudioError, expect
-from tempkit.protocol.parameters import SAMPLE_RATE
+from tempkit.protocol.parameters import SAMPLE_RATE, SAMPLE_WIDTH
 
 log = logging.getLogger(__name__)
 
 WIDTH = 2  # bytes of a sample
 MOST_CHANNELS = 64  # more of them are samples, or a header that lies
-PIECES_PER_SECOND = 10  # of what is read at once
 STEP = 7  # one sample in so many tells how loud a piece is
 FADING = 0.8  # of how loud it was, what counts in the next piece
 CANCELLED = 0.25  # of the power that a mix of unlike channels has
+OF_AN_ARRAY = "of an array, Clip.from_samples makes a clip"
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """How a session's audio is encoded."""
+
+    sample_rate: int
+    encoding: str = "pcm_s16le"
+
+    def size(self, milliseconds: float) -> int:
+        """Bytes that hold at least ``milliseconds``."""
+        return -int(-self.sample_rate * milliseconds // 1000) * SAMPLE_WIDTH[self.encoding]
+
+    def seconds(self, size: int) -> float:
+        """How long ``size`` bytes last."""
+        return size / (self.sample_rate * SAMPLE_WIDTH[self.encoding])
 
 
 class Sound(ABC):
@@ -27,6 +44,7 @@ class Sound(ABC):
     """
 
     is_pipe = False
+    _duration: float | None = None
 
     def __init__(self, name: str, sample_rate: int, channels: int) -> None:
         self.name = name
@@ -35,13 +53,13 @@ class Sound(ABC):
         self._said: set[str] = set()
 
     @property
-    @abstractmethod
     def duration(self) -> float | None:
         """Seconds, as far as they are known."""
+        return self._duration
 
     @abstractmethod
-    def pieces(self) -> Iterator[bytes]:
-        """The samples in pieces of any size. Raises AudioError."""
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """The samples in pieces of ``size`` bytes, at the end a shorter one. Raises AudioError."""
 
     @property
     def frame(self) -> int:
@@ -67,74 +85,34 @@ class Samples(Sound):
         if len(pcm) % self.frame:
             text = f"16-bit samples of {channels} channels fill a multiple of {self.frame} bytes"
             raise AudioError(f"{text}, not {len(pcm)}")
-        self.pcm = pcm
+        self._pcm = pcm
+        self._duration = len(pcm) / self.frame / sample_rate
 
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-        return len(self.pcm) / self.frame / self.sample_rate
-
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples."""
-        size = self.sample_rate * self.frame
-        for start in range(0, len(self.pcm), size):
-            yield self.pcm[start : start + size]
-
-
-class Beginning(Sound):
-    """The first ``seconds`` of a sound."""
-
-    def __init__(self, sound: Sound, seconds: float) -> None:
-        super().__init__(sound.name, sound.sample_rate, sound.channels)
-        self._sound = sound
-        self._frames = round(seconds * sound.sample_rate)
-        self.is_pipe = sound.is_pipe
-        self._said = sound._said  # what was said of the whole need not be said again
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds; None where the whole's are not known."""
-        whole = self._sound.duration
-        return None if whole is None else min(whole, self._frames / self.sample_rate)
-
-    def pieces(self) -> Iterator[bytes]:
-        """The samples; no more is read than these need."""
-        left = self._frames * self.frame
-        for piece in self._sound.pieces() if left else ():
-            yield piece[:left]
-            left -= len(piece)
-            if left <= 0:
-                return
-
-
-def regrouped(pieces: Iterable[bytes], size: int, frame: int) -> Iterator[bytes]:
-    """The same bytes in pieces of ``size``, the last one of as many whole frames as there are."""
-    rest = bytearray()
-    for piece in pieces:
-        rest += piece
-        while len(rest) >= size:
-            yield bytes(rest[:size])
-            del rest[:size]
-    if len(rest) >= frame:
-        yield bytes(rest[: len(rest) - len(rest) % frame])
+        for start in range(0, len(self._pcm), size):
+            yield self._pcm[start : start + size]
 
 
 class Mixer:
     """Makes one channel of all that a sound has: their mean, unless that cancels them out.
 
     It does where one channel is the other's inverse, as behind a microphone cable that is wired the
-    wrong way round. There the loudest channel is taken.
+    wrong way round. There the loudest channel is taken. ``channel`` picks one instead.
     """
 
-    def __init__(self, sound: Sound) -> None:
+    def __init__(self, sound: Sound, channel: int | None) -> None:
         self._sound = sound
+        self._channel = channel
         self._powers = [0.0] * sound.channels
         self._mixed_power = 0.0
 
     def mix(self, piece: bytes) -> bytes:
         """The one channel of the sound's next piece."""
-        count = self._sound.channels
-        channels = [array("h", piece)[at::count] for at in range(count)]
+        count, samples = self._sound.channels, array("h", piece)
+        if self._channel is not None:
+            return samples[self._channel :: count].tobytes()
+        channels = [samples[at::count] for at in range(count)]
         sums: Iterable[int] = channels[0]
         for channel in channels[1:]:
             sums = map(add, sums, channel)
@@ -154,11 +132,6 @@ class Mixer:
             f" the loudest is taken (now channel {loudest}); channel=0, 1 ... picks one"
         )
         return channels[loudest].tobytes()
-
-
-def pick(piece: bytes, channel: int, count: int) -> bytes:
-    """One of ``count`` channels of a piece."""
-    return array("h", piece)[channel::count].tobytes()
 
 
 def _power(samples: "array[int]") -> int:

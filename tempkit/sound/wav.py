@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tempkit.errors import AudioError
 from tempkit.protocol.parameters import SAMPLE_RATE
-from tempkit.sound.samples import MOST_CHANNELS, PIECES_PER_SECOND, WIDTH, Sound
+from tempkit.sound.samples import MOST_CHANNELS, WIDTH, Sound
 from tempkit.sound.source import Source, read_all
 
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
@@ -52,20 +52,16 @@ def read_header(source: Source) -> Header | None:
         start = read_all(file, 12)
         if start[:4] != b"RIFF" or start[8:12] not in b"WAVE":
             return None
-        if len(start) < 12:
-            raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
         form, at = b"", 12
         while len(chunk := read_all(file, 8)) == 8:
             name, size = chunk[:4], int.from_bytes(chunk[4:], "little")
             at += 8
             if name == b"data":
                 return _header(source.name, form, int.from_bytes(start[4:8], "little"), at, size)
-            if name == b"fmt ":
-                form = read_all(file, min(size, LONGEST_FORM))
-                if len(form) < min(size, LONGEST_FORM):
-                    break
+            beginning = read_all(file, min(size, LONGEST_FORM))
+            form = beginning if name == b"fmt " else form
             size += size % 2
-            _skip(file, size - len(form) if name == b"fmt " else size)
+            _skip(file, size - len(beginning))
             at += size
         raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
 
@@ -84,17 +80,13 @@ def _header(name: str, form: bytes, riff_size: int, start: int, size: int) -> He
 
 
 def sound_size(source: Source, header: Header) -> tuple[int | None, str]:
-    """How many bytes of sound to read, None for all, and what to tell the user about that.
-
-    Raises AudioError when there are none.
-    """
+    """How many bytes of sound to read (None: all), what to tell the user. Raises AudioError."""
     size = source.size
     if size is None:
         return header.promised, ""
     there, promised = size - header.start, header.promised
-    if there < header.frame or (
-        promised is None and _holds_chunks_from(source, header.start, size)
-    ):
+    is_silent = promised is None and _holds_chunks_from(source, header.start, size)
+    if there < header.frame or is_silent:
         raise AudioError(f"{source.name} holds no audio: it ends after its header")
     seconds = header.bytes_per_second or 1
     if promised is None or abs(there - promised) < UNHEARD_SECONDS * seconds:
@@ -149,23 +141,23 @@ class Wav(Sound):
             size = there if size is None else min(size, there)
         return None if size is None else size // self.frame / self.sample_rate
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, to the promised end or to the end of the file at that time."""
-        size = self.sample_rate // PIECES_PER_SECOND * self.frame
-        left = math.inf if self._size is None else self._size
+        most = math.inf if self._size is None else self._size
+        done, data = 0, bytes(size)
         with self._source.read() as file:
             _skip(file, self._start)
-            is_silent = True
-            while left > 0 and (data := file.read(int(min(size, left)))):
-                is_silent = False
-                left -= len(data)
-                yield data
+            while done < most and len(data) == size:  # a shorter piece is the last one
+                data = read_all(file, int(min(size, most - done)))
+                done += len(data)
+                if len(data) >= self.frame:
+                    yield data[: len(data) - len(data) % self.frame]
             if self._source.is_pipe:
-                self._judge_end(is_silent, left, file)
+                self._judge_end(done, most - done, file)
 
-    def _judge_end(self, is_silent: bool, left: float, pipe: io.RawIOBase) -> None:
+    def _judge_end(self, done: int, left: float, pipe: io.RawIOBase) -> None:
         """Say what only the end of a pipe shows; of a file it is known beforehand."""
-        if is_silent:
+        if not done:
             raise AudioError(f"{self.name} holds no audio: it ends after its header")
         if 0 < left < math.inf:
             missing = left / self.frame / self.sample_rate

@@ -6,11 +6,14 @@ The service counts from the start of each connection; ``own_time`` turns its tim
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
+from tempkit.errors import expect
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SAMPLE_WIDTH
-from tempkit.sound.audio import LARGEST_CHUNK, AudioFormat
+from tempkit.sound.samples import OF_AN_ARRAY, AudioFormat
 
+LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
 SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 COVERED_SECONDS = 60.0  # so long after it sounded, audio without a word is taken for heard
 
@@ -30,6 +33,7 @@ class Backlog:
         self.sent = 0  # up to where the present connection carried it
         self._bytes = bytearray()
         self._frame = SAMPLE_WIDTH[audio.encoding]
+        self._silence = SILENCE[audio.encoding]
         self._limit = audio.size(limit_seconds * 1000)
         self._smallest = audio.size(CHUNK_MILLISECONDS[0])
         self._largest = audio.size(LARGEST_CHUNK)
@@ -59,6 +63,16 @@ class Backlog:
     def is_sent(self) -> bool:
         """Whether the present connection carried all there is."""
         return self.sent == self.end and self._told == len(self._commands)
+
+    def cut(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Audio in pieces of 100 ms at the most, each to be offered and sent before the next.
+
+        More at once would push out what is older before that is sent.
+        """
+        for chunk in chunks:
+            expect("audio", chunk, bytes, bytearray, memoryview, advice=OF_AN_ARRAY)
+            for start in range(0, len(chunk), self._largest):
+                yield chunk[start : start + self._largest]
 
     def offer(self, data: bytes) -> None:
         """More audio; what is more than the limit pushes the oldest out."""
@@ -110,32 +124,31 @@ class Backlog:
 
     def own_time(self, milliseconds: int) -> int:
         """A time of the present connection, ms, on the session's clock."""
-        at = milliseconds * self.audio.sample_rate * self._frame // 1000
-        carried, position = self._clock[bisect_right(self._clock, (at, math.inf)) - 1]
-        return milliseconds + self.milliseconds(position - carried)
-
-    def milliseconds(self, position: int) -> int:
-        """Where a position lies on the session's clock."""
-        return round(self.audio.seconds(position) * 1000)
+        ahead = self.audio.seconds(self._ahead(self._position(milliseconds)))
+        return milliseconds + round(ahead * 1000)
 
     def release(self, milliseconds: int) -> None:
         """The service has heard everything up to a time of the session's clock, ms."""
-        position = milliseconds * self.audio.sample_rate // 1000 * self._frame
         self._risked = 0
-        self._drop(min(position, self.sent))
+        self._drop(min(self._position(milliseconds), self.sent))
 
     def release_silence(self, connected_seconds: float) -> None:
         """No turn is open: what sounded long ago without a word will bring none any more."""
         heard = self.audio.size(max(0.0, connected_seconds - COVERED_SECONDS) * 1000)
         if heard and self._carried:
-            carried, position = self._clock[bisect_right(self._clock, (heard, math.inf)) - 1]
-            self._drop(min(position + heard - carried, self.sent))
+            self._drop(min(heard + self._ahead(heard), self.sent))
+
+    def _position(self, milliseconds: int) -> int:
+        return milliseconds * self.audio.sample_rate // 1000 * self._frame
+
+    def _ahead(self, carried: int) -> int:
+        """By how much the session's clock is ahead where the connection had carried so much."""
+        at, position = self._clock[bisect_right(self._clock, (carried, math.inf)) - 1]
+        return position - at
 
     def _carry(self, size: int) -> bytes:
         at = self.sent - self.start
-        piece = bytes(self._bytes[at : at + size]).ljust(
-            self._smallest, SILENCE[self.audio.encoding]
-        )
+        piece = bytes(self._bytes[at : at + size]).ljust(self._smallest, self._silence)
         self.sent += size
         self._carried += len(piece)
         if len(piece) > size:  # silence that is on the connection alone: the clocks part here
@@ -155,7 +168,6 @@ class Backlog:
         self._drop(position)
 
     def _drop(self, position: int) -> None:
-        position -= position % self._frame
         if position <= self.start:
             return
         del self._bytes[: position - self.start]

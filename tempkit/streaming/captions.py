@@ -1,7 +1,8 @@
 """Captions: turns as SubRip and WebVTT; public/page/export.js follows the same rules."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from html import escape
 from typing import NamedTuple
 
@@ -33,32 +34,24 @@ class Piece(NamedTuple):
 
 def to_srt(turns: Sequence[Turn]) -> str:
     """The turns as SubRip."""
-    parts = (
-        f"{number}\n{_time(start, ',')} --> {_time(end, ',')}\n{_lines(lines).translate(TAGS)}"
-        for number, (start, end, lines) in enumerate(cues(turns), 1)
-    )
-    return "\n".join(parts)
+    blocks = _blocks(turns, ",", lambda text: text.translate(TAGS))
+    return "\n".join(f"{number}\n{block}" for number, block in enumerate(blocks, 1))
 
 
 def to_vtt(turns: Sequence[Turn]) -> str:
     """The turns as WebVTT."""
-    parts = (
-        f"{_time(start, '.')} --> {_time(end, '.')}\n{escape(_lines(lines), quote=False)}"
-        for start, end, lines in cues(turns)
-    )
-    return "\n".join(["WEBVTT\n", *parts])
+    return "\n".join(["WEBVTT\n", *_blocks(turns, ".", partial(escape, quote=False))])
 
 
-def cues(turns: Sequence[Turn]) -> list[Cue]:
+def _blocks(turns: Sequence[Turn], point: str, escaped: Callable[[str], str]) -> Iterator[str]:
     """The captions: none lasts less than half a second, and none begins before the last ends."""
-    made: list[Cue] = []
     at = 0
     for number, turn in enumerate(turns):
         for start, end, lines in _in_cues(_pieces(turn, at, turns[number + 1 :])):
             start = max(start, at)
             at = max(min(end, start + LONGEST), start + SHORTEST)
-            made.append(Cue(start, at, lines))
-    return made
+            text = escaped("".join(f"{line}\n" for line in lines))
+            yield f"{_time(start, point)} --> {_time(at, point)}\n{text}"
 
 
 def _in_cues(pieces: Iterable[Piece]) -> Iterator[Cue]:
@@ -108,17 +101,12 @@ def _timed(turn: Turn) -> list[Word]:
 def _guessed(texts: list[str], at: int, later: Sequence[Turn]) -> list[tuple[str, int, int]]:
     """Words one after the other from a time on, before those that are said later."""
     count = len(texts)
-    starts = (word.start for turn in later for word in _timed(turn))
-    next_start = next(starts, math.inf)
+    next_start = next((word.start for turn in later for word in _timed(turn)), math.inf)
     span = max(0, min(GUESSED * count, next_start - at))
     return [
         (text, at + int(span * n // count), at + int(span * (n + 1) // count))
         for n, text in enumerate(texts)
     ]
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _time(milliseconds: int, point: str) -> str:

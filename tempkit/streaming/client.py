@@ -14,13 +14,14 @@ from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParam
 from tempkit.secret import Secret
 from tempkit.sound.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
-from tempkit.streaming.dialer import Dialer
-from tempkit.streaming.recorder import Recorder
+from tempkit.streaming.link import Recorder
 from tempkit.streaming.retry import Reconnect
-from tempkit.streaming.session import ClientSession, Message
+from tempkit.streaming.session import Message
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
+
+HOW_TO_MAKE_A_CLIP = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
 
 
 def connect(
@@ -55,7 +56,7 @@ def connect(
     policy = Reconnect() if reconnect is True else reconnect or None
     settings = settings or default_settings()
     recorder = Recorder(record, keeps_audio=record_audio) if record is not None else None
-    return StreamingSession(settings, parameters, token, policy, recorder)
+    return StreamingSession(Conversation(settings, parameters, token, policy, recorder))
 
 
 def transcribe(
@@ -70,8 +71,7 @@ def transcribe(
     ``realtime`` False sends it at once; the service works at its own pace all the same. Without
     ``parameters`` the clip's rate is declared. Raises what ``connect`` and ``stream`` raise.
     """
-    advice = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
-    expect("clip", clip, Clip, advice=advice)
+    expect("clip", clip, Clip, advice=HOW_TO_MAKE_A_CLIP)
     expect("parameters", parameters, SessionParameters, None)
     parameters = parameters or SessionParameters(sample_rate=clip.sample_rate)
     chunks = clip.chunks()
@@ -90,21 +90,11 @@ class StreamingSession:
     ``stream``, or send from one thread and iterate in another.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        parameters: SessionParameters,
-        token: str | None,
-        policy: Reconnect | None,
-        recorder: Recorder | None = None,
-    ) -> None:
-        rules = policy or Reconnect()
-        self._half = ClientSession(parameters, rules)
-        self._recorder = recorder
-        dialer = Dialer(settings, token, rules.pong_seconds, recorder)
-        self._conversation = Conversation(self._half, dialer, policy)
-        self._conversation.open()
-        weakref.finalize(self, self._conversation.abandon)  # a session that nobody closed
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._half = conversation.half
+        conversation.open()
+        weakref.finalize(self, conversation.closing.set)  # a session that nobody closed
 
     @property
     def parameters(self) -> SessionParameters:
@@ -138,10 +128,8 @@ class StreamingSession:
 
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
-        self._conversation.check_open()
-        # Piece by piece: what is offered at once pushes out older audio before that is sent.
-        for piece in self._half.backlog.audio.cut([chunk]):
-            self._conversation.offer(piece)
+        for piece in self._half.backlog.cut([chunk]):
+            self._conversation.send(piece)
 
     def force_endpoint(self) -> None:
         """End the current turn now; its final Turn comes among the messages."""
@@ -197,8 +185,6 @@ class StreamingSession:
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""
         self._conversation.close()
-        if self._recorder is not None:
-            self._recorder.close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +197,7 @@ class StreamingSession:
         return f"<StreamingSession {self.id}>"
 
     def _command(self, message: dict[str, Json]) -> None:
-        self._conversation.command(json.dumps(message))
+        self._conversation.send(json.dumps(message))
 
 
 def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
@@ -222,13 +208,12 @@ def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
     if parameters.encoding not in SAMPLE_WIDTH:
         known = " or ".join(SAMPLE_WIDTH)
         raise BadValue(f"the client sends {known}, not {parameters.encoding}")
-    if isinstance(chunks, Chunks) and chunks.sample_rate != parameters.sample_rate:
-        raise BadValue(
-            f"the audio has {chunks.sample_rate} Hz, the session {parameters.sample_rate};"
-            f" connect with SessionParameters(sample_rate={chunks.sample_rate})"
-        )
-    if isinstance(chunks, Chunks) and parameters.encoding != "pcm_s16le":
-        raise BadValue(
-            f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding};"
-            " connect without encoding"
-        )
+    if not isinstance(chunks, Chunks):
+        return
+    rate, session_rate = chunks.clip.sample_rate, parameters.sample_rate
+    if rate != session_rate:
+        advice = f"connect with SessionParameters(sample_rate={rate})"
+        raise BadValue(f"the audio has {rate} Hz, the session {session_rate}; {advice}")
+    if parameters.encoding != "pcm_s16le":
+        text = f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding}"
+        raise BadValue(f"{text}; connect without encoding")

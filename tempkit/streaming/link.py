@@ -1,7 +1,11 @@
 """Link: one WebSocket to the streaming service, with this kit's errors instead of the library's."""
 
 import logging
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import NoReturn, Self
 from urllib.parse import urlencode
 
@@ -18,11 +22,10 @@ from websockets.sync.client import ClientConnection, connect
 from tempkit.config import Settings
 from tempkit.deadline import Deadline
 from tempkit.env_file import URL_VARIABLE
-from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
+from tempkit.errors import ProtocolError, ServiceUnreachable
 from tempkit.network import Route, forget_frames, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
-from tempkit.protocol.recording import Close
-from tempkit.streaming.recorder import Tells
+from tempkit.protocol.recording import Close, Frame, Side, head_line
 
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
@@ -31,14 +34,15 @@ LARGEST_MESSAGE = 2**24  # bytes: a turn with all its words
 library_log = logging.getLogger("tempkit.websocket.client")
 library_log.setLevel(logging.CRITICAL)
 
+Tells = Callable[[Side, str | bytes | Close], None]
+
 
 class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or nothing
     """The connection is closed, with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
+        self.code, self.reason = code, reason
 
 
 class Link:
@@ -127,8 +131,7 @@ def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoRetu
         gone.may_pass = is_late  # there was a token a moment ago
         raise gone from error
     if isinstance(error.__cause__, EOFError):
-        text, lost = "the connection broke while it was opened", CloseCode.ABNORMAL
-        raise SessionClosed(lost, text, lost.advice) from None
+        raise CloseCode.ABNORMAL.error("the connection broke while it was opened") from None
     where = settings.websocket_url
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
@@ -148,3 +151,33 @@ def _refusal(error: Exception) -> str | None:
         return str(error.response.status_code)
     is_answer = isinstance(error, ProxyError) and not isinstance(error, InvalidProxyMessage)
     return "no" if is_answer else None
+
+
+class Recorder:
+    """A file to which the frames of a session's links are written while they go, see ``recording``.
+
+    No key and no token is in it. ``keeps_audio`` False writes how long the audio was in its place.
+    Raises OSError when the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, keeps_audio: bool) -> None:
+        self._file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - see close()
+        self._keeps_audio = keeps_audio
+        self._lock = threading.Lock()
+
+    def begin(self, query: Mapping[str, str]) -> Tells:
+        """A link opens; gives what is to be told of each of its frames."""
+        with self._lock:
+            self._file.write(f"{head_line(query)}\n")
+        return partial(self._tell, time.monotonic())
+
+    def close(self) -> None:
+        """Nothing more is written."""
+        with self._lock:
+            self._file.close()
+
+    def _tell(self, begun: float, by: Side, data: str | bytes | Close) -> None:
+        with self._lock:  # so that times are in order, too
+            if not self._file.closed:
+                frame = Frame(time.monotonic() - begun, by, data)
+                self._file.write(f"{frame.line(keeps_audio=self._keeps_audio)}\n")

@@ -17,7 +17,6 @@ FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
 CROWDED_PAUSE_SECONDS = 30.0  # a place was seen to be free again after 28 s
 
-TOO_MANY_REQUESTS = 429
 OPENINGS = 3  # how often the first connection is tried
 
 # The last fuse: no fault of ours or of the service opens more sessions than these.
@@ -30,7 +29,8 @@ class Reconnect:
     """How a session goes on after its connection was lost.
 
     A new one is tried for ``give_up_after_seconds`` from the first loss that no progress followed:
-    no new words, no more audio that the service has taken. Audio that the service may not have
+    no new words, no more audio that the service has taken; where no heartbeat tells of that, no
+    connection that held for so long. Audio that the service may not have
     heard is sent again at ``replay_rate`` times the speed at which it sounds; at most
     ``buffer_seconds`` of it are kept. A connection counts as lost when its heartbeats stop, or when
     the service takes no more audio, for ``stall_seconds``, and when a pong is ``pong_seconds``
@@ -48,9 +48,8 @@ class Reconnect:
         for each in fields(self):
             expect(each.name, getattr(self, each.name), Real)
         if self.replay_rate <= 1:
-            raise BadValue(
-                f"replay_rate is more than 1, or it never catches up: {self.replay_rate}"
-            )
+            text = "replay_rate is more than 1, or it never catches up"
+            raise BadValue(f"{text}: {self.replay_rate}")
         for name in ("buffer_seconds", "stall_seconds", "pong_seconds"):
             if getattr(self, name) < 1:
                 raise BadValue(f"{name} is at least 1, not {getattr(self, name)}")
@@ -95,7 +94,7 @@ def _then(error: TempkitError) -> Then:
         is_crowded = "too many" in error.reason.lower()
         return Then.CROWDED if is_crowded else CloseCode.then_for(error.code)
     if isinstance(error, TokenRefused):
-        if error.status == TOO_MANY_REQUESTS:
+        if error.status == 429:
             return Then.CROWDED
         return Then.BACK_OFF if error.status >= 500 else Then.END
     return Then.BACK_OFF if isinstance(error, ServiceUnreachable) else Then.END

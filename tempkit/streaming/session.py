@@ -24,7 +24,7 @@ from tempkit.protocol.messages import (
     parse_object,
 )
 from tempkit.protocol.parameters import SessionParameters
-from tempkit.sound.audio import AudioFormat
+from tempkit.sound.samples import AudioFormat
 from tempkit.streaming.backlog import Backlog
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.transcript import Transcript
@@ -74,8 +74,7 @@ class ClientSession:
         self.termination: Termination | None = None
         self.has_ended_audio = False
         audio = AudioFormat(parameters.sample_rate, parameters.encoding)
-        limit, rate = policy.buffer_seconds, policy.replay_rate
-        self.backlog = Backlog(audio, limit_seconds=limit, rate=rate)
+        self.backlog = Backlog(audio, limit_seconds=policy.buffer_seconds, rate=policy.replay_rate)
         self.taken_ms: int | None = None  # of this connection's audio, by its last heartbeat
         self._odd: Counter[str] = Counter()
         self._error: Error | None = None
@@ -140,7 +139,11 @@ class ClientSession:
             kind = str(payload.get("type"))
             message = load_object(payload)
         except ProtocolError as odd:
-            self._leave_out(kind, odd)
+            if kind == Begin.type and self.begin is None:
+                raise
+            self._odd[kind] += 1
+            if self._odd[kind] == 1:
+                log.warning("left out a message of the service: %s", odd)
             return None
         if isinstance(message, Turn):
             return self._receive_turn(message)
@@ -149,8 +152,7 @@ class ClientSession:
             return message if message.timestamp >= self._heard_again else None
         if isinstance(message, Heartbeat):
             self.taken_ms = message.total_audio_received_ms
-            own = self.backlog.own_time(self.taken_ms)
-            self._taken_until = max(self._taken_until, own)
+            self._taken_until = max(self._taken_until, self.backlog.own_time(self.taken_ms))
             return message if self.parameters.session_heartbeat else None
         if isinstance(message, Begin):
             self.begin = message
@@ -180,12 +182,10 @@ class ClientSession:
         """The error to end with: what cut the session off, and ``why`` it was not opened again."""
         last = why if isinstance(why, SessionClosed) else cut
         reason = last.reason if why is last else f"{last.reason or 'connection lost'}, then: {why}"
+        missing = self.backlog.seconds + self.lost_seconds
+        said = str(self.transcript)
         ended = SessionClosed(
-            last.code,
-            reason,
-            last.advice,
-            transcript=str(self.transcript),
-            seconds_not_transcribed=self.backlog.seconds + self.lost_seconds,
+            last.code, reason, last.advice, transcript=said, seconds_not_transcribed=missing
         )
         ended.__cause__ = why if why is not last else None
         return ended
@@ -199,19 +199,12 @@ class ClientSession:
         is_short = heard < carried - ROUNDING_SECONDS
         if is_short or not self.is_terminating or self.transcript.partial:
             text = f"ended by the service after {heard} of {carried:.0f} s of audio"
-            raise SessionClosed(CloseCode.ENDED, text, CloseCode.ENDED.advice)
+            raise CloseCode.ENDED.error(text)
         if self._first_order or self.backlog.lost:
             total = self.backlog.audio.seconds(self.backlog.end)
             message = replace(message, audio_duration_seconds=int(total))
         self.termination = message
         return message
-
-    def _leave_out(self, kind: str, odd: ProtocolError) -> None:
-        if kind == Begin.type and self.begin is None:
-            raise odd
-        self._odd[kind] += 1
-        if self._odd[kind] == 1:
-            log.warning("left out a message of the service: %s", odd)
 
     def _receive_turn(self, turn: Turn) -> Turn | None:
         if self._first_order or not self.backlog.is_on_its_own_clock:

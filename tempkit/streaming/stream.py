@@ -2,14 +2,15 @@
 
 import math
 import threading
-from collections.abc import Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from inspect import GEN_RUNNING, getgeneratorstate
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from tempkit.errors import SessionClosed, TempkitError
-from tempkit.sound.audio import paced
 from tempkit.sound.clip import Chunks
+from tempkit.sound.samples import AudioFormat
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.session import Message
 from tempkit.streaming.transcript import Transcript
@@ -17,7 +18,6 @@ from tempkit.streaming.transcript import Transcript
 Owner = TypeVar("Owner", covariant=True)  # the session, of which no more is known here
 
 STOP_SECONDS = 2.0  # how long a stopped stream waits for a source that blocks
-FILLING_SECONDS = 1.0  # of silence, at the most, that make up the last chunk
 WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
 
 
@@ -29,12 +29,7 @@ class Stream(Iterator[Message], Generic[Owner]):
     """
 
     def __init__(
-        self,
-        session: Owner,
-        conversation: Conversation,
-        chunks: Iterable[bytes],
-        *,
-        realtime: bool,
+        self, session: Owner, conversation: Conversation, chunks: Iterable[bytes], *, realtime: bool
     ) -> None:
         # Kept, as a session that nobody holds closes itself: connect(...).stream(...) is one.
         self.session = session
@@ -58,10 +53,9 @@ class Stream(Iterator[Message], Generic[Owner]):
     @property
     def sent_seconds(self) -> float:
         """How much audio has been sent."""
-        sent = self._conversation.half.backlog.audio.seconds(self._source.size)
-        total = self.total_seconds
-        # What fills the last chunk is no audio; but a file may be longer than it says.
-        return total if total is not None and total < sent < total + FILLING_SECONDS else sent
+        backlog, total = self._conversation.half.backlog, self.total_seconds
+        sent = backlog.audio.seconds(backlog.end)
+        return sent if total is None else min(sent, total)  # what fills the last chunk is no audio
 
     def stop(self) -> None:
         """End the audio here; what was sent still gets its words, then the messages end.
@@ -69,7 +63,7 @@ class Stream(Iterator[Message], Generic[Owner]):
         Any thread may call it, and more than once.
         """
         self.is_stopped = True
-        self._source.halt()
+        self._source.stopped.set()
         with suppress(TempkitError):  # it has ended already
             self._conversation.end_audio()
 
@@ -84,81 +78,75 @@ class Stream(Iterator[Message], Generic[Owner]):
         finally:
             self._conversation.close()  # it may not have begun, or be read by another thread
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> Message:
         return next(self._messages)
 
 
 def _messages(conversation: Conversation, source: "_Source") -> Generator[Message, None, None]:
-    source.start()
+    source.thread.start()
     try:
         yield from conversation.messages()
     finally:
+        source.stopped.set()
         try:
-            source.stop()
+            source.thread.join(STOP_SECONDS)  # it may be inside a source that blocks
         finally:
             conversation.close()
-        source.raise_failure()
+        if source.failure is not None:
+            raise source.failure
 
 
 class _Source:
     """Takes a stream's audio from where it comes, in a thread of its own, and then ends it."""
 
     def __init__(
-        self,
-        conversation: Conversation,
-        chunks: Iterable[bytes],
-        *,
-        realtime: bool,
+        self, conversation: Conversation, chunks: Iterable[bytes], *, realtime: bool
     ) -> None:
-        self.size = 0  # bytes that were sent
+        self.failure: BaseException | None = None  # what the source of the audio raised
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
         self._conversation = conversation
-        self._stopped = threading.Event()
-        self._failure: BaseException | None = None
         self._backlog = backlog = conversation.half.backlog
-        self._pieces = backlog.audio.cut(chunks)
+        self._pieces = backlog.cut(chunks)
         if realtime:
-            self._pieces = paced(self._pieces, backlog.audio, sleep=self._stopped.wait)
+            self._pieces = paced(self._pieces, backlog.audio, sleep=self.stopped.wait)
         else:
             backlog.rate = math.inf
         # More would push out what has no final text yet.
         self._most_seconds = math.inf if realtime else backlog.limit_seconds / 2
-        self._thread = threading.Thread(target=self._run, name="tempkit source", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def halt(self) -> None:
-        """Take no more."""
-        self._stopped.set()
-
-    def stop(self) -> None:
-        """Take no more; waits a little for the thread, which may be inside a source that blocks."""
-        self.halt()
-        self._thread.join(STOP_SECONDS)
-
-    def raise_failure(self) -> None:
-        """Raise what the source of the audio raised, where the user is."""
-        if self._failure is not None:
-            raise self._failure
 
     def _run(self) -> None:
-        conversation = self._conversation
         try:
             for piece in self._pieces:
                 while self._backlog.seconds > self._most_seconds:
-                    if self._stopped.wait(WAIT_SECONDS):
+                    if self.stopped.wait(WAIT_SECONDS):
                         return
-                if self._stopped.is_set():
+                if self.stopped.is_set():
                     return
-                conversation.offer(piece)
-                self.size += len(piece)
-            conversation.end_audio()
+                self._conversation.send(piece)
+            self._conversation.end_audio()
         except SessionClosed:
             return  # the messages say so
         except BaseException as error:
-            self._failure = error
-            conversation.close()
+            self.failure = error
+            self._conversation.close()
+
+
+def paced(
+    pieces: Iterable[bytes],
+    audio: AudioFormat,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object],
+) -> Iterator[bytes]:
+    """The pieces at the speed at which they sound, counted from the first one.
+
+    Deadlines come from one clock, so waits do not add up; a late source is not slowed down further.
+    """
+    start, sent = clock(), 0
+    for piece in pieces:
+        sent += len(piece)
+        yield piece
+        wait = start + audio.seconds(sent) - clock()
+        if wait > 0:
+            sleep(wait)

@@ -62,15 +62,14 @@ class Transcript:
         a plain final a formatted one.
         """
         before = self._turns.get(turn.turn_order)
-        if turn.end_of_turn and not turn.transcript:
-            if before is not None and not before.end_of_turn:
-                del self._turns[turn.turn_order]
-            return before is None or not before.end_of_turn
         if before is not None and before.end_of_turn:
             form, form_before = _form(turn), _form(before)
             is_same = (form, turn.transcript) == (form_before, before.transcript)
-            if form < form_before or is_same:
+            if form < form_before or is_same or not turn.transcript:
                 return False
+        elif turn.end_of_turn and not turn.transcript:
+            self._turns.pop(turn.turn_order, None)
+            return True
         self._turns[turn.turn_order] = turn
         return True
 

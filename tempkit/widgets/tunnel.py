@@ -13,7 +13,7 @@ from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, Toke
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SessionParameters
-from tempkit.sound.audio import AudioFormat
+from tempkit.sound.samples import AudioFormat
 from tempkit.streaming.link import Link, LinkClosed
 from tempkit.streaming.retry import Reconnect
 from tempkit.tokens import TemporaryToken

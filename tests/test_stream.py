@@ -1,16 +1,7 @@
 import pytest
 
-from tempkit.sound.audio import AudioFormat, paced
-from tests.doubles import tone
-
-
-@pytest.mark.parametrize("rate", [8000, 11025, 44100])
-def test_long_pieces_are_cut_and_short_ones_left_as_they_are(rate: int):
-    audio, sound = AudioFormat(rate), tone(1310, rate)
-    pieces = list(audio.cut([sound, b"", sound[:200]]))
-    assert [len(piece) for piece in pieces[:13]] == [audio.size(100)] * 13
-    assert b"".join(pieces) == sound + sound[:200]
-    assert pieces[-1] == sound[:200]
+from tempkit.sound.samples import AudioFormat
+from tempkit.streaming.stream import paced
 
 
 def test_pace_follows_the_clock_and_waits_do_not_add_up():
