@@ -1,7 +1,7 @@
 // The panel for developers: the token's life, the session, and every message, secrets masked.
 
 import { clockTime } from '../session/clock.js';
-import { isAtEnd } from './draw.js';
+import { isAtEnd } from './paper.js';
 
 const LONGEST_LOG = 200; // entries
 const LONGEST_ENTRY = 300; // characters
@@ -56,8 +56,10 @@ export function showFrame(direction, what) {
   addEntry(direction, typeof what === 'string' ? what : JSON.stringify({ ...what, words: undefined }));
 }
 
-/** @param {string} text something that happened, in words */
-export const showEvent = (text) => void addEntry('in', text);
+/** A connection was lost, or none came to be; it is tried again after a pause, in seconds. */
+export function showLoss({ code, message }, pause) {
+  addEntry('in', `${code ?? 'no token'}: ${message} Again in ${pause.toFixed(2)} s.`);
+}
 
 function addEntry(direction, text) {
   sound = null;

@@ -67,7 +67,7 @@ export class Conversation {
   offer(chunk) {
     const { backlog } = this.#session;
     backlog.offer(chunk);
-    this.#origin = steady() - backlog.end / this.#sampleRate;
+    this.#origin = steady() - this.#seconds;
     this.#look();
   }
 
@@ -97,10 +97,10 @@ export class Conversation {
     return `The last ${seconds.toFixed(1)} seconds of sound, from ${from} on,`;
   }
 
-  /** What came of it so far. */
+  /** What came of it so far; null before it has begun. */
   get outcome() {
-    const { backlog, transcript } = this.#session;
-    return { sentences: transcript.finals.length, seconds: backlog.end / this.#sampleRate };
+    const { finals } = this.#session.transcript;
+    return this.#sessions === 0 ? null : { sentences: finals.length, seconds: this.#seconds };
   }
 
   /** Ends the session without waiting for anything. */
@@ -133,7 +133,7 @@ export class Conversation {
       const pause = pauseBefore(this.#attempt, why, Math.random());
       const left = this.#lostAt + POLICY.giveUpAfterSeconds - steady();
       if (pause === null || pause > left) throw this.#givenUp(why);
-      if (this.#isBlown()) throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
+      if (isBlown(this.#sessions, this.#seconds)) throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
       this.#on.lost(why, pause, left);
       this.#attempt += 1;
       await this.#sleep(pause);
@@ -147,8 +147,9 @@ export class Conversation {
     }
   }
 
-  #isBlown() {
-    return isBlown(this.#sessions, this.outcome.seconds);
+  /** Of audio, so far. */
+  get #seconds() {
+    return this.#session.backlog.end / this.#sampleRate;
   }
 
   #givenUp(why) {
