@@ -177,7 +177,9 @@ export class Conversation {
       if (link === this.#link) this.#receive(message);
     });
     this.#link = link;
-    const closed = link.closed.then(({ code, reason }) => this.#session.closed(code, reason));
+    const closed = link.closed.then(({ failure, code, reason }) => {
+      return failure ?? this.#session.closed(code, reason);
+    });
     this.#ended = Promise.race([end, closed]);
     const late = new Failure(`${NO_BEGIN} Try again.`, LATE);
     const cancel = after(BEGIN_SECONDS * 1000, () => this.#end(late));

@@ -3,6 +3,7 @@
 import { Failure } from './failure.js';
 
 const FORBIDDEN = 'This page may not connect to the address of the service.';
+const ABNORMAL = 1006;
 
 /** Opened with one token; every wait settles. */
 export class Link {
@@ -10,7 +11,7 @@ export class Link {
   #settle;
   #odd = new Set(); // kinds of messages that were left out
 
-  /** Resolves with the code and the reason once the connection is closed, by whomever. */
+  /** Resolves once it is closed, by whomever: with the code and the reason, or with a `failure`. */
   closed = new Promise((resolve) => (this.#settle = resolve));
 
   /**
@@ -31,9 +32,9 @@ export class Link {
     });
     this.#socket = connect(`${url}?${query}`, open);
     this.#socket.onmessage = ({ data }) => this.#receive(data, onMessage);
-    this.#socket.onclose = ({ code, reason }) => this.#settle({ code, reason });
+    this.#socket.onclose = this.#settle;
     // A close with 1006 follows, except when the page's own policy forbade the address.
-    this.#socket.onerror = () => this.#settle({ code: 1006, reason: '' });
+    this.#socket.onerror = () => this.#settle({ code: ABNORMAL, reason: '' });
   }
 
   /** Whether it can be sent on. */
@@ -49,7 +50,7 @@ export class Link {
   /** Closes it; `closed` does not wait for the other side. */
   close() {
     this.#socket.close();
-    this.#settle({ code: 1006, reason: '' });
+    this.#settle({ code: ABNORMAL, reason: '' });
   }
 
   #receive(data, onMessage) {
@@ -74,7 +75,7 @@ function connect(address, open = (url) => new WebSocket(url)) {
     return open(address);
   } catch {
     // The browser's own error would show the address, and with it the token.
-    throw new Failure(FORBIDDEN);
+    throw new Failure(FORBIDDEN, { code: ABNORMAL });
   }
 }
 
