@@ -74,11 +74,7 @@ export class Backlog {
     this.#commands.push([this.end, text]);
   }
 
-  /**
-   * The next 50 to 100 ms, or command, to send now; null when nothing is due.
-   *
-   * @returns {Int16Array | string | null}
-   */
+  /** The next 50 to 100 ms, or command, to send now; null when nothing is due. */
   take(now) {
     const [place, text] = this.#commands[this.#told] ?? [this.end, null];
     if (this.sent >= place && text !== null) {

@@ -47,9 +47,9 @@ export class Conversation {
    * @param {number} sampleRate of the audio, in Hz
    * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token, as requestToken does
    * @param {object} on
+   * @param {(begin: object) => void} on.begin for each link
    * @param {(transcript: object, lag: number, turn: object) => void} on.turn `lag` is in seconds,
    *   from the end of the turn's last word; `turn` is the message itself, on the session's clock
-   * @param {(begin: object) => void} on.begin for each link
    * @param {(failure: Failure, pause: number, left: number | null) => void} on.lost it is tried again
    *   in `pause` seconds, and given up in `left`; null while the first link is opened
    * @param {(lostSeconds: number) => void} on.restored
@@ -244,21 +244,22 @@ export class Conversation {
       if (message.type === 'Begin') this.#hasBegun(message);
       this.#watch?.hear(steady(), this.#session.takenMs);
       this.#noteProgress();
-      if (own) this.#tell(own);
+      if (own?.type === 'Turn') this.#tell(own);
       if (message.type === 'Termination') this.#end(null);
     } catch (failure) {
       this.#end(failure);
     }
   }
 
-  #hasBegun({ expires_at: expiresAt }) {
+  #hasBegun(message) {
     const now = steady();
-    const left = expiresAt - wall();
+    const left = message.expires_at - wall();
     // Or the two machines disagree about the time.
     const lasts = left >= SHORTEST_SECONDS ? left : LONGEST_SECONDS;
     this.#watch = new Watch(now, now + lasts, asleep(), this.#mayAsk);
     this.#sessions += 1;
     this.#begun();
+    this.#on.begin(message);
   }
 
   #noteProgress() {
@@ -270,11 +271,9 @@ export class Conversation {
     this.#mayAsk = true;
   }
 
-  #tell(own) {
-    if (own.type === 'Begin') this.#on.begin(own);
-    if (own.type !== 'Turn') return;
-    const lag = steady() - this.#origin - (own.words.at(-1)?.end ?? 0) / 1000;
-    this.#on.turn(this.#session.transcript, lag, own);
+  #tell(turn) {
+    const lag = steady() - this.#origin - (turn.words.at(-1)?.end ?? 0) / 1000;
+    this.#on.turn(this.#session.transcript, lag, turn);
   }
 
   #sleep(seconds) {

@@ -1,10 +1,6 @@
 // The screen of a phone: when it locks, the page stands still in the middle of a dictation.
 
-/**
- * Keeps the screen on where the browser lets it; a refusal changes nothing.
- *
- * @returns {() => void} lets it go
- */
+/** Keeps the screen on where the browser lets it, a refusal changes nothing; gives what lets it go. */
 export function keepScreenOn() {
   if (!globalThis.navigator?.wakeLock) return () => {};
   let lock = ask();

@@ -5,7 +5,7 @@
 // moved onto the session's one clock, its turns numbered on, and what it repeats is dropped.
 
 import { Backlog } from './backlog.js';
-import { explainClose, whatHappened } from './close-codes.js';
+import { explainClose } from './close-codes.js';
 import { Failure } from './failure.js';
 import { Transcript } from './transcript.js';
 
@@ -65,9 +65,6 @@ export class Session {
   /**
    * A message of the service, on the session's clock; null for one that repeats or is for us alone.
    * Throws a Failure for a Termination before everything was said.
-   *
-   * @param {object} message
-   * @returns {object | null}
    */
   receive(message) {
     if (message.type === 'Turn') return this.#receiveTurn(message);
@@ -83,19 +80,14 @@ export class Session {
     if (!this.transcript.partial) this.backlog.releaseSilence(now - this.#connectedAt);
   }
 
-  /**
-   * What the close of the connection means: null after the Termination, which ends it.
-   *
-   * @returns {Failure | null}
-   */
+  /** The Failure that the close of the connection means; null after the Termination, which ends it. */
   closed(code, reason = '') {
     // The close reason says nothing, the Error before it says it all.
     const error = this.#error?.error;
     if (!error && this.termination) return null;
     const cause = { code: this.#error?.error_code ?? code, reason: error ?? reason };
-    const state = { hasBegun: this.begin !== null, error };
-    const what = whatHappened(cause.code, state);
-    return new Failure(explainClose(cause.code, state), { ...cause, what });
+    const [what, advice] = explainClose(cause.code, { hasBegun: this.begin !== null, error });
+    return new Failure(`${what} ${advice}`, { ...cause, what });
   }
 
   #beat(takenMs) {
@@ -120,7 +112,7 @@ export class Session {
     const isOldNews = !turn.end_of_turn && end <= this.#heardAgain;
     if (isOldNews || !this.transcript.add(turn)) return null;
     this.#saidUntil = Math.max(this.#saidUntil, end);
-    const settled = this.transcript.settle(turn, true); // link.js asks for formatted turns
+    const settled = this.transcript.settle(turn);
     if (settled !== null) this.backlog.release(settled);
     return turn;
   }

@@ -9,13 +9,7 @@ const waiting = new Map(); // id: what cancels the page's own timer, and what is
 let latest = 0;
 let worker = null; // while anything waits
 
-/**
- * Calls once.
- *
- * @param {number} milliseconds from now
- * @param {() => void} call
- * @returns {() => void} cancels it
- */
+/** Calls once, so many milliseconds from now; gives what cancels that. */
 export function after(milliseconds, call) {
   const id = (latest += 1);
   const own = setTimeout(() => ring(id), milliseconds);
@@ -25,13 +19,7 @@ export function after(milliseconds, call) {
   return () => void take(id);
 }
 
-/**
- * Calls again and again.
- *
- * @param {number} milliseconds between two calls
- * @param {() => void} call
- * @returns {() => void} ends it
- */
+/** Calls again and again; gives what ends that. */
 export function every(milliseconds, call) {
   let cancel;
   const next = () => {

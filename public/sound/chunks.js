@@ -20,10 +20,7 @@ export class Chunker {
   #chunk;
   #filled = 0;
 
-  /**
-   * @param {number} sampleRate in Hz
-   * @param {(chunk: Int16Array) => void} emit
-   */
+  /** @param {number} sampleRate in Hz */
   constructor(sampleRate, emit) {
     this.#sampleRate = sampleRate;
     this.#emit = emit;

@@ -27,9 +27,7 @@ export class AudioFile {
   /**
    * @param {() => Promise<ArrayBuffer>} load the bytes of the file
    * @param {string} name for people
-   * @param {object} on
-   * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
-   * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
+   * @param {object} on `chunk` and `level` as those of a Microphone
    * @param {(at: number, total: number) => void} on.progress seconds
    */
   constructor(load, name, on) {
@@ -38,14 +36,11 @@ export class AudioFile {
     this.#on = on;
   }
 
-  /**
-   * Decodes the file and starts to hand it out.
-   *
-   * @returns {Promise<number>} the sample rate in Hz
-   */
+  /** Decodes the file and starts to hand it out; gives the sample rate in Hz. */
   async open() {
     this.#sound = await this.#decode(await this.#read());
-    if (!this.#isReleased) this.#start();
+    this.#lookedAt = steady();
+    if (!this.#isReleased) this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
     return SAMPLE_RATE;
   }
 
@@ -80,11 +75,6 @@ export class AudioFile {
         `${this.name} is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.`,
       );
     }
-  }
-
-  #start() {
-    this.#lookedAt = steady();
-    this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
   }
 
   // By the clock: a timer that is late does not slow the file down. But while the page or the

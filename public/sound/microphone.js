@@ -37,9 +37,7 @@ export class Microphone {
    * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
    * @param {(deviceId: string, text: string) => void} on.device the one that is used now, and what
    *   has happened, if that was not asked for
-   * @param {object} [wish]
-   * @param {string} wish.deviceId of the microphone, '' for the default one
-   * @param {string} wish.label its name
+   * @param {object} [wish] for a microphone: its `deviceId`, '' for the default one, and its `label`
    */
   constructor(on, { deviceId, label } = { deviceId: '' }) {
     this.#deviceId = deviceId;
@@ -48,11 +46,7 @@ export class Microphone {
     this.#changes = new Promise((resolve) => (this.#settle.opened = resolve));
   }
 
-  /**
-   * Asks for the microphone and starts to capture.
-   *
-   * @returns {Promise<number>} the sample rate in Hz
-   */
+  /** Asks for the microphone and starts to capture; gives the sample rate in Hz. */
   async open() {
     const wished = this.#deviceId;
     try {
@@ -70,11 +64,7 @@ export class Microphone {
     return this.#context.sampleRate;
   }
 
-  /**
-   * Goes on with another microphone, at the same sample rate; with the present one if that fails.
-   *
-   * @param {string} deviceId of the microphone, '' for the default one
-   */
+  /** Goes on with another microphone, at the same sample rate; with the present one if that fails. */
   choose(deviceId) {
     this.#inTurn(async () => {
       if (deviceId === this.#deviceId) return;
