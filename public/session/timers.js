@@ -5,18 +5,26 @@
 const SCRIPT = new URL('./alarm.js', import.meta.url);
 const NOBODY = { postMessage() {}, terminate() {} };
 
-const waiting = new Map(); // id: what cancels the page's own timer, and what is called
+const waiting = new Map(); // id: what is called
 let latest = 0;
 let worker = null; // while anything waits
 
 /** Calls once, so many milliseconds from now; gives what cancels that. */
 export function after(milliseconds, call) {
   const id = (latest += 1);
-  const own = setTimeout(() => ring(id), milliseconds);
-  waiting.set(id, { own, call });
+  const own = setTimeout(ring, milliseconds, id);
+  const cancel = () => {
+    clearTimeout(own);
+    waiting.delete(id);
+    queueMicrotask(rest);
+  };
+  waiting.set(id, () => {
+    cancel();
+    call();
+  });
   worker ??= started();
   worker.postMessage({ id, milliseconds });
-  return () => void take(id);
+  return cancel;
 }
 
 /** Calls again and again; gives what ends that. */
@@ -32,16 +40,7 @@ export function every(milliseconds, call) {
   return () => cancel();
 }
 
-const ring = (id) => take(id)?.call();
-
-function take(id) {
-  const timer = waiting.get(id);
-  if (!timer) return null; // it has rung, or was cancelled
-  clearTimeout(timer.own);
-  waiting.delete(id);
-  queueMicrotask(rest);
-  return timer;
-}
+const ring = (id) => waiting.get(id)?.();
 
 function rest() {
   if (waiting.size > 0) return;

@@ -38,7 +38,16 @@ export class AudioFile {
 
   /** Decodes the file and starts to hand it out; gives the sample rate in Hz. */
   async open() {
-    this.#sound = await this.#decode(await this.#read());
+    const bytes = await this.#load().catch((error) => {
+      if (error instanceof Failure) throw error;
+      const why = 'cannot be read: it is gone, or too large for this browser. Try a shorter file.';
+      throw new Failure(`${this.name} ${why}`);
+    });
+    const decoder = new OfflineAudioContext(1, 1, SAMPLE_RATE);
+    this.#sound = await decoder.decodeAudioData(bytes).catch(() => {
+      const why = 'is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.';
+      throw new Failure(`${this.name} ${why}`);
+    });
     this.#lookedAt = steady();
     if (!this.#isReleased) this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
     return SAMPLE_RATE;
@@ -54,27 +63,6 @@ export class AudioFile {
     this.#isReleased = true;
     this.#endPace();
     this.#on.level(0);
-  }
-
-  async #read() {
-    try {
-      return await this.#load();
-    } catch (error) {
-      if (error instanceof Failure) throw error;
-      throw new Failure(
-        `${this.name} cannot be read: it is gone, or too large for this browser. Try a shorter file.`,
-      );
-    }
-  }
-
-  async #decode(bytes) {
-    try {
-      return await new OfflineAudioContext(1, 1, SAMPLE_RATE).decodeAudioData(bytes);
-    } catch {
-      throw new Failure(
-        `${this.name} is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.`,
-      );
-    }
   }
 
   // By the clock: a timer that is late does not slow the file down. But while the page or the

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, afterEach, beforeEach, mock, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
+import { settle } from './doubles.mjs';
+
 // In the browser the widget's modules stand beside the page's; here they get a folder together.
 const folder = mkdtempSync(join(tmpdir(), 'tempkit-'));
 const copy = (place, name) =>
@@ -91,9 +93,6 @@ beforeEach(() => {
 afterEach(() => mock.timers.reset());
 
 const kernel = () => new Kernel(model, (message) => told.push(message));
-const settle = async () => {
-  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-};
 const grant = (extra) =>
   ({ kind: 'grant', token: 't', expires_in_seconds: 60, websocket_url: SERVICE, ...extra });
 
