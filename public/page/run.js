@@ -119,8 +119,7 @@ export class Run {
   #lose(failure, pause, left) {
     const now = steady();
     // A renewal takes no time that is worth a word.
-    const isDown = failure.code !== EXPIRED;
-    this.#line = isDown ? { next: now + pause, end: left === null ? null : now + left } : null;
+    this.#line = failure.code === EXPIRED ? null : { next: now + pause, end: now + left };
     this.#change({ live: 'reconnecting' });
     this.note('line', loss(failure));
     this.#on.lost(failure, pause);

@@ -98,7 +98,7 @@ export function countdown({ state, unheard, line }, now) {
 
 function triesOf({ next, end }, now) {
   const soon = next > now ? `Next try in ${Math.ceil(next - now)} s` : 'Trying now';
-  if (end === null) return `${soon}.`;
+  if (end === Infinity) return `${soon}.`;
   return end > now ? `${soon}, giving up in ${Math.ceil(end - now)} s.` : LAST_TRY;
 }
 

@@ -50,8 +50,8 @@ export class Conversation {
    * @param {(begin: object) => void} on.begin for each link
    * @param {(transcript: object, lag: number, turn: object) => void} on.turn `lag` is in seconds,
    *   from the end of the turn's last word; `turn` is the message itself, on the session's clock
-   * @param {(failure: Failure, pause: number, left: number | null) => void} on.lost it is tried again
-   *   in `pause` seconds, and given up in `left`; null while the first link is opened
+   * @param {(failure: Failure, pause: number, left: number) => void} on.lost it is tried again in
+   *   `pause` seconds, and given up in `left`; Infinity while the first link is opened
    * @param {(lostSeconds: number) => void} on.restored
    * @param {(direction: 'in' | 'out', what: object | string | Int16Array) => void} [on.frame]
    */
@@ -79,12 +79,10 @@ export class Conversation {
 
   /** Connects, and goes on until the service has said everything. Throws a Failure. */
   async run() {
-    await this.#open();
     while (!this.#isClosed) {
-      const cut = await this.#ended;
-      this.#release();
-      if (!cut) return;
-      await this.#recover(cut);
+      const failure = await this.#carry();
+      if (!failure) return;
+      await this.#pause(failure);
     }
   }
 
@@ -112,39 +110,35 @@ export class Conversation {
     this.#wake();
   }
 
-  async #open() {
-    for (let attempt = 0; !this.#isClosed; attempt += 1) {
-      try {
-        await this.#connect();
-        return;
-      } catch (failure) {
-        const pause = pauseBeforeOpening(attempt, failure, Math.random());
-        if (pause === null) throw failure;
-        this.#on.lost(failure, pause, null);
-        await this.#sleep(pause);
-      }
+  /** One link from its opening to its end; the Failure that it ended with, null if all is said. */
+  async #carry() {
+    const isFirst = this.#sessions === 0;
+    try {
+      await this.#connect();
+    } catch (failure) {
+      return failure;
     }
+    if (this.#isClosed) return null;
+    if (!isFirst) this.#on.restored(this.#session.backlog.lostSeconds);
+    const cut = await this.#ended;
+    this.#release();
+    return cut;
   }
 
-  async #recover(cut) {
-    this.#lostAt ??= steady();
-    let why = cut;
-    while (!this.#isClosed) {
-      const pause = pauseBefore(this.#attempt, why, Math.random());
-      const left = this.#lostAt + POLICY.giveUpAfterSeconds - steady();
-      if (pause === null || pause > left) throw this.#givenUp(why);
-      if (isBlown(this.#sessions, this.#seconds)) throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
-      this.#on.lost(why, pause, left);
-      this.#attempt += 1;
-      await this.#sleep(pause);
-      try {
-        await this.#connect();
-        if (!this.#isClosed) this.#on.restored(this.#session.backlog.lostSeconds);
-        return;
-      } catch (failure) {
-        why = failure;
-      }
+  /** Waits before the next try; throws a Failure when that cannot help any more. */
+  async #pause(why) {
+    const isOpening = this.#sessions === 0;
+    const rule = isOpening ? pauseBeforeOpening : pauseBefore;
+    const pause = rule(this.#attempt, why, Math.random());
+    if (!isOpening) this.#lostAt ??= steady();
+    const left = isOpening ? Infinity : this.#lostAt + POLICY.giveUpAfterSeconds - steady();
+    if (pause === null || pause > left) throw this.#givenUp(why);
+    if (isBlown(this.#sessions, this.#seconds)) {
+      throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
     }
+    this.#on.lost(why, pause, left);
+    this.#attempt += 1;
+    await this.#sleep(pause);
   }
 
   /** Of audio, so far. */
@@ -153,7 +147,8 @@ export class Conversation {
   }
 
   #givenUp(why) {
-    return this.unheard ? new Failure(`${why.message} ${this.unheard} have no text.`, why) : why;
+    if (this.#sessions === 0 || !this.unheard) return why;
+    return new Failure(`${why.message} ${this.unheard} have no text.`, why);
   }
 
   /** Opens a link and waits for Begin; throws a Failure. */
@@ -257,6 +252,7 @@ export class Conversation {
     // Or the two machines disagree about the time.
     const lasts = left >= SHORTEST_SECONDS ? left : LONGEST_SECONDS;
     this.#watch = new Watch(now, now + lasts, asleep(), this.#mayAsk);
+    if (this.#sessions === 0) this.#attempt = 0; // to open it was another matter
     this.#sessions += 1;
     this.#begun();
     this.#on.begin(message);

@@ -30,7 +30,7 @@ export async function requestToken() {
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
 }
 
-/** Whom a session would talk to, in the words of a token's answer; null where the server does not say. */
+/** Whom a session would talk to, in the words of a token's answer; null where nobody says. */
 export async function askService() {
   const response = await fetch('service', { cache: 'no-store' }).catch(() => null);
   const answer = response?.ok ? await response.json().catch(() => null) : null;

@@ -32,7 +32,8 @@ export default () => {
       const find = (name) => root.querySelector(`.tempkit-${name}`);
       el.replaceChildren(root);
       const { show } = new View(root, find, () => recorder.press());
-      const watching = new IntersectionObserver((seen) => recorder.see(show, seen.at(-1).isIntersecting));
+      const see = (seen) => recorder.see(show, seen.at(-1).isIntersecting);
+      const watching = new IntersectionObserver(see);
       watching.observe(root);
       recorder.join(show);
       return () => {
