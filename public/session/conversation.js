@@ -1,10 +1,11 @@
 // A session kept going over one link after another: the rules of streaming/conversation.py.
 
+import { TERMINATE } from './backlog.js';
 import { clockTime, steady, wall } from './clock.js';
 import { Failure } from './failure.js';
 import { Link } from './link.js';
 import { isBlown, pauseBefore, pauseBeforeOpening, POLICY } from './retry.js';
-import { Session, TERMINATE } from './session.js';
+import { Session } from './session.js';
 import { after, every } from './timers.js';
 import { Watch } from './watch.js';
 
@@ -73,7 +74,7 @@ export class Conversation {
 
   /** Asks for the last words: no more audio comes. */
   endAudio() {
-    this.#session.endAudio();
+    this.#session.backlog.hasEnded = true;
     this.#look();
   }
 
@@ -221,14 +222,14 @@ export class Conversation {
   }
 
   #cause(now) {
-    const { backlog, isTerminating, transcript } = this.#session;
-    if (isTerminating) {
+    const { backlog, transcript } = this.#session;
+    if (backlog.isTerminating) {
       this.#watch.terminate(now, backlog.carriedSeconds - (now - this.#watch.began));
     }
     const cause = this.#watch.look(now, asleep(), !transcript.partial);
     if (!cause) return null;
     if (cause.isQuestion) this.#mayAsk = false;
-    const what = isTerminating ? NO_END : `The connection was replaced: ${cause.reason}.`;
+    const what = backlog.isTerminating ? NO_END : `The connection was replaced: ${cause.reason}.`;
     return new Failure(what, cause);
   }
 

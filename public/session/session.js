@@ -11,7 +11,6 @@ import { Transcript } from './transcript.js';
 
 const ENDED = 1000;
 const ROUNDING_SECONDS = 1.1; // a Termination counts whole seconds
-export const TERMINATE = '{"type":"Terminate"}';
 
 /** The client half of a session, without any I/O. `now` is steady seconds. */
 export class Session {
@@ -25,7 +24,6 @@ export class Session {
   transcript = new Transcript();
   begin = null;
   termination = null;
-  hasEndedAudio = false;
   /** Audio of this connection by its last heartbeat, ms; null before the first. */
   takenMs = null;
 
@@ -37,18 +35,6 @@ export class Session {
   /** Another one than before: more words, another turn settled, or more audio taken. */
   get progress() {
     return [this.#saidUntil, this.transcript.settled, this.#takenUntil].join();
-  }
-
-  /** Whether all audio was sent on this connection, and the Terminate behind it. */
-  get isTerminating() {
-    return this.hasEndedAudio && this.backlog.isSent;
-  }
-
-  /** No more audio comes. */
-  endAudio() {
-    if (this.hasEndedAudio) return;
-    this.hasEndedAudio = true;
-    this.backlog.command(TERMINATE);
   }
 
   /** A new connection is there: it carries everything that is kept. */
@@ -97,11 +83,11 @@ export class Session {
   }
 
   #endWith(message) {
-    const { carriedSeconds } = this.backlog;
+    const { carriedSeconds, isTerminating } = this.backlog;
     const { audio_duration_seconds: heard = Infinity } = message;
     const isShort = heard < carriedSeconds - ROUNDING_SECONDS;
     // "Finish the open turn, then Termination": one that nobody asked for may cross our Terminate.
-    if (isShort || !this.isTerminating || this.transcript.partial) throw this.closed(ENDED);
+    if (isShort || !isTerminating || this.transcript.partial) throw this.closed(ENDED);
     this.termination = message;
   }
 
