@@ -1,10 +1,8 @@
 // One transcription, from the press of a button to the last word, and what is shown of it.
 
-import { steady } from '../session/clock.js';
+import { after, steady } from '../session/clock.js';
 import { EXPIRED } from '../session/close-codes.js';
 import { Conversation } from '../session/conversation.js';
-import { keepScreenOn } from '../session/screen.js';
-import { after } from '../session/timers.js';
 import { countdown, gap, loss, withoutText } from './words.js';
 
 /** The states in which another one may be started. */
@@ -149,3 +147,24 @@ export class Run {
     this.#on.show({ state, outcome, error: failure?.message ?? '' });
   }
 }
+
+/**
+ * Keeps the screen of a phone on where the browser lets it: when it locks, the page stands still in the
+ * middle of a dictation. A refusal changes nothing. Gives what lets it go.
+ */
+export function keepScreenOn() {
+  if (!globalThis.navigator?.wakeLock) return () => {};
+  let lock = ask();
+  // The browser takes it back when the page is hidden.
+  const again = () => {
+    if (document.visibilityState !== 'visible') return;
+    lock = lock.then((held) => (held?.released === false ? held : ask()));
+  };
+  document.addEventListener('visibilitychange', again);
+  return () => {
+    document.removeEventListener('visibilitychange', again);
+    lock.then((held) => held?.release());
+  };
+}
+
+const ask = () => navigator.wakeLock.request('screen').catch(() => null);

@@ -1,12 +1,11 @@
 // A session kept going over one link after another: the rules of streaming/conversation.py.
 
 import { TERMINATE } from './backlog.js';
-import { clockTime, steady, wall } from './clock.js';
+import { after, clockTime, every, steady, wall } from './clock.js';
 import { Failure } from './failure.js';
 import { Link } from './link.js';
 import { isBlown, pauseBefore, pauseBeforeOpening, POLICY } from './retry.js';
 import { Session } from './session.js';
-import { after, every } from './timers.js';
 import { Watch } from './watch.js';
 
 const BEGIN_SECONDS = 10; // Begin was seen to take longer than a second

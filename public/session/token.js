@@ -1,7 +1,7 @@
 // A temporary token: asked for, kept until a session wants it, never used twice.
 
+import { after } from './clock.js';
 import { Failure, NO_SERVER } from './failure.js';
-import { after } from './timers.js';
 
 const TOKEN_SECONDS = 10;
 const MARGIN_SECONDS = 10; // a token with less life than that is not tried any more

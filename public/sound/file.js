@@ -1,8 +1,7 @@
 // A file instead of a microphone: decoded by the browser, handed out at the speed at which it sounds.
 
-import { steady } from '../session/clock.js';
+import { every, steady } from '../session/clock.js';
 import { Failure, NO_SERVER } from '../session/failure.js';
-import { every } from '../session/timers.js';
 import { rms, SAMPLE_RATE, toInt16 } from './chunks.js';
 
 const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms

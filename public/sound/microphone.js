@@ -1,8 +1,8 @@
 // The microphone: permission, which one, its sound in chunks, and what is said of it. The one owner of
 // the tracks.
 
+import { after, every } from '../session/clock.js';
 import { Failure, NO_SERVER } from '../session/failure.js';
-import { after, every } from '../session/timers.js';
 import { rms, SAMPLE_RATE } from './chunks.js';
 import { Flow } from './flow.js';
 import { checkAllowed, refusal, SAYS } from './refusals.js';

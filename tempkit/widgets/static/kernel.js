@@ -1,8 +1,8 @@
 // The kernel behind the widget: it grants tokens, hears what was said, and carries the sound where
 // the browser itself cannot reach the service. Messages only, both ways: nothing is stored.
 
+import { after, every } from '../session/clock.js';
 import { Failure } from '../session/failure.js';
-import { after, every } from '../session/timers.js';
 
 const ANSWER_SECONDS = 10;
 const ALIVE_SECONDS = 10; // the kernel takes a page for gone after 30 without a word

@@ -2,7 +2,7 @@
 
 import { OVER, Run } from '../page/run.js';
 import { OUT_OF_SIGHT } from '../page/words.js';
-import { after } from '../session/timers.js';
+import { after } from '../session/clock.js';
 import { Transcript } from '../session/transcript.js';
 import { Microphone } from '../sound/microphone.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';

@@ -1,7 +1,7 @@
 // How the sound gets to the service: straight from the browser, or else through the kernel.
 
 import { HERE, KERNEL } from '../page/words.js';
-import { after } from '../session/timers.js';
+import { after } from '../session/clock.js';
 import { isLoopback, tokens } from '../session/token.js';
 import { KernelSocket } from './kernel.js';
 
