@@ -47,10 +47,7 @@ export class Kept {
     this.#at = 0;
   }
 
-  /**
-   * @param {import('../session/transcript.js').Transcript} transcript of the session
-   * @returns {boolean} whether a turn has come to its end
-   */
+  /** The session's Transcript says more; gives whether a turn has come to its end. */
   take({ finals, partial, settled }) {
     if (this.#isNew) {
       if (finals.length === 0 && !partial) return false;

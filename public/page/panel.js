@@ -28,7 +28,7 @@ export function spend(granted) {
   showToken();
 }
 
-/** @param {{ id: string, expires_at: number }} begin */
+/** A connection has begun. */
 export function showBegin({ id, expires_at: expiresAt }, sampleRate) {
   const until = new Date(expiresAt * 1000).toLocaleTimeString();
   element('session').textContent = `${id}, until ${until} at the latest`;
@@ -40,10 +40,7 @@ export function showLag(seconds) {
   element('lag').textContent = `${Math.max(0, seconds).toFixed(2)} s after its last word`;
 }
 
-/**
- * @param {'in' | 'out'} direction
- * @param {object | string | Int16Array} what a message
- */
+/** A message, as an object, a text or audio; `direction` is "in" or "out". */
 export function showFrame(direction, what) {
   if (what instanceof Int16Array) {
     if (!sound) sound = { count: 0, samples: 0, item: addEntry('out', '') };

@@ -15,15 +15,11 @@ export class Paper {
   #drawLate = null; // while a turn waits for its last form
   #timer;
 
-  /**
-   * @param {HTMLElement} finals the log, in the box that scrolls
-   * @param {HTMLElement} partial beside it
-   * @param {(isAtEnd: boolean) => void} onFollow the newest words are in sight, or not any more
-   */
+  /** @param {(isAtEnd: boolean) => void} onFollow the newest words are in sight, or not any more */
   constructor(finals, partial, onFollow) {
     this.#finals = finals;
     this.#partial = partial;
-    this.#box = finals.parentElement;
+    this.#box = finals.parentElement; // which scrolls
     this.#onFollow = onFollow;
     this.#box.addEventListener('scroll', () => {
       this.#isFollowing = isAtEnd(this.#box);
@@ -33,7 +29,7 @@ export class Paper {
     new ResizeObserver(() => this.#follow()).observe(this.#box);
   }
 
-  /** @param {import('../session/transcript.js').Transcript} transcript */
+  /** What a Transcript says. */
   draw({ finals, partial, settled = Infinity }) {
     clearTimeout(this.#timer);
     const { length } = this.#finals.children;

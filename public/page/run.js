@@ -61,10 +61,7 @@ export class Run {
     this.note('line', withoutText(unheard));
   }
 
-  /**
-   * @param {'line' | 'sound' | 'device' | 'page'} matter each has one notice at a time
-   * @param {string} text what is worth knowing, '' for nothing
-   */
+  /** Each matter, 'line', 'sound', 'device' or 'page', has one notice at a time; '' for none. */
   note(matter, text) {
     this.#on.show({ notices: { [matter]: text } });
   }

@@ -79,10 +79,7 @@ export class View {
 /** Not "disabled", which would throw the keyboard's focus away. */
 export const disable = (button, isInert) => button.setAttribute('aria-disabled', String(isInert));
 
-/**
- * @param {HTMLElement} button
- * @param {() => void} listener called when the button is pressed
- */
+/** Has `listener` called when the button is pressed, once for each time that it is meant. */
 export function onPress(button, listener) {
   // The second click of a double click, or a key that is held, would undo the first.
   button.addEventListener('keydown', (event) => event.repeat && event.preventDefault());

@@ -37,7 +37,6 @@ export class Backlog {
   /** The present connection carried all there is, and the Terminate behind it. */
   isTerminating = false;
 
-  /** @param {number} sampleRate in Hz */
   constructor(sampleRate, limitSeconds = POLICY.bufferSeconds, rate = POLICY.replayRate) {
     const size = (milliseconds) => Math.ceil((sampleRate * milliseconds) / 1000);
     this.#sampleRate = sampleRate;

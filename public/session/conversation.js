@@ -44,7 +44,6 @@ export class Conversation {
   #origin = 0; // steady seconds at which the session's clock began, as far as one can tell
 
   /**
-   * @param {number} sampleRate of the audio, in Hz
    * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token, as requestToken does
    * @param {object} on
    * @param {(begin: object) => void} on.begin for each link

@@ -18,9 +18,9 @@ export class Link {
    * @param {object} grant a `token` and its `websocket_url`, as from requestToken; `parameters` for
    *   the session, and `open`, which makes the socket for an address, if need be
    * @param {number} sampleRate of the audio, in Hz
-   * @param {(message: object) => void} onMessage
+   * @param {(message: object) => void} onMessage gets each that can be read
    */
-  constructor({ token, websocket_url: url, parameters, open }, sampleRate, onMessage) {
+  constructor({ token, websocket_url: url, parameters, open = dial }, sampleRate, onMessage) {
     const query = new URLSearchParams({
       speech_model: 'universal-streaming-english',
       format_turns: true,
@@ -30,7 +30,12 @@ export class Link {
       encoding: 'pcm_s16le',
       token,
     });
-    this.#socket = connect(`${url}?${query}`, open);
+    try {
+      this.#socket = open(`${url}?${query}`);
+    } catch {
+      // The browser's own error would show the address, and with it the token.
+      throw new Failure(FORBIDDEN, { code: ABNORMAL });
+    }
     this.#socket.onmessage = ({ data }) => this.#receive(data, onMessage);
     this.#socket.onclose = this.#settle;
     // A close with 1006 follows, except when the page's own policy forbade the address.
@@ -42,7 +47,6 @@ export class Link {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
-  /** @param {Int16Array | string} data */
   send(data) {
     if (this.isOpen) this.#socket.send(data);
   }
@@ -70,14 +74,7 @@ export class Link {
   }
 }
 
-function connect(address, open = (url) => new WebSocket(url)) {
-  try {
-    return open(address);
-  } catch {
-    // The browser's own error would show the address, and with it the token.
-    throw new Failure(FORBIDDEN, { code: ABNORMAL });
-  }
-}
+const dial = (address) => new WebSocket(address);
 
 /** The value in a message, null when it is not JSON. */
 export function parsed(data) {

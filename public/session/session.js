@@ -27,7 +27,6 @@ export class Session {
   /** Audio of this connection by its last heartbeat, ms; null before the first. */
   takenMs = null;
 
-  /** @param {number} sampleRate in Hz */
   constructor(sampleRate) {
     this.backlog = new Backlog(sampleRate);
   }
@@ -92,7 +91,9 @@ export class Session {
   }
 
   #receiveTurn(message) {
-    const words = (message.words ?? []).map((word) => this.#onOwnClock(word));
+    const own = (milliseconds) => this.backlog.ownTime(milliseconds);
+    const onOwnClock = (word) => ({ ...word, start: own(word.start), end: own(word.end) });
+    const words = (message.words ?? []).map(onOwnClock);
     const turn = { ...message, turn_order: message.turn_order + this.#firstOrder, words };
     const end = words.at(-1)?.end ?? 0;
     const isOldNews = !turn.end_of_turn && end <= this.#heardAgain;
@@ -101,10 +102,5 @@ export class Session {
     const settled = this.transcript.settle(turn);
     if (settled !== null) this.backlog.release(settled);
     return turn;
-  }
-
-  #onOwnClock(word) {
-    const { backlog } = this;
-    return { ...word, start: backlog.ownTime(word.start), end: backlog.ownTime(word.end) };
   }
 }

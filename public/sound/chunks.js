@@ -20,7 +20,6 @@ export class Chunker {
   #chunk;
   #filled = 0;
 
-  /** @param {number} sampleRate in Hz */
   constructor(sampleRate, emit) {
     this.#sampleRate = sampleRate;
     this.#emit = emit;
@@ -57,7 +56,6 @@ export class Chunker {
 
 /** The root mean square of a chunk, 0 to 1. */
 export function rms(chunk) {
-  if (chunk.length === 0) return 0;
   const energy = chunk.reduce((sum, sample) => sum + sample * sample, 0);
   return Math.sqrt(energy / chunk.length) / 32768;
 }

@@ -20,10 +20,7 @@ export class Kernel {
   #model;
   #listeners = new Map(); // by what a question or a socket is called
 
-  /**
-   * @param {object} model of the widget
-   * @param {(message: object) => void} onMessage what the kernel says of its own accord
-   */
+  /** @param {(message: object) => void} onMessage gets what the kernel says of its own accord */
   constructor(model, onMessage) {
     this.#model = model;
     model.on('msg:custom', (message) => {
@@ -37,11 +34,7 @@ export class Kernel {
     return this.#model.get(name);
   }
 
-  /**
-   * @param {object} message with a `kind`
-   * @param {ArrayBuffer[]} [buffers]
-   * @returns {boolean} false when there is nobody to be told any more
-   */
+  /** Sends a message with a `kind`; false when there is nobody to be told any more. */
   tell(message, buffers) {
     try {
       this.#model.send(message, undefined, buffers);
@@ -51,7 +44,7 @@ export class Kernel {
     }
   }
 
-  /** @param {(message: object) => void} [listener] gets what is said about an id; none ends that */
+  /** Has `listener` called with what is said about an id; without one, nobody. */
   listen(id, listener) {
     if (listener) this.#listeners.set(id, listener);
     else this.#listeners.delete(id);
@@ -82,10 +75,6 @@ export class KernelSocket {
 
   readyState = CONNECTING;
 
-  /**
-   * @param {Kernel} kernel
-   * @param {number} sampleRate in Hz
-   */
   constructor(kernel, sampleRate) {
     this.#kernel = kernel;
     this.#cancel = after(ANSWER_SECONDS * 1000, () => this.#giveUp());
@@ -94,7 +83,6 @@ export class KernelSocket {
     if (!this.#tell({ kind: 'open', sample_rate: sampleRate })) queueMicrotask(() => this.#giveUp());
   }
 
-  /** @param {Int16Array | string} data */
   send(data) {
     if (typeof data === 'string') this.#pass({ kind: 'text', text: data });
     else this.#pass({ kind: 'audio' }, [data.slice().buffer]);

@@ -38,7 +38,6 @@ export class Recorder {
     transcript: { finals: [], partial: '' },
   };
 
-  /** @param {object} model of the widget */
   constructor(model) {
     this.#kernel = new Kernel(model, (message) => this.#hear(message));
     this.#route = new Route(this.#kernel, (service) => this.#show({ service }));

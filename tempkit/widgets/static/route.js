@@ -14,10 +14,7 @@ export class Route {
   #isThroughKernel;
   #isReachable = false;
 
-  /**
-   * @param {import('./kernel.js').Kernel} kernel
-   * @param {(whom: { isSandbox: boolean, place: string }) => void} onService whom one talks to
-   */
+  /** @param {(whom: { isSandbox: boolean, place: string }) => void} onService whom one talks to */
   constructor(kernel, onService) {
     this.#kernel = kernel;
     this.#onService = onService;
