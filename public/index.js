@@ -7,7 +7,7 @@ import * as panel from './page/panel.js';
 import { Run } from './page/run.js';
 import { disable, onPress, View } from './page/view.js';
 import { COPIED, formerWord, HERE, UNCOPIED } from './page/words.js';
-import { askService, isLoopback, tokens } from './session/token.js';
+import { askService, isLoopback, requestToken, tokens } from './session/token.js';
 import { AudioFile, fetched } from './sound/file.js';
 import { Microphone } from './sound/microphone.js';
 
@@ -31,7 +31,7 @@ function press() {
 }
 
 function start(sourceFor, isFile) {
-  const dial = tokens(panel.showGrant);
+  const dial = tokens(() => requestToken().then(panel.showGrant));
   run = new Run(sourceFor, () => dial().then(named), {
     show,
     turn: showTurn,

@@ -12,13 +12,14 @@ let grant; // the newest one
 let isSpent = false;
 let sound = null; // the entry that counts audio messages, while nothing else comes in between
 
-/** @param {object} granted a token that has just come */
+/** A token has just come; gives it back. */
 export function showGrant(granted) {
   secrets.add(granted.token);
   grant = granted;
   isSpent = false;
   addEntry('in', `token for ${granted.websocket_url}`);
   showToken();
+  return granted;
 }
 
 /** @param {object} granted the token with which a connection is opened now */

@@ -54,11 +54,8 @@ export function thenFor(code) {
 }
 
 /**
- * A sentence on what happened and one on what to do.
- *
- * @param {number} code the code that the socket was closed with
- * @param {{ hasBegun?: boolean, error?: string }} [session] `error` is the text of the service's
- *   last Error message; it says more than the code.
+ * A sentence on what happened to a session and one on what to do. The text of the service's last Error
+ * message, where there was one, says more than the code.
  */
 export function explainClose(code, { hasBegun = true, error } = {}) {
   const unknown = ['', `The session ended unexpectedly (code ${code}).`, AGAIN];

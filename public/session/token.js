@@ -47,24 +47,16 @@ function socketAddress(place) {
  *
  * The first is asked for at once, while the microphone starts; it is let go when it has grown old
  * behind the permission prompt.
- *
- * @param {(grant: object) => void} [onGrant] gets each of them when it comes
- * @param {() => Promise<object>} [ask] gets one from elsewhere than the server of the page
  */
-export function tokens(onGrant = () => {}, ask = requestToken) {
-  const request = async () => {
-    const grant = await ask();
-    onGrant(grant);
-    return grant;
-  };
-  let early = request();
+export function tokens(ask = requestToken) {
+  let early = ask();
   early.catch(() => {}); // whoever takes it is told
   return async () => {
     const asked = early;
     early = null;
     const grant = await asked;
     const left = grant ? grant.expires - performance.now() : 0;
-    return left > MARGIN_SECONDS * 1000 ? grant : request();
+    return left > MARGIN_SECONDS * 1000 ? grant : ask();
   };
 }
 

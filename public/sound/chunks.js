@@ -26,7 +26,6 @@ export class Chunker {
     this.#begin();
   }
 
-  /** @param {Float32Array} samples any number of them */
   push(samples) {
     for (const sample of samples) {
       this.#chunk[this.#filled++] = toInt16(sample);

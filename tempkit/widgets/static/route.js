@@ -26,7 +26,7 @@ export class Route {
 
   /** A function that gets what opens a connection, for one recording. */
   dial() {
-    const next = this.#isThroughKernel ? null : tokens(() => {}, () => this.#kernel.token());
+    const next = this.#isThroughKernel ? null : tokens(() => this.#kernel.token());
     let isTried = false;
     return async (sampleRate) => {
       // What was tried and never reached is not tried again.

@@ -20,12 +20,16 @@ const SKELETON = `
   </div>
   <p class="tempkit-service"></p>`;
 
-export default () => {
+/** @param {() => void} onEnd called when the widget is gone */
+export default (onEnd) => () => {
   let recorder;
   return {
     initialize({ model }) {
       recorder = new Recorder(model);
-      return () => recorder.leave();
+      return () => {
+        recorder.leave();
+        onEnd();
+      };
     },
     render({ el }) {
       const root = skeleton();
