@@ -138,8 +138,9 @@ export class Recorder {
   }
 
   #show(change) {
-    const notices = { ...this.shown.notices, ...change.notices };
-    Object.assign(this.shown, change, { notices });
+    const { notices } = this.shown;
+    Object.assign(this.shown, change);
+    if (change.notices) this.shown.notices = { ...notices, ...change.notices };
     for (const show of this.#views.keys()) show(change);
     if (change.state) this.#drawBeacon();
   }
