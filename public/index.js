@@ -4,12 +4,10 @@ import { asSubRip, asText, asWebVTT } from './page/export.js';
 import { Kept } from './page/kept.js';
 import { Microphones } from './page/microphones.js';
 import * as panel from './page/panel.js';
-import * as view from './page/view.js';
-import { COPIED, countdown, gap, HERE, loss, UNCOPIED, withoutText } from './page/words.js';
-import { steady } from './session/clock.js';
-import { EXPIRED } from './session/close-codes.js';
-import { Run } from './session/run.js';
-import { askService, isLoopback, tokens } from './session/token.js';
+import { Run } from './page/run.js';
+import { disable, onPress, View } from './page/view.js';
+import { COPIED, formerWord, HERE, UNCOPIED } from './page/words.js';
+import { askService, isLoopback, requestToken, tokens } from './session/token.js';
 import { AudioFile, fetched } from './sound/file.js';
 import { Microphone } from './sound/microphone.js';
 
@@ -17,78 +15,64 @@ const SAMPLE = new URL('./sample.wav', import.meta.url);
 const TICK_MILLISECONDS = 250;
 const BUSY = 'Press Stop before you open a file.';
 
+const element = (id) => document.getElementById(id);
 const microphones = new Microphones();
-let run; // the present transcription, or the last one
-let microphone = null; // its source, unless that is a file
-let line = null; // while it is down: when it is tried again and when it is given up
 const kept = new Kept(() => sessionStorage);
+const view = new View(document.body, element, press, (isAtEnd) => hide('newest', isAtEnd));
+let run; // the present transcription, or the last one
+let microphone; // the latest
 
-function start(sourceFor, { isFile }) {
-  const dial = tokens(panel.showGrant);
-  const source = sourceFor({
-    chunk: (chunk) => run.take(chunk),
-    level: view.showLevel,
-    device: useDevice,
-    notice: (text) => view.showNotice('sound', text),
-    progress: view.showProgress,
-  });
-  microphone = isFile ? null : source;
-  run = new Run(source, () => dial().then(named), {
-    state: showState,
-    frame: panel.showFrame,
-    begin: showBegin,
+const isBusy = () => Boolean(run) && !run.isOver;
+const note = (text) => view.show({ notices: { page: text } });
+
+function press() {
+  if (isBusy()) run.press();
+  else start((on) => (microphone = new Microphone(on, microphones.wish)), false);
+}
+
+function start(sourceFor, isFile) {
+  const dial = tokens(() => requestToken().then(panel.showGrant));
+  run = new Run(sourceFor, () => dial().then(named), {
+    show,
     turn: showTurn,
-    lost: showLoss,
-    restored: (seconds) => view.showNotice('line', gap(seconds)),
+    begin: showBegin,
+    lost: panel.showLoss,
+    frame: panel.showFrame,
   });
   kept.begin();
-  view.clear(isFile);
   showKept();
+  element('progress').hidden = true;
+  element('time').textContent = '';
+  view.show({ isFile });
   run.toTheEnd();
 }
 
-const startFile = (load, name) => start((on) => new AudioFile(load, name, on), { isFile: true });
+const startFile = (load, name) => start((on) => new AudioFile(load, name, on), true);
 
 const startSample = () => startFile(fetched(SAMPLE), 'The sample');
 
 function startFirst([file, ...others]) {
-  if (run && !run.isOver) return view.showNotice('page', BUSY);
+  if (!file) return;
+  if (isBusy()) return note(BUSY);
   startFile(() => file.arrayBuffer(), file.name);
-  if (others.length > 0) view.showNotice('page', `One file at a time: this is ${file.name}.`);
+  if (others.length > 0) note(`One file at a time: this is ${file.name}.`);
 }
 
-function giveUp() {
-  const { unheard } = run;
-  run.giveUp();
-  view.showNotice('line', withoutText(unheard));
-}
-
-function showState(state, failure) {
-  if (run.isOver) line = null;
-  if (run.isOver) kept.store();
-  if (state === 'failed') view.showNotice('line', ''); // the failure says more
-  if (run.isOver) useDevice(null);
-  view.showState(state, failure, run.outcome);
+/** What a run shows. */
+function show({ device, ...change }) {
+  view.show(change);
+  if (device !== undefined) useDevice(device);
+  if (!change.state) return;
+  for (const id of ['sample', 'pick', 'forget']) disable(element(id), isBusy());
   showCountdown();
+  if (isBusy()) return;
+  kept.store();
+  useDevice(null);
 }
 
-function useDevice(deviceId, text) {
-  microphones.used = deviceId;
-  view.showDevices(microphones);
-  if (text !== undefined) view.showNotice('device', text);
-}
-
-const showCountdown = () => {
-  if (!run) return;
-  const { state, unheard } = run;
-  view.showCountdown(countdown({ state, unheard, line }, steady()));
-};
-
-function showBegin(begin, sampleRate) {
-  line = null;
-  view.showNotice('line', '');
-  panel.showBegin(begin, sampleRate);
-  showDevices(); // permission is given: now they have names
+function showCountdown() {
+  const text = run?.countdown ?? '';
+  if (element('countdown').textContent !== text) element('countdown').textContent = text;
 }
 
 function showTurn(transcript, lag) {
@@ -96,19 +80,23 @@ function showTurn(transcript, lag) {
   showKept();
 }
 
-function showKept() {
-  view.showTranscript(kept.shown);
-  view.showFormer(kept);
+function showBegin(begin, sampleRate) {
+  panel.showBegin(begin, sampleRate);
+  findDevices(); // permission is given: now they have names
 }
 
-function showLoss(failure, pause, left) {
-  const { code, message } = failure;
-  const now = steady();
-  // A renewal takes no time that is worth a word.
-  line = code === EXPIRED ? null : { next: now + pause, end: left === null ? null : now + left };
-  view.showNotice('line', loss(failure));
-  showCountdown();
-  panel.showEvent(`${code ?? 'no token'}: ${message} Again in ${pause.toFixed(2)} s.`);
+function showKept() {
+  view.show({ transcript: kept.shown });
+  hide('tools', kept.shown.finals.length === 0);
+  element('transcript').classList.toggle('left-over', kept.isLeftOver);
+  element('former').hidden = !kept.hasFormer;
+  element('former').textContent = formerWord(kept.isFormerShown);
+}
+
+// The keyboard's focus goes on to the words: nobody is thrown back to the top of the page.
+function hide(id, isHidden) {
+  if (isHidden && element(id).contains(document.activeElement)) element('transcript').focus();
+  element(id).hidden = isHidden;
 }
 
 function named(grant) {
@@ -120,14 +108,27 @@ function named(grant) {
 function showService({ service, websocket_url: url, is_here: isHere }) {
   const isSandbox = isLoopback(url) || service === 'sandbox';
   const elsewhere = isLoopback(location.href) ? '' : `on ${location.hostname}`;
-  view.showService({ isSandbox, place: isSandbox ? (isHere ? HERE : elsewhere) : '' });
+  view.show({ service: { isSandbox, place: isSandbox ? (isHere ? HERE : elsewhere) : '' } });
 }
 
-async function showDevices() {
+function useDevice(deviceId) {
+  microphones.used = deviceId;
+  showDevices();
+}
+
+async function findDevices() {
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
   const back = microphones.list(devices);
   if (back) microphone?.choose(back.deviceId);
-  view.showDevices(microphones);
+  showDevices();
+}
+
+function showDevices() {
+  const list = element('device');
+  const made = microphones.options.map(({ deviceId, label }) => new Option(label, deviceId));
+  const asText = (all) => Array.from(all, ({ value, text }) => [value, text]).join('\n');
+  if (asText(list.options) !== asText(made)) list.replaceChildren(...made); // it may be open
+  list.value = microphones.shown;
 }
 
 function save(asFile, name, type) {
@@ -144,48 +145,57 @@ async function copy() {
   try {
     await navigator.clipboard.writeText(asText(kept.shown.finals));
     kept.keep();
-    view.showNotice('page', COPIED);
+    note(COPIED);
   } catch {
-    view.showNotice('page', UNCOPIED);
+    note(UNCOPIED);
   }
 }
 
-view.onPress('button', () => {
-  if (run?.state === 'waiting') giveUp();
-  else if (run && !run.isOver) run.stop();
-  else start((on) => new Microphone(on, microphones.wish), { isFile: false });
-});
-view.onPress('sample', startSample);
-view.onFile(startFirst);
-view.onDevice((deviceId) => {
-  microphones.pick(deviceId);
-  microphone?.choose(deviceId);
-});
-view.onPress('copy', copy);
-view.onPress('text', () => save(asText, 'transcript.txt', 'text/plain'));
-view.onPress('subrip', () => save(asSubRip, 'transcript.srt', 'application/x-subrip'));
-view.onPress('webvtt', () => save(asWebVTT, 'transcript.vtt', 'text/vtt'));
-view.onPress('former', () => {
-  kept.swap();
-  showKept();
-});
-view.onPress('forget', () => {
-  kept.forget();
-  showKept();
-});
-view.onPress('newest', view.showNewest);
+const PRESSES = {
+  sample: startSample,
+  pick: () => element('file').click(),
+  copy,
+  text: () => save(asText, 'transcript.txt', 'text/plain'),
+  subrip: () => save(asSubRip, 'transcript.srt', 'application/x-subrip'),
+  webvtt: () => save(asWebVTT, 'transcript.vtt', 'text/vtt'),
+  forget: () => {
+    kept.forget();
+    showKept();
+  },
+  former: () => {
+    kept.swap();
+    showKept();
+  },
+  newest: () => view.paper.showNewest(),
+};
+for (const [id, listener] of Object.entries(PRESSES)) onPress(element(id), listener);
 
-navigator.mediaDevices?.addEventListener('devicechange', showDevices);
-showDevices();
-askService().then((told) => told && showService(told));
-showKept();
+element('device').addEventListener('change', ({ target }) => {
+  microphones.pick(target.value);
+  microphone?.choose(target.value);
+});
+element('file').addEventListener('change', ({ target }) => {
+  const files = [...target.files];
+  target.value = ''; // or the same file could not be picked again
+  startFirst(files);
+});
+document.addEventListener('dragover', (event) => event.preventDefault());
+document.addEventListener('drop', (event) => {
+  event.preventDefault();
+  startFirst([...event.dataTransfer.files]);
+});
+navigator.mediaDevices?.addEventListener('devicechange', findDevices);
 setInterval(showCountdown, TICK_MILLISECONDS);
+
+showKept();
+findDevices();
+askService().then((told) => told && showService(told));
 
 // A notebook's frame may ask for it. Not a tab, which any page can open: sessions cost money.
 if (location.hash === '#sample' && window.parent !== window) startSample();
 
 window.addEventListener('beforeunload', (event) => {
-  if ((run && !run.isOver) || kept.isAtRisk) event.preventDefault();
+  if (isBusy() || kept.isAtRisk) event.preventDefault();
 });
 
 // An open session is paid for until it is terminated.

@@ -421,7 +421,7 @@ def test_the_text_for_the_browser_has_every_module_after_what_it_imports():
             if line.startswith(("import ", "} from ")):
                 other = line.rsplit("'", 2)[1].removeprefix("module:")
                 assert names.index(other) < names.index(name), (name, other)
-    assert {"session/run.js", "session/conversation.js", "sound/microphone.js"} <= set(names)
+    assert {"page/run.js", "session/conversation.js", "sound/microphone.js"} <= set(names)
     assert names.index("sound/worklet.js") < names.index("sound/microphone.js")
 
 

@@ -12,7 +12,6 @@ const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
 /** @param {object[]} turns the finals of a Transcript */
 export const asText = (turns) => turns.map(({ text }) => `${text}\n`).join('');
 
-/** @param {object[]} turns the finals of a Transcript */
 export function asSubRip(turns) {
   const parts = cues(turns).map(({ start, end, lines }, index) => {
     // SubRip has no way to write these signs, and players look for tags.
@@ -22,7 +21,6 @@ export function asSubRip(turns) {
   return parts.join('\n');
 }
 
-/** @param {object[]} turns the finals of a Transcript */
 export function asWebVTT(turns) {
   const parts = cues(turns).map(({ start, end, lines }) => {
     const text = lines.join('\n').replace(/[&<>]/g, (sign) => ENTITIES[sign]);

@@ -7,21 +7,24 @@ const NOTHING = Object.freeze({ finals: [], partial: '', isSafe: true });
 /** The newest transcript and the one before it; one of them is shown. */
 export class Kept {
   #storage;
-  #newest;
-  #former = NOTHING;
+  #all; // the newest first
+  #at = 0; // the one that is shown
   #isNew = false; // the next words begin another one
-
-  isFormerShown = false;
 
   /** @param {() => Storage} storage of the tab, for a reload; it may throw, where it is forbidden */
   constructor(storage) {
     this.#storage = storage;
-    this.#newest = this.#restored();
+    const finals = this.#try((kept) => JSON.parse(kept.getItem(KEY)));
+    this.#all = [finals ? { ...NOTHING, finals, isSafe: false } : NOTHING];
   }
 
   /** What is to be seen: `finals` and `partial`, as a Transcript has them. */
   get shown() {
-    return this.isFormerShown ? this.#former : this.#newest;
+    return this.#all[this.#at];
+  }
+
+  get isFormerShown() {
+    return this.#at > 0;
   }
 
   /** Whether it is left over while others are waited for. */
@@ -30,68 +33,59 @@ export class Kept {
   }
 
   get hasFormer() {
-    return this.#former !== NOTHING;
+    return this.#all.length > 1;
   }
 
   /** Whether there is text that was neither copied nor saved. */
   get isAtRisk() {
-    return !(this.#newest.isSafe && this.#former.isSafe);
+    return this.#all.some(({ isSafe }) => !isSafe);
   }
 
   /** Another session: what there is stays until that has words. */
   begin() {
     this.#isNew = true;
-    this.isFormerShown = false;
+    this.#at = 0;
   }
 
-  /**
-   * @param {import('../session/transcript.js').Transcript} transcript of the session
-   * @returns {boolean} whether a turn has come to its end
-   */
+  /** The session's Transcript says more; gives whether a turn has come to its end. */
   take({ finals, partial, settled }) {
     if (this.#isNew) {
       if (finals.length === 0 && !partial) return false;
-      if (this.#newest.finals.length > 0) this.#former = this.#newest;
-      this.#newest = NOTHING;
+      const others = this.#all.filter((each) => each.finals.length > 0);
+      this.#all = [NOTHING, ...others].slice(0, 2);
       this.#isNew = false;
     }
-    const { finals: known, isSafe } = this.#newest;
+    const { finals: known, isSafe } = this.#all[0];
     const isSame = known.length === finals.length && finals.every((turn, n) => turn === known[n]);
-    this.#newest = { finals, partial, settled, isSafe: isSafe && isSame };
+    this.#all[0] = { finals, partial, settled, isSafe: isSafe && isSame };
     return finals.length !== known.length;
   }
 
   /** The shown one was copied or saved. */
   keep() {
-    if (this.isFormerShown) this.#former = { ...this.#former, isSafe: true };
-    else this.#newest = { ...this.#newest, isSafe: true };
+    this.#all[this.#at] = { ...this.shown, isSafe: true };
   }
 
   /** Shows the other one. */
   swap() {
-    this.isFormerShown = !this.isFormerShown;
+    this.#at = 1 - this.#at;
   }
 
   /** Forgets the shown one. */
   forget() {
-    if (!this.isFormerShown) this.#newest = this.#former;
-    this.#former = NOTHING;
-    this.isFormerShown = false;
+    this.#all.splice(this.#at, 1);
+    this.#all[0] ??= NOTHING;
+    this.#at = 0;
     this.store();
   }
 
   /** Keeps the text for a reload of the tab. */
   store() {
-    const { finals } = this.#newest;
+    const { finals } = this.#all[0];
     this.#try((storage) => {
       if (finals.length > 0) storage.setItem(KEY, JSON.stringify(finals, FIELDS));
       else storage.removeItem(KEY);
     });
-  }
-
-  #restored() {
-    const finals = this.#try((storage) => JSON.parse(storage.getItem(KEY)));
-    return finals ? { finals, partial: '', isSafe: false } : NOTHING;
   }
 
   #try(step) {

@@ -14,10 +14,7 @@ export class Microphones {
   /** The id of the one that is open, null for none. */
   used = null;
 
-  /**
-   * @param {MediaDeviceInfo[]} devices all that the browser tells of
-   * @returns {object | null} the one that is wished for, when it is back
-   */
+  /** Takes in all devices that the browser tells of; gives the one wished for, when it is back. */
   list(devices) {
     // Before the permission they have neither names nor ids; "default" is there twice.
     this.#devices = devices.filter(({ kind, deviceId, label }) => {

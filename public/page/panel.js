@@ -1,7 +1,7 @@
 // The panel for developers: the token's life, the session, and every message, secrets masked.
 
 import { clockTime } from '../session/clock.js';
-import { isAtEnd } from './draw.js';
+import { isAtEnd } from './paper.js';
 
 const LONGEST_LOG = 200; // entries
 const LONGEST_ENTRY = 300; // characters
@@ -12,13 +12,14 @@ let grant; // the newest one
 let isSpent = false;
 let sound = null; // the entry that counts audio messages, while nothing else comes in between
 
-/** @param {object} granted a token that has just come */
+/** A token has just come; gives it back. */
 export function showGrant(granted) {
   secrets.add(granted.token);
   grant = granted;
   isSpent = false;
   addEntry('in', `token for ${granted.websocket_url}`);
   showToken();
+  return granted;
 }
 
 /** @param {object} granted the token with which a connection is opened now */
@@ -28,7 +29,7 @@ export function spend(granted) {
   showToken();
 }
 
-/** @param {{ id: string, expires_at: number }} begin */
+/** A connection has begun. */
 export function showBegin({ id, expires_at: expiresAt }, sampleRate) {
   const until = new Date(expiresAt * 1000).toLocaleTimeString();
   element('session').textContent = `${id}, until ${until} at the latest`;
@@ -40,10 +41,7 @@ export function showLag(seconds) {
   element('lag').textContent = `${Math.max(0, seconds).toFixed(2)} s after its last word`;
 }
 
-/**
- * @param {'in' | 'out'} direction
- * @param {object | string | Int16Array} what a message
- */
+/** A message, as an object, a text or audio; `direction` is "in" or "out". */
 export function showFrame(direction, what) {
   if (what instanceof Int16Array) {
     if (!sound) sound = { count: 0, samples: 0, item: addEntry('out', '') };
@@ -56,8 +54,10 @@ export function showFrame(direction, what) {
   addEntry(direction, typeof what === 'string' ? what : JSON.stringify({ ...what, words: undefined }));
 }
 
-/** @param {string} text something that happened, in words */
-export const showEvent = (text) => void addEntry('in', text);
+/** A connection was lost, or none came to be; it is tried again after a pause, in seconds. */
+export function showLoss({ code, message }, pause) {
+  addEntry('in', `${code ?? 'no token'}: ${message} Again in ${pause.toFixed(2)} s.`);
+}
 
 function addEntry(direction, text) {
   sound = null;

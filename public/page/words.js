@@ -37,13 +37,7 @@ const STATES_OF_A_FILE = {
   reconnecting: 'The line is down, connecting again… the file goes on',
 };
 
-/**
- * What a Run is doing.
- *
- * @param {string} state
- * @param {{ sentences: number, seconds: number } | null} outcome of a session; null: none began
- * @param {boolean} isFile
- */
+/** What a Run is doing; `outcome` is that of its session, null when none began. */
 export function stateWord(state, outcome, isFile) {
   if (state === 'failed' && !outcome) return 'Could not start';
   if (state === 'idle' && outcome) return finished(outcome);
@@ -73,7 +67,6 @@ export const progress = (at, total) => `${clockTime(at * 1000)} of ${clockTime(t
 /** A microphone in the list that is not there at the moment. */
 export const away = (label) => `${label} (not connected)`;
 
-/** @param {string} unheard the beginning of a sentence, see Conversation; '' for none */
 export const withoutText = (unheard) => (unheard ? `${unheard} have no text.` : '');
 
 /** @param {import('../session/failure.js').Failure} failure after which it is tried again */
@@ -89,24 +82,13 @@ export const gap = (seconds) =>
 export const HERE = 'stays on this computer';
 export const KERNEL = 'through the kernel';
 
-/**
- * Whom one talks to.
- *
- * @param {boolean} isSandbox
- * @param {string} place where that is, or by which way; '' for nothing to say
- */
+/** Whom one talks to; `place` is where that is, or by which way, '' for nothing to say. */
 export const service = (isSandbox, place) =>
   [isSandbox ? 'Sandbox' : 'AssemblyAI, billed', place].filter(Boolean).join(', ');
 
 /**
- * How long one still waits, and what a second Stop would cost.
- *
- * @param {object} of
- * @param {string} of.state of a Run
- * @param {string} of.unheard the beginning of a sentence, see Conversation
- * @param {{ next: number, end: number | null } | null} of.line while it is down: when it is tried
- *   again, and when it is given up, in steady seconds
- * @param {number} now steady seconds
+ * How long one still waits, and what a second Stop would cost. In steady seconds a `line` that is down
+ * is tried again at `next` and given up at `end`.
  */
 export function countdown({ state, unheard, line }, now) {
   return [line && triesOf(line, now), state === 'waiting' && choice(unheard)]
@@ -116,7 +98,7 @@ export function countdown({ state, unheard, line }, now) {
 
 function triesOf({ next, end }, now) {
   const soon = next > now ? `Next try in ${Math.ceil(next - now)} s` : 'Trying now';
-  if (end === null) return `${soon}.`;
+  if (end === Infinity) return `${soon}.`;
   return end > now ? `${soon}, giving up in ${Math.ceil(end - now)} s.` : LAST_TRY;
 }
 

@@ -1,3 +1,3 @@
-// The worker behind timers.js: it says when the time has come.
+// The worker behind clock.js: it says when the time has come.
 
 onmessage = ({ data: { id, milliseconds } }) => setTimeout(() => postMessage(id), milliseconds);

@@ -3,6 +3,9 @@
 
 import { POLICY } from './retry.js';
 
+/** The last thing to be sent: the service answers with the last words. */
+export const TERMINATE = '{"type":"Terminate"}';
+
 const SMALLEST_MILLISECONDS = 50; // the service takes 50 to 1000 ms in one message
 const LARGEST_MILLISECONDS = 100;
 const COVERED_SECONDS = 60; // so long after it sounded, audio without a word is taken for heard
@@ -16,8 +19,6 @@ export class Backlog {
   #largest;
   #chunks = [];
   #first = 0; // position of the first sample in the chunks
-  #commands = [];
-  #told = 0; // how many of the commands the present connection carried
   #replay = null; // since when, from where
   #clock = [[0, 0]]; // samples on the connection, position: where the two part
   #carried = 0; // samples on the present connection
@@ -31,8 +32,11 @@ export class Backlog {
   sent = 0;
   /** Position after the last sample. */
   end = 0;
+  /** No more audio comes. */
+  hasEnded = false;
+  /** The present connection carried all there is, and the Terminate behind it. */
+  isTerminating = false;
 
-  /** @param {number} sampleRate in Hz */
   constructor(sampleRate, limitSeconds = POLICY.bufferSeconds, rate = POLICY.replayRate) {
     const size = (milliseconds) => Math.ceil((sampleRate * milliseconds) / 1000);
     this.#sampleRate = sampleRate;
@@ -57,11 +61,6 @@ export class Backlog {
     return this.#carried / this.#sampleRate;
   }
 
-  /** Whether the present connection carried all there is. */
-  get isSent() {
-    return this.sent === this.end && this.#told === this.#commands.length;
-  }
-
   /** @param {Int16Array} samples more audio; what is over the limit pushes the oldest out */
   offer(samples) {
     this.#chunks.push(samples);
@@ -69,31 +68,23 @@ export class Backlog {
     this.#forget(this.end - this.#limit);
   }
 
-  /** @param {string} text a message that belongs at this place of the audio */
-  command(text) {
-    this.#commands.push([this.end, text]);
-  }
-
-  /**
-   * The next 50 to 100 ms, or command, to send now; null when nothing is due.
-   *
-   * @returns {Int16Array | string | null}
-   */
+  /** The next 50 to 100 ms, or Terminate, to send now; null when nothing is due. */
   take(now) {
-    const [place, text] = this.#commands[this.#told] ?? [this.end, null];
-    if (this.sent >= place && text !== null) {
-      this.#told += 1;
-      return text;
+    const waiting = this.end - this.sent;
+    if (this.isTerminating) return null;
+    if (this.hasEnded && waiting === 0) {
+      this.isTerminating = true;
+      return TERMINATE;
     }
-    let size = Math.min(place - this.sent, this.#largest);
-    if (text === null && size < this.#smallest) {
+    let size = Math.min(waiting, this.#largest);
+    if (!this.hasEnded && size < this.#smallest) {
       this.#replay = null; // all that waited is sent
       return null;
     }
     if (this.due(now) > now) return null;
-    const rest = place - this.sent - size;
-    // Or the last piece before a command would be too short to be lawful.
-    if (text !== null && rest > 0 && rest < this.#smallest) size -= this.#smallest - rest;
+    const rest = waiting - size;
+    // Or the last piece would be too short to be lawful.
+    if (this.hasEnded && rest > 0 && rest < this.#smallest) size -= this.#smallest - rest;
     return this.#carry(size);
   }
 
@@ -109,7 +100,7 @@ export class Backlog {
     this.lost += this.#risked;
     this.#risked = 0;
     this.sent = this.start;
-    this.#told = 0;
+    this.isTerminating = false;
     this.#carried = 0;
     this.#clock = [[0, this.start]];
     this.#replay = this.end > this.start ? [now, this.start] : null;
@@ -182,10 +173,6 @@ export class Backlog {
     this.start = position;
     while (this.#chunks.length > 0 && this.#first + this.#chunks[0].length <= position) {
       this.#first += this.#chunks.shift().length;
-    }
-    while (this.#told > 0 && this.#commands[0][0] < position) {
-      this.#commands.shift();
-      this.#told -= 1;
     }
   }
 }

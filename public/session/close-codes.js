@@ -54,24 +54,13 @@ export function thenFor(code) {
 }
 
 /**
- * A sentence on what happened and one on what to do.
- *
- * @param {number} code the code that the socket was closed with
- * @param {{ hasBegun?: boolean, error?: string }} [session] `error` is the text of the service's
- *   last Error message; it says more than the code.
+ * A sentence on what happened to a session and one on what to do. The text of the service's last Error
+ * message, where there was one, says more than the code.
  */
-export function explainClose(code, session) {
-  return explanation(code, session).join(' ');
-}
-
-/** The first of the two. */
-export const whatHappened = (code, session) => explanation(code, session)[0];
-
-function explanation(code, { hasBegun = true, error } = {}) {
-  const neverBegun = code === 1006 && !hasBegun;
+export function explainClose(code, { hasBegun = true, error } = {}) {
   const unknown = ['', `The session ended unexpectedly (code ${code}).`, AGAIN];
+  const neverBegun = code === 1006 && !hasBegun;
   const [what, advice] = neverBegun ? NEVER_BEGUN : (CODES.get(code) ?? unknown).slice(1);
-  return [error ? asSentence(`The service says: ${error}`) : what, advice];
+  if (!error) return [what, advice];
+  return [`The service says: ${error}${/[.!?]$/.test(error) ? '' : '.'}`, advice];
 }
-
-const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);

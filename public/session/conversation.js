@@ -1,11 +1,11 @@
 // A session kept going over one link after another: the rules of streaming/conversation.py.
 
-import { clockTime, steady, wall } from './clock.js';
+import { TERMINATE } from './backlog.js';
+import { after, clockTime, every, steady, wall } from './clock.js';
 import { Failure } from './failure.js';
 import { Link } from './link.js';
 import { isBlown, pauseBefore, pauseBeforeOpening, POLICY } from './retry.js';
-import { Session, TERMINATE } from './session.js';
-import { after, every } from './timers.js';
+import { Session } from './session.js';
 import { Watch } from './watch.js';
 
 const BEGIN_SECONDS = 10; // Begin was seen to take longer than a second
@@ -44,14 +44,13 @@ export class Conversation {
   #origin = 0; // steady seconds at which the session's clock began, as far as one can tell
 
   /**
-   * @param {number} sampleRate of the audio, in Hz
    * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token, as requestToken does
    * @param {object} on
+   * @param {(begin: object) => void} on.begin for each link
    * @param {(transcript: object, lag: number, turn: object) => void} on.turn `lag` is in seconds,
    *   from the end of the turn's last word; `turn` is the message itself, on the session's clock
-   * @param {(begin: object) => void} on.begin for each link
-   * @param {(failure: Failure, pause: number, left: number | null) => void} on.lost it is tried again
-   *   in `pause` seconds, and given up in `left`; null while the first link is opened
+   * @param {(failure: Failure, pause: number, left: number) => void} on.lost it is tried again in
+   *   `pause` seconds, and given up in `left`; Infinity while the first link is opened
    * @param {(lostSeconds: number) => void} on.restored
    * @param {(direction: 'in' | 'out', what: object | string | Int16Array) => void} [on.frame]
    */
@@ -67,24 +66,22 @@ export class Conversation {
   offer(chunk) {
     const { backlog } = this.#session;
     backlog.offer(chunk);
-    this.#origin = steady() - backlog.end / this.#sampleRate;
+    this.#origin = steady() - this.#seconds;
     this.#look();
   }
 
   /** Asks for the last words: no more audio comes. */
   endAudio() {
-    this.#session.endAudio();
+    this.#session.backlog.hasEnded = true;
     this.#look();
   }
 
   /** Connects, and goes on until the service has said everything. Throws a Failure. */
   async run() {
-    await this.#open();
     while (!this.#isClosed) {
-      const cut = await this.#ended;
-      this.#release();
-      if (!cut) return;
-      await this.#recover(cut);
+      const failure = await this.#carry();
+      if (!failure) return;
+      await this.#pause(failure);
     }
   }
 
@@ -97,10 +94,10 @@ export class Conversation {
     return `The last ${seconds.toFixed(1)} seconds of sound, from ${from} on,`;
   }
 
-  /** What came of it so far. */
+  /** What came of it so far; null before it has begun. */
   get outcome() {
-    const { backlog, transcript } = this.#session;
-    return { sentences: transcript.finals.length, seconds: backlog.end / this.#sampleRate };
+    const { finals } = this.#session.transcript;
+    return this.#sessions === 0 ? null : { sentences: finals.length, seconds: this.#seconds };
   }
 
   /** Ends the session without waiting for anything. */
@@ -112,47 +109,45 @@ export class Conversation {
     this.#wake();
   }
 
-  async #open() {
-    for (let attempt = 0; !this.#isClosed; attempt += 1) {
-      try {
-        await this.#connect();
-        return;
-      } catch (failure) {
-        const pause = pauseBeforeOpening(attempt, failure, Math.random());
-        if (pause === null) throw failure;
-        this.#on.lost(failure, pause, null);
-        await this.#sleep(pause);
-      }
+  /** One link from its opening to its end; the Failure that it ended with, null if all is said. */
+  async #carry() {
+    const isFirst = this.#sessions === 0;
+    try {
+      await this.#connect();
+    } catch (failure) {
+      return failure;
     }
+    if (this.#isClosed) return null;
+    if (!isFirst) this.#on.restored(this.#session.backlog.lostSeconds);
+    const cut = await this.#ended;
+    this.#release();
+    return cut;
   }
 
-  async #recover(cut) {
-    this.#lostAt ??= steady();
-    let why = cut;
-    while (!this.#isClosed) {
-      const pause = pauseBefore(this.#attempt, why, Math.random());
-      const left = this.#lostAt + POLICY.giveUpAfterSeconds - steady();
-      if (pause === null || pause > left) throw this.#givenUp(why);
-      if (this.#isBlown()) throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
-      this.#on.lost(why, pause, left);
-      this.#attempt += 1;
-      await this.#sleep(pause);
-      try {
-        await this.#connect();
-        if (!this.#isClosed) this.#on.restored(this.#session.backlog.lostSeconds);
-        return;
-      } catch (failure) {
-        why = failure;
-      }
+  /** Waits before the next try; throws a Failure when that cannot help any more. */
+  async #pause(why) {
+    const isOpening = this.#sessions === 0;
+    const rule = isOpening ? pauseBeforeOpening : pauseBefore;
+    const pause = rule(this.#attempt, why, Math.random());
+    if (!isOpening) this.#lostAt ??= steady();
+    const left = isOpening ? Infinity : this.#lostAt + POLICY.giveUpAfterSeconds - steady();
+    if (pause === null || pause > left) throw this.#givenUp(why);
+    if (isBlown(this.#sessions, this.#seconds)) {
+      throw this.#givenUp(new Failure(`${TOO_MANY} ${why.message}`, why));
     }
+    this.#on.lost(why, pause, left);
+    this.#attempt += 1;
+    await this.#sleep(pause);
   }
 
-  #isBlown() {
-    return isBlown(this.#sessions, this.outcome.seconds);
+  /** Of audio, so far. */
+  get #seconds() {
+    return this.#session.backlog.end / this.#sampleRate;
   }
 
   #givenUp(why) {
-    return this.unheard ? new Failure(`${why.message} ${this.unheard} have no text.`, why) : why;
+    if (this.#sessions === 0 || !this.unheard) return why;
+    return new Failure(`${why.message} ${this.unheard} have no text.`, why);
   }
 
   /** Opens a link and waits for Begin; throws a Failure. */
@@ -176,7 +171,9 @@ export class Conversation {
       if (link === this.#link) this.#receive(message);
     });
     this.#link = link;
-    const closed = link.closed.then(({ code, reason }) => this.#session.closed(code, reason));
+    const closed = link.closed.then(({ failure, code, reason }) => {
+      return failure ?? this.#session.closed(code, reason);
+    });
     this.#ended = Promise.race([end, closed]);
     const late = new Failure(`${NO_BEGIN} Try again.`, LATE);
     const cancel = after(BEGIN_SECONDS * 1000, () => this.#end(late));
@@ -223,14 +220,14 @@ export class Conversation {
   }
 
   #cause(now) {
-    const { backlog, isTerminating, transcript } = this.#session;
-    if (isTerminating) {
+    const { backlog, transcript } = this.#session;
+    if (backlog.isTerminating) {
       this.#watch.terminate(now, backlog.carriedSeconds - (now - this.#watch.began));
     }
     const cause = this.#watch.look(now, asleep(), !transcript.partial);
     if (!cause) return null;
     if (cause.isQuestion) this.#mayAsk = false;
-    const what = isTerminating ? NO_END : `The connection was replaced: ${cause.reason}.`;
+    const what = backlog.isTerminating ? NO_END : `The connection was replaced: ${cause.reason}.`;
     return new Failure(what, cause);
   }
 
@@ -241,21 +238,23 @@ export class Conversation {
       if (message.type === 'Begin') this.#hasBegun(message);
       this.#watch?.hear(steady(), this.#session.takenMs);
       this.#noteProgress();
-      if (own) this.#tell(own);
+      if (own?.type === 'Turn') this.#tell(own);
       if (message.type === 'Termination') this.#end(null);
     } catch (failure) {
       this.#end(failure);
     }
   }
 
-  #hasBegun({ expires_at: expiresAt }) {
+  #hasBegun(message) {
     const now = steady();
-    const left = expiresAt - wall();
+    const left = message.expires_at - wall();
     // Or the two machines disagree about the time.
     const lasts = left >= SHORTEST_SECONDS ? left : LONGEST_SECONDS;
     this.#watch = new Watch(now, now + lasts, asleep(), this.#mayAsk);
+    if (this.#sessions === 0) this.#attempt = 0; // to open it was another matter
     this.#sessions += 1;
     this.#begun();
+    this.#on.begin(message);
   }
 
   #noteProgress() {
@@ -267,11 +266,9 @@ export class Conversation {
     this.#mayAsk = true;
   }
 
-  #tell(own) {
-    if (own.type === 'Begin') this.#on.begin(own);
-    if (own.type !== 'Turn') return;
-    const lag = steady() - this.#origin - (own.words.at(-1)?.end ?? 0) / 1000;
-    this.#on.turn(this.#session.transcript, lag, own);
+  #tell(turn) {
+    const lag = steady() - this.#origin - (turn.words.at(-1)?.end ?? 0) / 1000;
+    this.#on.turn(this.#session.transcript, lag, turn);
   }
 
   #sleep(seconds) {

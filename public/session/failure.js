@@ -15,9 +15,8 @@ export class Failure extends Error {
    * @param {boolean} [cause.mayPass] ... although there was one a moment ago
    * @param {string} [cause.what] what the message says, without what to do about it
    */
-  constructor(message, cause = {}) {
+  constructor(message, cause) {
     super(message);
-    const { code, reason = '', status, isUnreachable = false, mayPass = false } = cause;
-    Object.assign(this, { code, reason, status, isUnreachable, mayPass, what: cause.what ?? message });
+    Object.assign(this, { what: message, ...cause });
   }
 }

@@ -3,6 +3,7 @@
 import { Failure } from './failure.js';
 
 const FORBIDDEN = 'This page may not connect to the address of the service.';
+const ABNORMAL = 1006;
 
 /** Opened with one token; every wait settles. */
 export class Link {
@@ -10,16 +11,16 @@ export class Link {
   #settle;
   #odd = new Set(); // kinds of messages that were left out
 
-  /** Resolves with the code and the reason once the connection is closed, by whomever. */
+  /** Resolves once it is closed, by whomever: with the code and the reason, or with a `failure`. */
   closed = new Promise((resolve) => (this.#settle = resolve));
 
   /**
    * @param {object} grant a `token` and its `websocket_url`, as from requestToken; `parameters` for
    *   the session, and `open`, which makes the socket for an address, if need be
    * @param {number} sampleRate of the audio, in Hz
-   * @param {(message: object) => void} onMessage
+   * @param {(message: object) => void} onMessage gets each that can be read
    */
-  constructor({ token, websocket_url: url, parameters, open }, sampleRate, onMessage) {
+  constructor({ token, websocket_url: url, parameters, open = dial }, sampleRate, onMessage) {
     const query = new URLSearchParams({
       speech_model: 'universal-streaming-english',
       format_turns: true,
@@ -29,11 +30,16 @@ export class Link {
       encoding: 'pcm_s16le',
       token,
     });
-    this.#socket = connect(`${url}?${query}`, open);
+    try {
+      this.#socket = open(`${url}?${query}`);
+    } catch {
+      // The browser's own error would show the address, and with it the token.
+      throw new Failure(FORBIDDEN, { code: ABNORMAL });
+    }
     this.#socket.onmessage = ({ data }) => this.#receive(data, onMessage);
-    this.#socket.onclose = ({ code, reason }) => this.#settle({ code, reason });
+    this.#socket.onclose = this.#settle;
     // A close with 1006 follows, except when the page's own policy forbade the address.
-    this.#socket.onerror = () => this.#settle({ code: 1006, reason: '' });
+    this.#socket.onerror = () => this.#settle({ code: ABNORMAL, reason: '' });
   }
 
   /** Whether it can be sent on. */
@@ -41,7 +47,6 @@ export class Link {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
-  /** @param {Int16Array | string} data */
   send(data) {
     if (this.isOpen) this.#socket.send(data);
   }
@@ -49,7 +54,7 @@ export class Link {
   /** Closes it; `closed` does not wait for the other side. */
   close() {
     this.#socket.close();
-    this.#settle({ code: 1006, reason: '' });
+    this.#settle({ code: ABNORMAL, reason: '' });
   }
 
   #receive(data, onMessage) {
@@ -69,14 +74,7 @@ export class Link {
   }
 }
 
-function connect(address, open = (url) => new WebSocket(url)) {
-  try {
-    return open(address);
-  } catch {
-    // The browser's own error would show the address, and with it the token.
-    throw new Failure(FORBIDDEN);
-  }
-}
+const dial = (address) => new WebSocket(address);
 
 /** The value in a message, null when it is not JSON. */
 export function parsed(data) {

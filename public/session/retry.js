@@ -23,11 +23,8 @@ export const POLICY = Object.freeze({
 });
 
 /**
- * Seconds to wait before connecting again, null when that cannot help.
- *
- * @param {number} attempt counts from 0
- * @param {import('./failure.js').Failure} failure
- * @param {number} luck 0 to 1, spreads clients that were all cut off at once
+ * Seconds to wait before connecting again, null when that cannot help. Attempts count from 0; luck,
+ * from 0 to 1, spreads clients that were all cut off at once.
  */
 export function pauseBefore(attempt, failure, luck) {
   const growing = Math.min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** attempt);

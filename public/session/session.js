@@ -5,13 +5,12 @@
 // moved onto the session's one clock, its turns numbered on, and what it repeats is dropped.
 
 import { Backlog } from './backlog.js';
-import { explainClose, whatHappened } from './close-codes.js';
+import { explainClose } from './close-codes.js';
 import { Failure } from './failure.js';
 import { Transcript } from './transcript.js';
 
 const ENDED = 1000;
 const ROUNDING_SECONDS = 1.1; // a Termination counts whole seconds
-export const TERMINATE = '{"type":"Terminate"}';
 
 /** The client half of a session, without any I/O. `now` is steady seconds. */
 export class Session {
@@ -25,11 +24,9 @@ export class Session {
   transcript = new Transcript();
   begin = null;
   termination = null;
-  hasEndedAudio = false;
   /** Audio of this connection by its last heartbeat, ms; null before the first. */
   takenMs = null;
 
-  /** @param {number} sampleRate in Hz */
   constructor(sampleRate) {
     this.backlog = new Backlog(sampleRate);
   }
@@ -37,18 +34,6 @@ export class Session {
   /** Another one than before: more words, another turn settled, or more audio taken. */
   get progress() {
     return [this.#saidUntil, this.transcript.settled, this.#takenUntil].join();
-  }
-
-  /** Whether all audio was sent on this connection, and the Terminate behind it. */
-  get isTerminating() {
-    return this.hasEndedAudio && this.backlog.isSent;
-  }
-
-  /** No more audio comes. */
-  endAudio() {
-    if (this.hasEndedAudio) return;
-    this.hasEndedAudio = true;
-    this.backlog.command(TERMINATE);
   }
 
   /** A new connection is there: it carries everything that is kept. */
@@ -65,9 +50,6 @@ export class Session {
   /**
    * A message of the service, on the session's clock; null for one that repeats or is for us alone.
    * Throws a Failure for a Termination before everything was said.
-   *
-   * @param {object} message
-   * @returns {object | null}
    */
   receive(message) {
     if (message.type === 'Turn') return this.#receiveTurn(message);
@@ -83,19 +65,14 @@ export class Session {
     if (!this.transcript.partial) this.backlog.releaseSilence(now - this.#connectedAt);
   }
 
-  /**
-   * What the close of the connection means: null after the Termination, which ends it.
-   *
-   * @returns {Failure | null}
-   */
+  /** The Failure that the close of the connection means; null after the Termination, which ends it. */
   closed(code, reason = '') {
     // The close reason says nothing, the Error before it says it all.
     const error = this.#error?.error;
     if (!error && this.termination) return null;
     const cause = { code: this.#error?.error_code ?? code, reason: error ?? reason };
-    const state = { hasBegun: this.begin !== null, error };
-    const what = whatHappened(cause.code, state);
-    return new Failure(explainClose(cause.code, state), { ...cause, what });
+    const [what, advice] = explainClose(cause.code, { hasBegun: this.begin !== null, error });
+    return new Failure(`${what} ${advice}`, { ...cause, what });
   }
 
   #beat(takenMs) {
@@ -105,28 +82,25 @@ export class Session {
   }
 
   #endWith(message) {
-    const { carriedSeconds } = this.backlog;
+    const { carriedSeconds, isTerminating } = this.backlog;
     const { audio_duration_seconds: heard = Infinity } = message;
     const isShort = heard < carriedSeconds - ROUNDING_SECONDS;
     // "Finish the open turn, then Termination": one that nobody asked for may cross our Terminate.
-    if (isShort || !this.isTerminating || this.transcript.partial) throw this.closed(ENDED);
+    if (isShort || !isTerminating || this.transcript.partial) throw this.closed(ENDED);
     this.termination = message;
   }
 
   #receiveTurn(message) {
-    const words = (message.words ?? []).map((word) => this.#onOwnClock(word));
+    const own = (milliseconds) => this.backlog.ownTime(milliseconds);
+    const onOwnClock = (word) => ({ ...word, start: own(word.start), end: own(word.end) });
+    const words = (message.words ?? []).map(onOwnClock);
     const turn = { ...message, turn_order: message.turn_order + this.#firstOrder, words };
     const end = words.at(-1)?.end ?? 0;
     const isOldNews = !turn.end_of_turn && end <= this.#heardAgain;
     if (isOldNews || !this.transcript.add(turn)) return null;
     this.#saidUntil = Math.max(this.#saidUntil, end);
-    const settled = this.transcript.settle(turn, true); // link.js asks for formatted turns
+    const settled = this.transcript.settle(turn);
     if (settled !== null) this.backlog.release(settled);
     return turn;
-  }
-
-  #onOwnClock(word) {
-    const { backlog } = this;
-    return { ...word, start: backlog.ownTime(word.start), end: backlog.ownTime(word.end) };
   }
 }

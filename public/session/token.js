@@ -1,7 +1,7 @@
 // A temporary token: asked for, kept until a session wants it, never used twice.
 
+import { after } from './clock.js';
 import { Failure, NO_SERVER } from './failure.js';
-import { after } from './timers.js';
 
 const TOKEN_SECONDS = 10;
 const MARGIN_SECONDS = 10; // a token with less life than that is not tried any more
@@ -10,12 +10,7 @@ const FOR_GOOD = ['not_configured', 'unexpected_answer'];
 
 const ODD_ANSWER = 'The server of this page answered without a token. Reload the page, sign in again.';
 
-/**
- * A temporary token, and the address that takes it.
- *
- * @returns {Promise<{ token: string, websocket_url: string, expires: number }>} `expires` on the
- *   clock of performance.now()
- */
+/** A temporary `token`, the `websocket_url` that takes it, and when it `expires` by performance.now(). */
 export async function requestToken() {
   const asked = performance.now();
   const late = new AbortController();
@@ -35,11 +30,7 @@ export async function requestToken() {
   throw new Failure(answer.hint ? `No token: ${answer.hint}` : ODD_ANSWER, { status });
 }
 
-/**
- * Whom a session would talk to, in the words of a token's answer; null where the server does not say.
- *
- * @returns {Promise<{ service: string, websocket_url: string } | null>}
- */
+/** Whom a session would talk to, in the words of a token's answer; null where nobody says. */
 export async function askService() {
   const response = await fetch('service', { cache: 'no-store' }).catch(() => null);
   const answer = response?.ok ? await response.json().catch(() => null) : null;
@@ -56,27 +47,18 @@ function socketAddress(place) {
  *
  * The first is asked for at once, while the microphone starts; it is let go when it has grown old
  * behind the permission prompt.
- *
- * @param {(grant: object) => void} [onGrant] gets each of them when it comes
- * @param {() => Promise<object>} [ask] gets one from elsewhere than the server of the page
  */
-export function tokens(onGrant = () => {}, ask = requestToken) {
-  const request = async () => {
-    const grant = await ask();
-    onGrant(grant);
-    return grant;
-  };
-  let early = request();
+export function tokens(ask = requestToken) {
+  let early = ask();
   early.catch(() => {}); // whoever takes it is told
   return async () => {
     const asked = early;
     early = null;
     const grant = await asked;
-    return grant && isFresh(grant) ? grant : request();
+    const left = grant ? grant.expires - performance.now() : 0;
+    return left > MARGIN_SECONDS * 1000 ? grant : ask();
   };
 }
-
-const isFresh = ({ expires }) => expires - performance.now() > MARGIN_SECONDS * 1000;
 
 /** Whether an address leads to this computer, as a sandbox's does. */
 export function isLoopback(url) {

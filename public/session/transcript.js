@@ -7,12 +7,7 @@ export class Transcript {
   /** The first turn that may still change. */
   settled = 0;
 
-  /**
-   * Takes in a Turn message.
-   *
-   * @param {object} message
-   * @returns {boolean} false when it says less than what is there
-   */
+  /** Takes in a Turn message; false when it says less than what is there. */
   add(message) {
     const { turn_order: order, end_of_turn: isFinal, words = [] } = message;
     const isFormatted = Boolean(message.turn_is_formatted);
@@ -35,10 +30,10 @@ export class Transcript {
   /**
    * Up to when, in ms, all is said for good; null when this message settles nothing.
    *
-   * A turn is settled by its final, by the formatted one if those come, or by a later turn.
+   * A turn is settled by its formatted final, which link.js asks for, or by a later turn.
    */
-  settle(message, formats) {
-    const isLastForm = message.end_of_turn && (message.turn_is_formatted || !formats);
+  settle(message) {
+    const isLastForm = message.end_of_turn && message.turn_is_formatted;
     const settled = message.turn_order + (isLastForm ? 1 : 0);
     if (settled <= this.settled) return null;
     const turns = this.#inOrder().filter(({ order }) => order >= this.settled && order < settled);

@@ -20,17 +20,12 @@ export class Chunker {
   #chunk;
   #filled = 0;
 
-  /**
-   * @param {number} sampleRate in Hz
-   * @param {(chunk: Int16Array) => void} emit
-   */
   constructor(sampleRate, emit) {
     this.#sampleRate = sampleRate;
     this.#emit = emit;
     this.#begin();
   }
 
-  /** @param {Float32Array} samples any number of them */
   push(samples) {
     for (const sample of samples) {
       this.#chunk[this.#filled++] = toInt16(sample);
@@ -60,7 +55,6 @@ export class Chunker {
 
 /** The root mean square of a chunk, 0 to 1. */
 export function rms(chunk) {
-  if (chunk.length === 0) return 0;
   const energy = chunk.reduce((sum, sample) => sum + sample * sample, 0);
   return Math.sqrt(energy / chunk.length) / 32768;
 }

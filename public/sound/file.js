@@ -1,8 +1,7 @@
 // A file instead of a microphone: decoded by the browser, handed out at the speed at which it sounds.
 
-import { steady } from '../session/clock.js';
+import { every, steady } from '../session/clock.js';
 import { Failure, NO_SERVER } from '../session/failure.js';
-import { every } from '../session/timers.js';
 import { rms, SAMPLE_RATE, toInt16 } from './chunks.js';
 
 const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms
@@ -27,9 +26,7 @@ export class AudioFile {
   /**
    * @param {() => Promise<ArrayBuffer>} load the bytes of the file
    * @param {string} name for people
-   * @param {object} on
-   * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
-   * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
+   * @param {object} on `chunk` and `level` as those of a Microphone
    * @param {(at: number, total: number) => void} on.progress seconds
    */
   constructor(load, name, on) {
@@ -38,14 +35,20 @@ export class AudioFile {
     this.#on = on;
   }
 
-  /**
-   * Decodes the file and starts to hand it out.
-   *
-   * @returns {Promise<number>} the sample rate in Hz
-   */
+  /** Decodes the file and starts to hand it out; gives the sample rate in Hz. */
   async open() {
-    this.#sound = await this.#decode(await this.#read());
-    if (!this.#isReleased) this.#start();
+    const bytes = await this.#load().catch((error) => {
+      if (error instanceof Failure) throw error;
+      const why = 'cannot be read: it is gone, or too large for this browser. Try a shorter file.';
+      throw new Failure(`${this.name} ${why}`);
+    });
+    const decoder = new OfflineAudioContext(1, 1, SAMPLE_RATE);
+    this.#sound = await decoder.decodeAudioData(bytes).catch(() => {
+      const why = 'is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.';
+      throw new Failure(`${this.name} ${why}`);
+    });
+    this.#lookedAt = steady();
+    if (!this.#isReleased) this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
     return SAMPLE_RATE;
   }
 
@@ -59,32 +62,6 @@ export class AudioFile {
     this.#isReleased = true;
     this.#endPace();
     this.#on.level(0);
-  }
-
-  async #read() {
-    try {
-      return await this.#load();
-    } catch (error) {
-      if (error instanceof Failure) throw error;
-      throw new Failure(
-        `${this.name} cannot be read: it is gone, or too large for this browser. Try a shorter file.`,
-      );
-    }
-  }
-
-  async #decode(bytes) {
-    try {
-      return await new OfflineAudioContext(1, 1, SAMPLE_RATE).decodeAudioData(bytes);
-    } catch {
-      throw new Failure(
-        `${this.name} is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.`,
-      );
-    }
-  }
-
-  #start() {
-    this.#lookedAt = steady();
-    this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
   }
 
   // By the clock: a timer that is late does not slow the file down. But while the page or the

@@ -40,8 +40,12 @@ export class Flow {
   see(context, isMuted) {
     if (context === 'interrupted') this.state = 'interrupted';
     else if (isMuted) this.state = 'muted';
-    else if (this.#isExplained) this.#begin();
-    else if (this.#still >= DEAD_LOOKS) this.state = context === 'suspended' ? 'suspended' : 'dead';
+    else if (this.#isExplained) {
+      // What hindered it is over, and nothing is known yet.
+      this.#still = 0;
+      this.#silent = 0;
+      this.state = 'flows';
+    } else if (this.#still >= DEAD_LOOKS) this.state = context === 'suspended' ? 'suspended' : 'dead';
   }
 
   /** No chunk has come since the last look but one. */
@@ -63,13 +67,6 @@ export class Flow {
   restart() {
     this.#still = 0;
     this.#patience = Math.min(2 * this.#patience, LONGEST_PATIENCE);
-  }
-
-  // What hindered it is over, and nothing is known yet.
-  #begin() {
-    this.#still = 0;
-    this.#silent = 0;
-    this.state = 'flows';
   }
 
   get #isExplained() {

@@ -1,30 +1,15 @@
-// The microphone: permission, which one, and what is said of it. The one owner of the tracks.
+// The microphone: permission, which one, its sound in chunks, and what is said of it. The one owner of
+// the tracks.
 
-import { Failure } from '../session/failure.js';
-import { every } from '../session/timers.js';
-import { Capture } from './capture.js';
+import { after, every } from '../session/clock.js';
+import { Failure, NO_SERVER } from '../session/failure.js';
 import { rms, SAMPLE_RATE } from './chunks.js';
 import { Flow } from './flow.js';
-import { checkAllowed, refusal } from './refusals.js';
+import { checkAllowed, refusal, SAYS } from './refusals.js';
 
+const WORKLET = new URL('./worklet.js', import.meta.url);
+const FLUSH_SECONDS = 1;
 const LOOK_MILLISECONDS = 500;
-
-const RELEASED = 'The microphone was released.';
-
-/** What is said of a Flow's state. */
-const SAYS = {
-  flows: () => '',
-  silent: (name) => `Your microphone is silent: ${name}. Is it switched on, and the right one?`,
-  muted: (name) => `${name} is muted by the system or the browser.`,
-  interrupted: () =>
-    'A call or another app has the microphone. Listening goes on by itself when it is free again.',
-  suspended: () =>
-    'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
-    'this computer has a sound device.',
-  dead: () =>
-    'No sound comes from the browser, so the microphone is being started anew. If that does not ' +
-    'help, press Stop, then Start.',
-};
 
 /** Captures from `open()` until `finish()` or `release()`; use it once. */
 export class Microphone {
@@ -32,7 +17,9 @@ export class Microphone {
   #deviceId;
   #label;
   #stream = null;
-  #capture = null;
+  #context = null;
+  #node = null;
+  #source = null;
   #changes; // one after another
   #flow = new Flow();
   #endLooks = () => {};
@@ -50,9 +37,7 @@ export class Microphone {
    * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
    * @param {(deviceId: string, text: string) => void} on.device the one that is used now, and what
    *   has happened, if that was not asked for
-   * @param {object} [wish]
-   * @param {string} wish.deviceId of the microphone, '' for the default one
-   * @param {string} wish.label its name
+   * @param {object} [wish] for a microphone: its `deviceId`, '' for the default one, and its `label`
    */
   constructor(on, { deviceId, label } = { deviceId: '' }) {
     this.#deviceId = deviceId;
@@ -61,11 +46,7 @@ export class Microphone {
     this.#changes = new Promise((resolve) => (this.#settle.opened = resolve));
   }
 
-  /**
-   * Asks for the microphone and starts to capture.
-   *
-   * @returns {Promise<number>} the sample rate in Hz
-   */
+  /** Asks for the microphone and starts to capture; gives the sample rate in Hz. */
   async open() {
     const wished = this.#deviceId;
     try {
@@ -80,14 +61,10 @@ export class Microphone {
     this.#settle.opened();
     const isOther = this.#deviceId !== wished;
     this.#tell(isOther ? `${this.#label} is not connected. ${this.#instead}` : '');
-    return this.#capture.sampleRate;
+    return this.#context.sampleRate;
   }
 
-  /**
-   * Goes on with another microphone, at the same sample rate; with the present one if that fails.
-   *
-   * @param {string} deviceId of the microphone, '' for the default one
-   */
+  /** Goes on with another microphone, at the same sample rate; with the present one if that fails. */
   choose(deviceId) {
     this.#inTurn(async () => {
       if (deviceId === this.#deviceId) return;
@@ -103,7 +80,11 @@ export class Microphone {
 
   /** Hands out what has not filled a chunk yet, then lets go of the microphone. */
   async finish() {
-    await this.#capture?.flush();
+    if (this.#node) {
+      const flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
+      this.#node.port.postMessage('flush');
+      await Promise.race([flushed, new Promise((resolve) => after(FLUSH_SECONDS * 1000, resolve))]);
+    }
     this.release();
   }
 
@@ -113,7 +94,7 @@ export class Microphone {
     this.#settle.opened();
     this.#endLooks();
     if (this.#stream) letGo(this.#stream);
-    this.#capture?.close();
+    this.#close();
     this.#on.level(0);
     this.#say('');
   }
@@ -134,9 +115,9 @@ export class Microphone {
     const audio = { channelCount: 1, echoCancellation: false };
     if (deviceId) audio.deviceId = { exact: deviceId };
     const stream = await navigator.mediaDevices.getUserMedia({ audio });
-    if (!this.#isReleased) return stream;
-    letGo(stream); // the permission came after Stop
-    throw new Failure(RELEASED);
+    if (this.#isReleased) letGo(stream); // the permission came after Stop
+    this.#check();
+    return stream;
   }
 
   async #begin() {
@@ -150,16 +131,53 @@ export class Microphone {
   }
 
   async #start(options) {
-    this.#capture?.close();
-    this.#capture = new Capture(options, {
-      chunk: (chunk) => this.#receive(chunk),
-      state: () => this.#change(),
+    this.#close();
+    const context = new AudioContext(options);
+    this.#context = context;
+    await context.audioWorklet.addModule(WORKLET).catch(() => {
+      throw new Failure(NO_SERVER);
     });
-    await this.#capture.start(this.#stream);
-    if (this.#isReleased) throw new Failure(RELEASED);
+    this.#check();
+    this.#node = new AudioWorkletNode(context, 'audio-processor', {
+      numberOfOutputs: 0, // nothing goes to the speakers
+      channelCount: 1,
+      channelCountMode: 'explicit',
+    });
+    this.#node.port.onmessage = ({ data }) => this.#receive(data);
+    this.#listenTo(this.#stream);
+    context.onstatechange = () => {
+      this.#flow.wait();
+      this.#judge();
+    };
+    this.#wake();
+  }
+
+  #listenTo(stream) {
+    const source = this.#context.createMediaStreamSource(stream);
+    this.#source?.disconnect();
+    source.connect(this.#node);
+    this.#source = source;
+  }
+
+  // Not while a call interrupts it: on a phone that leaves a context which says that it runs, and
+  // brings nothing any more.
+  #wake() {
+    if (this.#context.state === 'suspended') this.#context.resume().catch(() => {});
+  }
+
+  /** Hands out nothing any more. */
+  #close() {
+    this.#settle.flushed?.();
+    if (this.#node) this.#node.port.onmessage = null;
+    this.#node = null;
+    this.#source = null;
+    if (!this.#context) return;
+    this.#context.onstatechange = null;
+    this.#context.close().catch(() => {}); // it is closed already
   }
 
   #receive(chunk) {
+    if (chunk === 'flushed') return this.#settle.flushed();
     const level = rms(chunk);
     this.#flow.hear(level);
     this.#judge();
@@ -171,8 +189,7 @@ export class Microphone {
   async #changeTo(deviceId) {
     const stream = await this.#ask(deviceId);
     try {
-      if (this.#isReleased) throw new Failure(RELEASED);
-      this.#capture.listenTo(stream);
+      this.#listenTo(stream);
     } catch (error) {
       letGo(stream);
       throw error;
@@ -209,18 +226,17 @@ export class Microphone {
   #restart() {
     this.#flow.restart();
     this.#inTurn(async () => {
-      const { sampleRate } = this.#capture; // what the session declared
+      const { sampleRate } = this.#context; // what the session declared
       await this.#start({ sampleRate }).catch(() => {}); // the next looks see it
     });
   }
 
-  #inTurn(step) {
-    this.#changes = this.#changes.then(() => (this.#isReleased ? null : step()));
+  #check() {
+    if (this.#isReleased) throw new Failure('The microphone was released.');
   }
 
-  #change() {
-    this.#flow.wait();
-    this.#judge();
+  #inTurn(step) {
+    this.#changes = this.#changes.then(() => (this.#isReleased ? null : step()));
   }
 
   #look() {
@@ -230,8 +246,8 @@ export class Microphone {
   }
 
   #judge() {
-    this.#flow.see(this.#capture.state, trackOf(this.#stream).muted);
-    this.#capture.wake();
+    this.#flow.see(this.#context.state, trackOf(this.#stream).muted);
+    this.#wake();
     if (this.#flow.isDead) this.#restart();
     this.#say(SAYS[this.#flow.state](this.#name));
   }

@@ -1,4 +1,4 @@
-// Why there is no microphone, in words for people.
+// Why there is no microphone, or no sound of it, in words for people.
 
 import { Failure } from '../session/failure.js';
 
@@ -21,6 +21,21 @@ const CAUSES = {
     'Open a new session with it.',
   NotReadableError:
     'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
+};
+
+/** What is said of a Flow's state. */
+export const SAYS = {
+  flows: () => '',
+  silent: (name) => `Your microphone is silent: ${name}. Is it switched on, and the right one?`,
+  muted: (name) => `${name} is muted by the system or the browser.`,
+  interrupted: () =>
+    'A call or another app has the microphone. Listening goes on by itself when it is free again.',
+  suspended: () =>
+    'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
+    'this computer has a sound device.',
+  dead: () =>
+    'No sound comes from the browser, so the microphone is being started anew. If that does not ' +
+    'help, press Stop, then Start.',
 };
 
 /** Throws a Failure where it makes no sense to ask for a microphone. */

@@ -69,24 +69,13 @@ def shown(widget: Widget, text: str, **given: object) -> dict[str, object]:
     return {**bundle, "text/plain": text}
 
 
-class Ticker:
-    """Calls ``step`` every so often, in a thread, until that gives False or ``stop`` is called."""
+def tick(step: Callable[[], bool], seconds: float) -> Callable[[], None]:
+    """Call ``step`` every so often, in a thread, until that gives False; gives what ends it."""
+    stopped = threading.Event()
 
-    def __init__(self, step: Callable[[], bool], seconds: float) -> None:
-        self._step, self._seconds = step, seconds
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tempkit view", daemon=True)
-        self._thread.start()
+    def run() -> None:
+        while not stopped.is_set() and step():
+            stopped.wait(seconds)
 
-    def stop(self) -> None:
-        """No more calls from now on, apart from one that is going on."""
-        self._stopped.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it has ended, within so many seconds."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set() and self._step():
-            self._stopped.wait(self._seconds)
+    threading.Thread(target=run, name="tempkit view", daemon=True).start()
+    return stopped.set

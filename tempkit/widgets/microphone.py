@@ -6,6 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +28,6 @@ from tempkit.streaming.client import StreamingSession, connect
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
-from tempkit.widgets.callbacks import Callbacks
 from tempkit.widgets.cells import end_with_cell
 from tempkit.widgets.modules import as_one, styles
 from tempkit.widgets.tunnel import Tunnel, refusal
@@ -78,11 +78,11 @@ class Microphone(anywidget.AnyWidget):
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
-        self._callbacks = Callbacks()
+        self._callbacks: list[Callable[[Turn], object]] = []
         self._free = threading.Semaphore(MOST_AT_ONCE)
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
-        self._parameters = parameters or SessionParameters()
+        self._parameters = replace(parameters or SessionParameters(), encoding="pcm_s16le")
         super().__init__(
             _service_url=self._settings.websocket_url,
             _is_remote=is_remote(os.environ),
@@ -104,50 +104,54 @@ class Microphone(anywidget.AnyWidget):
     def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], None]:
         """Have ``callback`` called with each turn that is over, once; gives what ends that.
 
-        It is called in the thread that serves the widget: in some versions of ipykernel while a
-        cell runs, in others after it. It should be short; what it raises is logged.
+        It runs in the thread that serves the widget, with some versions of ipykernel while a cell
+        runs, with others after it. It should be short; what it raises is logged.
         """
-        return self._callbacks.add(callback)
+        if not callable(callback):
+            raise BadType("on_turn() takes a function of a turn")
+        self._callbacks.append(callback)
+
+        def end() -> None:
+            with suppress(ValueError):  # ended already
+                self._callbacks.remove(callback)
+
+        return end
 
     def play(self, clip: Clip) -> Transcript:
         """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
 
-        It needs no browser: this kernel streams. The views show it, the callbacks of ``on_turn``
-        are called, and interrupting the kernel stops it. Raises what ``connect`` and ``stream``
-        raise.
+        This kernel streams, without a browser; to interrupt it stops the clip. Views and callbacks
+        are told. Raises what ``connect`` and ``stream`` raise.
         """
         expect("clip", clip, Clip)
         run = f"clip {uuid.uuid4().hex}"
-        parameters = replace(self._parameters, sample_rate=clip.sample_rate, encoding="pcm_s16le")
+        parameters = replace(self._parameters, sample_rate=clip.sample_rate)
         self._start(run)
-        self._show(run)
+        self._show(run, "starting")
         error = ""
         try:
             with connect(self._settings, parameters) as session:
                 self._playing = stream = session.stream(clip.chunks())
-                self._change(run, "live", "")
-                self._show(run)
+                self._show(run, "live")
                 for message in stream:
                     if run != self._run:  # Start was pressed
                         stream.stop()
                     elif isinstance(message, Turn):
                         turn = json.loads(dump(message))
                         self._take(run, turn)
-                        self._show(run, turn)
+                        self._show(run, "live", turn=turn)
         except TempkitError as failure:
             error = str(failure)
             raise
         finally:
             self._playing = None
-            self._change(run, "failed" if error else "idle", error)
-            self._show(run)
+            self._show(run, "failed" if error else "idle", error)
         return session.transcript
 
-    def _show(self, run: str, turn: Json = None) -> None:
-        """Have the views show how it goes with a clip, and the turn that came."""
+    def _show(self, run: str, state: str, error: str = "", turn: Json = None) -> None:
+        self._change(run, state, error)
         if run == self._run:
-            state = {"state": self.state, "error": self.error}
-            self.send({"kind": "played", "run": run, "turn": turn, **state})
+            self.send({"kind": "played", "run": run, "state": state, "error": error, "turn": turn})
 
     def stop(self) -> None:
         """Have the recording stopped; returns at once, the last words and "idle" come later."""
@@ -165,12 +169,10 @@ class Microphone(anywidget.AnyWidget):
 
     @unfailing
     def __repr__(self) -> str:
-        """The state, and the words: what is shown where there are no widgets."""
         said = self._transcript.text
         return f"<Microphone, {self.state}{f': {said}' if said else ''}>"
 
     def _receive(self, _: object, content: object, buffers: list[memoryview]) -> None:
-        """A message of the browser."""
         steps: dict[str, Callable[..., None]] = {
             "start": self._start,
             "state": self._change,
@@ -231,50 +233,56 @@ class Microphone(anywidget.AnyWidget):
             new = self._transcript.turns_from(self._told, is_over=is_over)
             if new:
                 self._told = new[-1].turn_order + 1
-        self._callbacks.tell(new)
+        for message in new:
+            for callback in tuple(self._callbacks):
+                try:
+                    callback(message)
+                except Exception:
+                    log.exception("a callback of on_turn failed")
 
     def _mint(self) -> TemporaryToken:
         longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
         return generate_temp_token(max_session_duration_seconds=longest, settings=self._settings)
 
-    def _grant(self, id: str) -> None:  # noqa: A002 - the field's name
-        if not self._free.acquire(blocking=False):
-            self.send({"kind": "refused", "id": id, **TOO_MANY})
-            return
-        # Never in the thread of the messages: the others would wait for the network.
-        threading.Thread(target=self._answer, args=(id,), name="tempkit token", daemon=True).start()
+    def _teller(self, id: str) -> Callable[..., None] | None:  # noqa: A002 - the field's name
+        """What answers a wish for a token or a tunnel; None, and refused, while there are many."""
 
-    def _answer(self, question: str) -> None:
+        def tell(kind: str, **fields: object) -> None:
+            if kind in ("grant", "refused", "closed"):  # it is over
+                self._free.release()
+            self.send({"kind": kind, "id": id, **fields})
+
+        if self._free.acquire(blocking=False):
+            return tell
+        self.send({"kind": "refused", "id": id, **TOO_MANY})
+        return None
+
+    def _grant(self, id: str) -> None:  # noqa: A002
+        # Never in the thread of the messages: the others would wait for the network.
+        if tell := self._teller(id):
+            name = "tempkit token"
+            threading.Thread(target=self._answer, args=(tell,), name=name, daemon=True).start()
+
+    def _answer(self, tell: Callable[..., None]) -> None:
         try:
             token = self._mint()
         except TempkitError as error:
-            self.send({"kind": "refused", "id": question, **refusal(error)})
+            tell("refused", **refusal(error))
             return
-        finally:
-            self._free.release()
-        granted = {
-            "token": str(token),
-            "expires_in_seconds": token.expires_in_seconds,
-            "websocket_url": self._settings.websocket_url,
-            "parameters": replace(self._parameters, encoding="pcm_s16le").query(),
-        }
-        self.send({"kind": "grant", "id": question, **granted})
+        tell(
+            "grant",
+            token=str(token),
+            expires_in_seconds=token.expires_in_seconds,
+            websocket_url=self._settings.websocket_url,
+            parameters=self._parameters.query(),
+        )
 
     def _open_tunnel(self, id: str, sample_rate: int) -> None:  # noqa: A002
         check_whole_number("sample_rate", sample_rate, SAMPLE_RATE)
         parameters = replace(self._parameters, sample_rate=sample_rate)
-
-        def tell(kind: str, **fields: object) -> None:
-            if kind in ("refused", "closed"):
-                self._free.release()
-            self.send({"kind": kind, "id": id, **fields})
-
         self._close_tunnel()  # one microphone, one session
-        if not self._free.acquire(blocking=False):
-            self.send({"kind": "refused", "id": id, **TOO_MANY})
-            return
-        self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
-        self._tunnel.start()
+        if tell := self._teller(id):
+            self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):

@@ -7,15 +7,7 @@ from ipywidgets import HTML, VBox
 import tempkit.pictures as pictures
 from tempkit.errors import ConfigurationError
 from tempkit.serving import Service
-from tempkit.widgets.cells import (
-    Ticker,
-    close,
-    end_with_cell,
-    head_line,
-    is_notebook,
-    shown,
-    text_below,
-)
+from tempkit.widgets import cells
 
 LOOK_SECONDS = 0.5
 
@@ -27,25 +19,25 @@ class ServiceView:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._head, self._rows = HTML(), text_below()
-        line, self._button = head_line(self._head, self._stop)
+        self._head, self._rows = HTML(), cells.text_below()
+        line, self._button = cells.head_line(self._head, self._stop)
         self.widget = VBox([line, self._rows])
         _views[service] = self
         self._look()
-        self._ticker = Ticker(self._look, LOOK_SECONDS)
-        end_with_cell(self._end)
+        self._end_looks = cells.tick(self._look, LOOK_SECONDS)
+        cells.end_with_cell(self._end)
 
     def close(self) -> None:
         """Take the view off the page; the service goes on."""
-        self._ticker.stop()
-        close(self.widget)
+        self._end_looks()
+        cells.close(self.widget)
         if _views.get(self._service) is self:
             del _views[self._service]
 
     def _end(self) -> None:
         """The cell has run again: a service that goes on may be seen elsewhere, too."""
         if self._service.is_running:
-            end_with_cell(self._end)
+            cells.end_with_cell(self._end)
         else:
             self.close()
 
@@ -77,9 +69,9 @@ class ServiceView:
 
 def bundle(service: Service) -> dict[str, object]:
     """The view of a service for a notebook to show; nothing for a terminal."""
-    if not is_notebook():
+    if not cells.is_notebook():
         return {}
     view = _views.get(service)
     if view is None or view.widget.comm is None:
         view = ServiceView(service)
-    return shown(view.widget, repr(service))
+    return cells.shown(view.widget, repr(service))

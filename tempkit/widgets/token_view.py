@@ -7,7 +7,7 @@ from ipywidgets import HTML
 import tempkit.pictures as pictures
 from tempkit.errors import BadType, unfailing
 from tempkit.tokens import TemporaryToken
-from tempkit.widgets.cells import Ticker, close, end_with_cell, shown
+from tempkit.widgets.cells import close, end_with_cell, shown, tick
 
 TICK_SECONDS = 0.5
 
@@ -25,12 +25,12 @@ class TokenView:
         self._token = token
         self.widget = HTML(layout={"width": "auto"})
         self._draw()
-        self._ticker = Ticker(self._draw, TICK_SECONDS)
+        self._end_ticks = tick(self._draw, TICK_SECONDS)
         end_with_cell(self.close)
 
     def close(self) -> None:
         """Take the view off the page."""
-        self._ticker.stop()
+        self._end_ticks()
         close(self.widget)
 
     def _draw(self) -> bool:

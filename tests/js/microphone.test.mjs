@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { Microphone } from '../../public/sound/microphone.js';
+import { settle } from './doubles.mjs';
 
 const SENTENCES = {
   call: /^A call or another app has the microphone/,
@@ -129,7 +130,7 @@ async function pass(seconds) {
   for (let step = 0; step < seconds * 10; step += 1) {
     phone.sound();
     mock.timers.tick(100);
-    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    await settle();
     check();
   }
   return check();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { keepScreenOn } from '../../public/session/screen.js';
+import { keepScreenOn } from '../../public/page/run.js';
 
 let locks; // those that were given
 let isRefused;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
-import { after, every } from '../../public/session/timers.js';
+import { after, every } from '../../public/session/clock.js';
 
 /** A worker whose clock the test turns; the page's own timers stand still beside it. */
 class Worker {

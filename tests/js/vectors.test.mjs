@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
-import { Backlog } from '../../public/session/backlog.js';
+import { Backlog, TERMINATE } from '../../public/session/backlog.js';
 import { explainClose, thenFor } from '../../public/session/close-codes.js';
 import { isReadable, parsed } from '../../public/session/link.js';
 import { pauseBefore, pauseBeforeOpening } from '../../public/session/retry.js';
@@ -30,7 +30,7 @@ function taken(backlog, now) {
     const piece = backlog.take(now);
     if (piece === null) return pieces;
     if (typeof piece === 'string') {
-      pieces.push(piece);
+      pieces.push(piece === TERMINATE ? 'end' : piece);
       continue;
     }
     const expected = new Int16Array(piece.length);
@@ -80,10 +80,11 @@ for (const { name, attempt, luck, failure, pause } of vectors('opening')) {
 test('what each close code asks for, and a sentence that says what to do', () => {
   for (const { code, then } of vectors('close-codes')) {
     assert.equal(thenFor(code), then, `code ${code}`);
-    assert.match(explainClose(code), /^[A-Z].+\. .*(try again|Try again|Reload).*\.$/);
+    const said = explainClose(code).join(' ');
+    assert.match(said, /^[A-Z].+\. .*(try again|Try again|Reload).*\.$/);
     // A code that nobody knows is named.
     const isNamed = then === 'back off twice' || code >= 4000;
-    assert.equal(/\d/.test(explainClose(code)), isNamed, `code ${code}`);
+    assert.equal(/\d/.test(said), isNamed, `code ${code}`);
   }
 });
 
@@ -124,7 +125,7 @@ for (const { name, limit_seconds, rate, steps, ...end } of vectors('backlog')) {
     let offered = 0;
     const does = {
       offer: (milliseconds) => backlog.offer(sound(offered, (offered += milliseconds))),
-      command: (text) => backlog.command(text),
+      command: () => (backlog.hasEnded = true),
       connect: (now) => backlog.connect(now),
       release: (milliseconds) => backlog.release(milliseconds),
       release_silence: (seconds) => backlog.releaseSilence(seconds),
@@ -137,7 +138,7 @@ for (const { name, limit_seconds, rate, steps, ...end } of vectors('backlog')) {
       kept: [backlog.start / SAMPLES, backlog.end / SAMPLES],
       sent: backlog.sent / SAMPLES,
       lost: backlog.lost / SAMPLES,
-      is_sent: backlog.isSent,
+      is_sent: backlog.sent === backlog.end && backlog.isTerminating === backlog.hasEnded,
     };
     assert.deepEqual(found, end);
   });
@@ -169,7 +170,7 @@ for (const { name, steps, finals, partial, words, kept, lost } of vectors('sessi
         if (isReadable(read)) assert.equal(session.receive(read).type, 'Warning');
       },
       closed: (code, expected) => assert.equal(session.closed(code)?.code ?? null, expected),
-      end_audio: () => session.endAudio(),
+      end_audio: () => (backlog.hasEnded = true),
       pass_time: (now) => session.passTime(now),
     };
     for (const [step, ...values] of steps) does[step](...values);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, afterEach, beforeEach, mock, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
+import { settle } from './doubles.mjs';
+
 // In the browser the widget's modules stand beside the page's; here they get a folder together.
 const folder = mkdtempSync(join(tmpdir(), 'tempkit-'));
 const copy = (place, name) =>
@@ -14,7 +16,7 @@ copy('tempkit/widgets/static', 'widget');
 writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
 after(() => rmSync(folder, { recursive: true }));
 const load = (name) => import(pathToFileURL(join(folder, name)));
-const { Kernel } = await load('widget/kernel.js');
+const { Kernel, KernelSocket } = await load('widget/kernel.js');
 const { Link } = await load('session/link.js');
 const { Recorder } = await load('widget/recorder.js');
 const { Route } = await load('widget/route.js');
@@ -91,17 +93,18 @@ beforeEach(() => {
 afterEach(() => mock.timers.reset());
 
 const kernel = () => new Kernel(model, (message) => told.push(message));
-const settle = async () => {
-  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-};
 const grant = (extra) =>
   ({ kind: 'grant', token: 't', expires_in_seconds: 60, websocket_url: SERVICE, ...extra });
 
-async function opened(rate = 16000) {
-  const opening = kernel().socket(rate);
+/** A link by way of the kernel, which has opened it. */
+function opened(rate = 16000) {
+  const heard = [];
+  let socket;
+  const open = () => (socket = new KernelSocket(kernel(), rate));
+  const link = new Link({ token: '', websocket_url: SERVICE, open }, rate, ({ type }) => heard.push(type));
   const { id } = model.sent.at(-1);
   model.answer({ kind: 'opened' });
-  return { socket: await opening, id };
+  return { link, socket, id, heard };
 }
 
 test('a token is asked for by message, and its life counted from the question', async () => {
@@ -139,17 +142,15 @@ test('what the kernel says of its own accord is passed on', () => {
 });
 
 test('a socket through the kernel is a socket to a link', async () => {
-  const { socket, id } = await opened(48_000);
-  const heard = [];
-  model.hear({ kind: 'message', id, text: '{"type":"Begin"}' }); // before anybody listens
-  const parts = { token: '', websocket_url: SERVICE, open: () => socket };
-  const link = new Link(parts, 48_000, ({ type }) => heard.push(type));
+  const { link, id, heard } = opened(48_000);
   assert.ok(link.isOpen);
+  model.hear({ kind: 'message', id, text: '{"type":"Begin"}' });
   link.send(new Int16Array([1, 2]));
   link.send('{"type":"Terminate"}');
   model.hear({ kind: 'message', id, text: '{"type":"Termination"}' });
   model.hear({ kind: 'closed', id, code: 1000, reason: 'Session Ended' });
-  assert.deepEqual(await link.closed, { code: 1000, reason: 'Session Ended' });
+  const { code, reason } = await link.closed;
+  assert.deepEqual([code, reason, link.isOpen], [1000, 'Session Ended', false]);
   assert.deepEqual(heard, ['Begin', 'Termination']);
   const [open, audio, text] = model.sent;
   assert.deepEqual([open.kind, open.sample_rate], ['open', 48_000]);
@@ -157,23 +158,8 @@ test('a socket through the kernel is a socket to a link', async () => {
   assert.deepEqual([audio.id, text.id, text.text], [id, id, '{"type":"Terminate"}']);
 });
 
-test('a close that comes before anybody listens is told all the same', async () => {
-  const { socket, id } = await opened();
-  model.hear({ kind: 'closed', id, code: 1011, reason: 'r' });
-  const link = new Link({ websocket_url: SERVICE, open: () => socket }, 16000, () => {});
-  assert.deepEqual(await link.closed, { code: 1011, reason: 'r' });
-});
-
-test('a close right behind the opening leaves the socket closed', async () => {
-  const opening = kernel().socket(16000);
-  const { id } = model.sent.at(-1);
-  model.answer({ kind: 'opened' });
-  model.hear({ kind: 'closed', id, code: 1011, reason: '' });
-  assert.equal((await opening).readyState, Socket.CLOSED);
-});
-
-test('a piece of a larger buffer is sent alone, and the kernel is told once that it is over', async () => {
-  const { socket } = await opened();
+test('a piece of a larger buffer is sent alone, and the kernel is told once that it is over', () => {
+  const { socket } = opened();
   socket.send(new Int16Array(10).subarray(2, 4));
   assert.equal(model.sent.at(-1).buffers[0].byteLength, 4);
   socket.close();
@@ -182,15 +168,14 @@ test('a piece of a larger buffer is sent alone, and the kernel is told once that
 });
 
 test('a kernel that goes while it carries sound ends the connection', async () => {
-  const { socket } = await opened();
-  const link = new Link({ websocket_url: SERVICE, open: () => socket }, 16000, () => {});
+  const { link } = opened();
   model.isGone = true;
   link.send(new Int16Array(2));
   assert.equal((await link.closed).code, 1006);
 });
 
-test('a page that has no sound to send says that it is there, until the socket is closed', async () => {
-  const { socket, id } = await opened();
+test('a page that has no sound to send says that it is there, until the socket is closed', () => {
+  const { socket, id } = opened();
   mock.timers.tick(10_000);
   mock.timers.tick(10_000);
   assert.deepEqual(model.sent.slice(1).map(({ kind, id }) => [kind, id]), [['alive', id], ['alive', id]]);
@@ -199,21 +184,32 @@ test('a page that has no sound to send says that it is there, until the socket i
   assert.deepEqual(model.sent.slice(3).map(({ kind }) => kind), ['close']);
 });
 
-test('a tunnel that opens too late is closed', async () => {
-  const asked = assert.rejects(kernel().socket(16000), { isUnreachable: true });
-  mock.timers.tick(10_000);
-  await asked;
-  assert.deepEqual(model.sent.map(({ kind }) => kind), ['open', 'close']);
-});
+for (const [name, act, expected] of [
+  ['that opens too late is closed', () => mock.timers.tick(10_000), { isUnreachable: true }],
+  ['into a kernel that is gone fails at once', () => {}, { isUnreachable: true }],
+  [
+    'that the service refuses says why',
+    () => model.answer({ kind: 'refused', message: 'spent', status: 401 }),
+    { status: 401, message: 'No token: spent' },
+  ],
+]) {
+  test(`a tunnel ${name}`, async () => {
+    model.isGone = name.includes('gone');
+    const open = () => new KernelSocket(kernel(), 16000);
+    const { closed } = new Link({ websocket_url: SERVICE, open }, 16000, () => {});
+    act();
+    await assert.rejects(closed.then(({ failure }) => Promise.reject(failure)), expected);
+    if (name.includes('late')) assert.deepEqual(model.sent.map(({ kind }) => kind), ['open', 'close']);
+  });
+}
 
 /** The next connection of a route, as link.js makes it. */
 async function dialled(dial) {
   const dialling = dial(16000);
   await settle();
-  const { kind } = model.sent.at(-1);
-  model.answer(kind === 'token' ? grant() : { kind: 'opened' });
-  const got = await dialling;
-  return { kind, link: new Link(got, 16000, () => {}) };
+  if (model.sent.at(-1)?.kind === 'token') model.answer(grant());
+  const link = new Link(await dialling, 16000, () => {});
+  return { kind: model.sent.at(-1).kind, link };
 }
 
 const routed = () => new Route(kernel(), (service) => told.push(service));
@@ -255,17 +251,15 @@ for (const [name, fail] of Object.entries({
 test('an address that the browser forbids is reached through the kernel', async () => {
   Socket.isForbidden = true;
   const dial = routed().dial();
-  const { link } = await dialled(dial);
-  mock.timers.tick(0);
-  assert.equal((await link.closed).code, 1006);
+  await assert.rejects(dialled(dial), { code: 1006 }); // which is tried again
   assert.equal((await dialled(dial)).kind, 'open');
 });
 
 test('nothing is learnt from a connection that is given up', async () => {
-  const dial = routed().dial();
-  const { link } = await dialled(dial);
+  const route = routed();
+  const { link } = await dialled(route.dial());
   link.close();
-  assert.equal((await dialled(dial)).kind, 'token');
+  assert.equal((await dialled(route.dial())).kind, 'token');
 });
 
 test('on a remote notebook a sandbox is not looked for on the computer of the browser', async () => {

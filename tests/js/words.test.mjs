@@ -16,7 +16,7 @@ test('a line that is down says when it is tried, and how long', () => {
   assert.equal(words(12.1, 59.5), 'Next try in 3 s, giving up in 50 s.');
   assert.equal(words(10, 59.5), 'Trying now, giving up in 50 s.');
   assert.equal(words(9, 10), 'This is the last try.');
-  assert.equal(words(40, null), 'Next try in 30 s.');
+  assert.equal(words(40, Infinity), 'Next try in 30 s.');
 });
 
 test('who may stop now is told what that leaves without text', () => {

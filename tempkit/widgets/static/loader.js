@@ -21,16 +21,4 @@ for (const name of Object.keys(MODULES).reverse()) {
 const giveBack = (names) => names.forEach((name) => URL.revokeObjectURL(ADDRESSES[name]));
 giveBack(Object.keys(MODULES).filter((name) => !late.includes(name)));
 
-export default () => {
-  const { initialize, render } = widget();
-  return {
-    render,
-    initialize(given) {
-      const end = initialize(given);
-      return () => {
-        end();
-        giveBack(late);
-      };
-    },
-  };
-};
+export default widget(() => giveBack(late));

@@ -1,11 +1,10 @@
 // What the widget does, whatever number of views show it: one recording at a time.
 
-import { gap, loss, withoutText } from '../page/words.js';
-import { OVER, Run } from '../session/run.js';
-import { after } from '../session/timers.js';
+import { OVER, Run } from '../page/run.js';
+import { OUT_OF_SIGHT } from '../page/words.js';
+import { after } from '../session/clock.js';
 import { Transcript } from '../session/transcript.js';
 import { Microphone } from '../sound/microphone.js';
-import { beacon } from './beacon.js';
 import { Kernel, newId, NO_ANSWER } from './kernel.js';
 import { Route } from './route.js';
 
@@ -20,8 +19,7 @@ const HEARING = ['connecting', 'live', 'reconnecting']; // the microphone is ope
 export class Recorder {
   #kernel;
   #route;
-  #views = new Set();
-  #hidden = new Set(); // those of them that cannot be seen
+  #views = new Map(); // what shows something: whether it can be seen
   #beacon = null;
   #run = null;
   #clip = { isOver: true }; // what the kernel plays in place of the microphone
@@ -31,8 +29,8 @@ export class Recorder {
 
   /** What the views show. */
   shown = {
-    outcome: null,
     state: 'idle',
+    outcome: null,
     error: '',
     notices: {},
     service: { isSandbox: false, place: '' },
@@ -40,7 +38,6 @@ export class Recorder {
     transcript: { finals: [], partial: '' },
   };
 
-  /** @param {object} model of the widget */
   constructor(model) {
     this.#kernel = new Kernel(model, (message) => this.#hear(message));
     this.#route = new Route(this.#kernel, (service) => this.#show({ service }));
@@ -49,28 +46,21 @@ export class Recorder {
     if (isWebview()) this.#show({ state: 'blocked', error: WEBVIEW });
   }
 
-  /** The widget is gone. */
-  close() {
-    this.leave();
-  }
-
   /** @param {(change: object) => void} show gets what has changed of `shown` */
   join(show) {
-    this.#views.add(show);
+    this.#views.set(show, true);
     show(this.shown);
   }
 
   /** A view can be seen, or no more. */
   see(show, isSeen) {
-    if (isSeen) this.#hidden.delete(show);
-    else this.#hidden.add(show);
+    this.#views.set(show, isSeen);
     this.#drawBeacon();
   }
 
   /** A view is gone; with the last of them goes the recording. */
   part(show) {
     this.#views.delete(show);
-    this.#hidden.delete(show);
     if (this.#views.size === 0) this.leave();
   }
 
@@ -79,16 +69,15 @@ export class Recorder {
     if (this.shown.state === 'blocked') return;
     if (!this.#clip.isOver) this.#kernel.tell({ kind: 'stop' });
     else if (this.#isOver) this.#start();
-    else if (this.shown.state === 'waiting') this.#giveUp();
-    else this.#run.stop();
+    else this.#run.press();
   }
 
   /** Lets go of the microphone and the session at once. */
   leave(notice = '') {
-    if (!this.#clip.isOver) this.#follow(this.#clip.run, { state: 'idle', error: notice });
+    if (!this.#clip.isOver) this.#play(this.#clip.run, { state: 'idle', error: notice });
     if (this.#isOver) return;
     this.#run.leave();
-    if (notice) this.#note('page', notice);
+    if (notice) this.#run.note('page', notice);
   }
 
   get #isOver() {
@@ -96,74 +85,48 @@ export class Recorder {
   }
 
   #start() {
-    const id = newId();
     const seconds = this.#kernel.get('_max_seconds');
-    this.#id = id;
-    for (const matter of ['line', 'sound', 'device', 'page']) this.#note(matter, '');
-    this.#kernel.tell({ kind: 'start', run: id });
-    const source = new Microphone({
-      chunk: (chunk) => run.take(chunk),
-      level: (level) => this.#show({ level }),
-      notice: (text) => this.#note('sound', text),
-      device: (_, text) => this.#note('device', text),
+    this.#id = newId();
+    this.#kernel.tell({ kind: 'start', run: this.#id });
+    this.#run = new Run((on) => new Microphone(on), this.#route.dial(), {
+      show: (change) => this.#showRun(change),
+      turn: (transcript, _, turn) => this.#take(transcript, turn),
     });
-    const run = new Run(source, this.#route.dial(), {
-      state: (state, failure) => this.#change(id, state, failure),
-      begin: () => this.#note('line', ''),
-      turn: (transcript, _, turn) => this.#take(id, transcript, turn),
-      lost: (failure) => this.#note('line', loss(failure)),
-      restored: (lost) => this.#note('line', gap(lost)),
-    });
-    this.#run = run;
     window.addEventListener('pagehide', this.#onPageHide);
     this.#cancelCap = after(seconds * 1000, () => this.#stop(capped(seconds)));
-    run.toTheEnd();
+    this.#run.toTheEnd();
   }
 
   #stop(notice) {
     if (this.#isOver) return;
     this.#run.stop();
-    this.#note('page', notice);
+    this.#run.note('page', notice);
   }
 
-  #giveUp() {
-    const { unheard } = this.#run;
-    this.#run.giveUp();
-    this.#note('line', withoutText(unheard));
-  }
-
-  #change(id, state, failure) {
-    if (id !== this.#id) return;
-    const error = failure?.message ?? '';
-    if (state === 'failed') this.#note('line', ''); // the failure says more
-    this.#show({ outcome: this.#run.outcome, state, error });
-    this.#drawBeacon();
+  #showRun(change) {
+    this.#show(change);
+    const { state, error } = change;
+    if (!state) return;
     if (this.#isOver) {
       this.#cancelCap();
       window.removeEventListener('pagehide', this.#onPageHide);
     }
-    this.#kernel.tell({ kind: 'state', run: id, state, error });
+    this.#kernel.tell({ kind: 'state', run: this.#id, state, error });
   }
 
-  #take(id, transcript, turn) {
+  #take(transcript, turn) {
     this.#show({ transcript });
-    if (turn.end_of_turn && !this.#kernel.tell({ kind: 'turn', run: id, turn })) this.leave(NO_ANSWER);
-  }
-
-  #drawBeacon() {
-    const isSeen = [...this.#views].some((show) => !this.#hidden.has(show));
-    const isNeeded = HEARING.includes(this.shown.state) && this.#views.size > 0 && !isSeen;
-    if (isNeeded) this.#beacon ??= beacon(() => this.press());
-    else this.#beacon = this.#beacon?.remove() ?? null;
+    const message = { kind: 'turn', run: this.#id, turn };
+    if (turn.end_of_turn && !this.#kernel.tell(message)) this.leave(NO_ANSWER);
   }
 
   #hear({ kind, run, message, ...played }) {
     if (kind === 'stop' && run === this.#id) this.#stop(message);
-    if (kind === 'played') this.#follow(run, played);
+    if (kind === 'played') this.#play(run, played);
   }
 
   /** The kernel plays a clip: its words, and how it goes. */
-  #follow(run, { state, error, turn }) {
+  #play(run, { state, error, turn }) {
     if (run !== this.#clip.run) this.#clip = { run, transcript: new Transcript() };
     this.#clip.isOver = OVER.includes(state);
     const { transcript } = this.#clip;
@@ -174,14 +137,29 @@ export class Recorder {
     this.#show({ outcome, state: shown, error, transcript });
   }
 
-  /** Each matter has one notice at a time, '' for none. */
-  #note(matter, text) {
-    this.#show({ notices: { ...this.shown.notices, [matter]: text } });
+  #show(change) {
+    const { notices } = this.shown;
+    Object.assign(this.shown, change);
+    if (change.notices) this.shown.notices = { ...notices, ...change.notices };
+    for (const show of this.#views.keys()) show(change);
+    if (change.state) this.#drawBeacon();
   }
 
-  #show(change) {
-    Object.assign(this.shown, change);
-    for (const show of this.#views) show(change);
+  // A recording that nobody sees, as its output is collapsed or scrolled away: a button in the corner
+  // of the page says so and stops it. To stop by itself would cost the words of who reads another cell.
+  #drawBeacon() {
+    const isUnseen = this.#views.size > 0 && ![...this.#views.values()].includes(true);
+    if (!isUnseen || !HEARING.includes(this.shown.state)) {
+      this.#beacon?.remove();
+      this.#beacon = null;
+    } else if (!this.#beacon) {
+      this.#beacon = document.createElement('button');
+      this.#beacon.type = 'button';
+      this.#beacon.className = 'tempkit-beacon';
+      this.#beacon.textContent = OUT_OF_SIGHT;
+      this.#beacon.addEventListener('click', () => this.press());
+      document.body.append(this.#beacon);
+    }
   }
 }
 
