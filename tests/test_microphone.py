@@ -393,6 +393,7 @@ def test_parameters_go_with_the_grant_and_with_the_tunnel(settings: Settings, sa
     assert browser.await_kind("grant")["parameters"]["speech_model"] == "u3-rt-pro"
     browser.say("open", id="s", sample_rate=48_000)
     browser.await_kind("opened")
+    until(lambda: any(entry.kind == "opened" for entry in sandbox.journal))
     (opened,) = [entry.detail for entry in sandbox.journal if entry.kind == "opened"]
     assert (opened["speech_model"], opened["sample_rate"]) == ("u3-rt-pro", "48000")
     microphone.close()
