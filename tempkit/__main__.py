@@ -152,10 +152,10 @@ def _serve(options: argparse.Namespace) -> int:
     if options.tls and options.certfile:
         raise ConfigurationError("--tls makes a certificate, --certfile names one; choose")
     if options.tls:
-        from tempkit.certificates import LOOPBACK, make_certificate
+        from tempkit.certificates import make_certificate
 
-        names = {*LOOPBACK, socket.gethostname(), lan_address()} - {""}
-        context, authority = make_certificate(Path.home() / ".tempkit", names)
+        names = socket.gethostname(), lan_address()
+        context, authority = make_certificate(Path.home() / ".tempkit", *names)
     with TokenServer(
         host=options.host,
         port=options.port,

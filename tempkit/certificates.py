@@ -1,7 +1,6 @@
 """TLS for servers: from a certificate's files, or from a certificate made on the spot."""
 
 import ssl
-from collections.abc import Collection
 from pathlib import Path
 
 from tempkit.errors import ConfigurationError, require
@@ -24,13 +23,11 @@ def read_certificate(certfile: str, keyfile: str | None) -> ssl.SSLContext:
     return context
 
 
-def make_certificate(
-    directory: Path, names: Collection[str] = LOOPBACK
-) -> tuple[ssl.SSLContext, Path]:
-    """A TLS context for ``names``, and the file in ``directory`` of the authority behind it.
+def make_certificate(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
+    """A TLS context for this machine, also by ``names``, and the file of its authority.
 
     Clients trust it by SSL_CERT_FILE (Python) or NODE_EXTRA_CA_CERTS (Node), a phone by installing
-    that file; an authority that is there already is used again. Raises ConfigurationError without
+    that file; one that is in ``directory`` already is used again. Raises ConfigurationError without
     the ``tls`` extra, and when the directory cannot be used.
     """
     require("trustme", "tls", "TLS")
@@ -55,5 +52,6 @@ def make_certificate(
     # A ticket comes before the first answer, and threaded WebSocket clients may stumble over it.
     context.num_tickets = 0
     until = datetime.now() + timedelta(days=DAYS)
-    authority.issue_cert(*names, not_after=until).configure_cert(context)
+    known = {*LOOPBACK, *names} - {""}
+    authority.issue_cert(*known, not_after=until).configure_cert(context)
     return context, file

@@ -20,7 +20,7 @@ from functools import wraps
 from importlib import import_module
 from numbers import Real
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any
 
 INSTALL = "pip install"
 KINDS: dict[type | None, str] = {
@@ -45,15 +45,14 @@ class _Brief(Exception):
     ``%tb Plain`` shows that too, ``%xmode Plain`` does from then on, and ``%debug`` goes there.
     """
 
-    _shown_as: ClassVar[str] = ""
-
     def _render_traceback_(self) -> list[str]:
         """What IPython shows; the whole of it is plain Python's, which shows no variables."""
         ipython = sys.modules.get("IPython")
         shell = ipython.get_ipython() if ipython else None
         if shell and shell.InteractiveTB.mode in WHOLE:
             return "".join(traceback.format_exception(self)).splitlines()
-        name, text = self._shown_as or type(self).__name__, str(self)
+        own = (each for each in (ValueError, TypeError) if isinstance(self, each))
+        name, text = next(own, type(self)).__name__, str(self)
         if len(text) > LONG:  # the advice stands on a line of its own
             text = text.replace("; ", ";\n")
         return [f"\x1b[31m{name}\x1b[0m: {text}", "(%tb Plain shows where it arose)"]
@@ -66,13 +65,9 @@ class TempkitError(_Brief):
 class BadValue(_Brief, ValueError):
     """An argument out of range; who wants to catch it writes ``except ValueError``."""
 
-    _shown_as = "ValueError"
-
 
 class BadType(_Brief, TypeError):
     """An argument of the wrong kind; who wants to catch it writes ``except TypeError``."""
-
-    _shown_as = "TypeError"
 
 
 class ConfigurationError(TempkitError):

@@ -65,12 +65,12 @@ def partial(text: str) -> str:
 
 def turns(spans: Iterable[Span]) -> str:
     """A line for each turn: when it began, and its text."""
-    rows = "".join(
+    rows = (
         f'<div style="display:flex;gap:1em"><span style="color:{MUTED};{DIGITS};flex:none">'
         f"{clock(start)}</span>{words(text, language)}</div>"
         for start, _, text, language in spans
     )
-    return f'<div style="{FACE}">{rows}</div>'
+    return block(*rows)
 
 
 def transcript(spans: Sequence[Span], moving: str) -> str:

@@ -135,12 +135,6 @@ class Service(ABC):
         self._thread.join(STOP_SECONDS)
         _running.remove(self)
 
-    def _forget(self) -> None:
-        """Be stopped in a forked child, which has none of the threads; the parent's goes on."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.forget()
-
     def wait(self) -> None:
         """Wait until it is stopped, or Ctrl-C. Raises TempkitError when it ended by itself."""
         while self.is_running:
@@ -228,7 +222,10 @@ def _forget_all() -> None:
     global _starting
     _starting = threading.Lock()
     while _running:
-        _running.pop()._forget()
+        service = _running.pop()
+        engine, service._engine = service._engine, None
+        if engine is not None:
+            engine.forget()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork

@@ -30,10 +30,6 @@ from tempkit.protocol.parameters import (
 
 log = logging.getLogger(__name__)
 
-LIMITS = {
-    "expires_in_seconds": EXPIRES_IN_SECONDS,
-    "max_session_duration_seconds": MAX_SESSION_DURATION_SECONDS,
-}
 ADVICE = {
     400: "correct the parameter that the text names",
     401: "check the API key",
@@ -120,11 +116,12 @@ def generate_temp_token(
     ConfigurationError (key), TokenRefused, ServiceUnreachable or ProtocolError; all but the first
     are logged as well.
     """
+    check_whole_number("expires_in_seconds", expires_in_seconds, EXPIRES_IN_SECONDS)
     query = {"expires_in_seconds": expires_in_seconds}
     if max_session_duration_seconds is not None:
-        query["max_session_duration_seconds"] = max_session_duration_seconds
-    for name, seconds in query.items():
-        check_whole_number(name, seconds, LIMITS[name])
+        name, limits = "max_session_duration_seconds", MAX_SESSION_DURATION_SECONDS
+        check_whole_number(name, max_session_duration_seconds, limits)
+        query[name] = max_session_duration_seconds
     expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
     from tempkit.http_client import get  # here, as httpx takes long: a server listens before
 

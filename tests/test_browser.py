@@ -590,7 +590,7 @@ def test_by_tls_another_device_speaks_to_the_sandbox_and_a_foreign_page_does_not
     browser = launch(
         *play(PUBLIC / "sample.wav"), "--host-resolver-rules=MAP phone.example 127.0.0.1"
     )
-    context, _ = make_certificate(tmp_path, ["phone.example"])
+    context, _ = make_certificate(tmp_path, "phone.example")
     with TokenServer(scripted.settings, host="0.0.0.0", port=0, ssl=context) as server:
         address = f"https://phone.example:{server.port}/"
         shown = f"{address}?access={server.access_secret}"

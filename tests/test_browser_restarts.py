@@ -86,7 +86,7 @@ def test_a_key_that_comes_into_the_env_file_meanwhile_leads_to_the_real_service(
     launch, tmp_path, free_port
 ):
     name = "streaming.assemblyai.com"
-    context, authority = make_certificate(tmp_path, [name])
+    context, authority = make_certificate(tmp_path, name)
     with (
         Sandbox(Scripted(["Hello there."]), ssl=context) as service,  # by the real one's name
         Proxy(service.port) as proxy,

@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     import tempfile
 
-    from tempkit.certificates import LOOPBACK, make_certificate
+    from tempkit.certificates import make_certificate
     from tempkit.sandbox import Faults, Sandbox
 
     given = (fault.partition("=") for fault in options.fault)
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
         context, authority = None, None
         if options.tls:
-            context, authority = make_certificate(Path(folder), {*LOOPBACK, *options.name})
+            context, authority = make_certificate(Path(folder), *options.name)
         sandbox = Sandbox(
             host=options.host,
             port=options.port,

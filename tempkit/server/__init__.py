@@ -93,8 +93,6 @@ class TokenServer(Service):
 
     def _begin(self) -> None:
         self._site.port = self.port
-        # Nobody has opened the page yet, let alone pressed Start.
-        threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True).start()
         self._place = self._find_place()
         lines = [f"Server is running at {self._direct_url}"]
         if not is_loopback(self.host):
@@ -105,6 +103,8 @@ class TokenServer(Service):
         if self._place is not None:
             lines += self._directions(self._place)
         print("\n".join(lines), flush=True)
+        # Nobody has opened the page yet, let alone pressed Start.
+        threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True).start()
 
     def _find_place(self) -> Place | None:
         """Where a browser that runs elsewhere finds the server; its name there is let in."""
