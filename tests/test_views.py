@@ -294,7 +294,7 @@ def test_a_sandbox_shows_its_sessions_and_the_newest_lines_of_its_journal(sandbo
     session.send_audio(spoken(1))
     assert session.terminate().text == "Hello there."
     until(lambda: "0 sessions open" in text_of(view.widget))
-    assert "closed WebSocketcode=1000" in text_of(view.widget)
+    until(lambda: "closed WebSocketcode=1000" in text_of(view.widget))
     sandbox.stop()
 
 
