@@ -150,10 +150,8 @@ class SocketSession:
             except TimeoutError:
                 break
             wait, now = 0, time.monotonic()
-            inbox = self._inbox
-            inbox.put(data, self._session.seconds(data), now)
-            pace = inbox.received_seconds, inbox.elapsed(now), inbox.waiting_seconds
-            self._too_fast = [*self._session.check_speed(*pace)]
+            self._inbox.put(data, self._session.seconds(data), now)
+            self._too_fast = [*self._session.check_speed(*self._inbox.pace(now))]
 
     @property
     def _is_reading(self) -> bool:
