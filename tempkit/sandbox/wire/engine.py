@@ -16,6 +16,7 @@ from socketserver import BaseServer
 from typing import Any
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -89,7 +90,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         protocol = ServerProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
         # The library keeps track of the connection from its first byte on.
-        request = Request(asked.target, Headers(self.headers.items()), asked.method)
+        try:
+            request = Request(asked.target, Headers(self.headers.items()), asked.method)
+        except InvalidHeader:  # such as one that goes on in another line
+            self.send_error(400)
+            return
         protocol.receive_data(request.serialize())
         for event in protocol.events_received():
             protocol.send_response(protocol.accept(event))  # type: ignore[arg-type]
