@@ -43,7 +43,7 @@ class Inbox:
 
     def take(self, now: float) -> str | bytes | None:
         """The next message that may be handled now, if there is one."""
-        if not self._waiting or self.wait(now) > 0:
+        if self.wait(now) > 0:
             return None
         data, seconds = self._waiting.popleft()
         self._waiting_bytes -= len(data)
