@@ -11,7 +11,7 @@ from tempkit.protocol.messages import Begin
 from tempkit.protocol.recording import Close
 from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.session import Opening, ServerSession
+from tempkit.sandbox.rules.session import ServerSession
 from tempkit.streaming.session import ClientSession
 from tempkit.streaming.watch import Watch
 
@@ -123,8 +123,8 @@ class Line:
     def _connect(self) -> None:
         self.connections += 1
         token = self._ledger.issue(self.now, 60, self._seconds)
-        opening = Opening(self.half.parameters.client_query() | {"token": token})
-        self._server = ServerSession(opening, self._ledger, ToneRecognizer, lambda: self.now)
+        query = self.half.parameters.client_query() | {"token": token}
+        self._server = ServerSession(query, None, self._ledger, ToneRecognizer, lambda: self.now)
         self.half.connected(self.now)
         stall_seconds = Reconnect().stall_seconds
         self._watch = Watch(stall_seconds, self.now, self.now + self._seconds)

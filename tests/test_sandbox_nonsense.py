@@ -136,6 +136,11 @@ def test_a_header_twice_is_no_credential(watched: Sandbox):
     assert refusal in answer_to(watched, said, until=refusal)
 
 
+def test_a_header_in_two_lines_opens_no_socket(watched: Sandbox):
+    said = UPGRADE.format("X-Odd: one\r\n two\r\n").encode()
+    assert answer_to(watched, said).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize("size", [2**20, 2**24, 2**24 + 1])
 def test_a_huge_message(watched: Sandbox, size: int):
     for data in (bytes(size), "x" * size):

@@ -12,7 +12,6 @@ from tempkit.protocol.recording import Close
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.session import ServerSession
 from tests.conftest import SCRIPT
 from tests.doubles import chunked, load, silence, spoken, tone
@@ -40,8 +39,8 @@ def started(
     script: Sequence[str] = SCRIPT,
     **options,
 ) -> tuple[ServerSession, list]:
-    opening, listen = Opening(query, authorization), partial(ears, Scripted(script))
-    session = ServerSession(opening, ledger or Ledger(), listen, clock or Clock(), **options)
+    opened = query, authorization, ledger or Ledger(), partial(ears, Scripted(script))
+    session = ServerSession(*opened, clock or Clock(), **options)
     return session, read(session.open())
 
 

@@ -25,7 +25,6 @@ from tempkit.protocol.recording import Close, Frame, Recording
 from tempkit.sandbox import Faults, Scripted
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tests.conftest import KEY
 from tests.doubles import chunked, silence, spoken, tone
@@ -195,7 +194,7 @@ def test_at_audio_pace_nothing_is_said_before_its_time():
         Frame(4.0, "service", '{"type": "Termination"}'),
     )
     clock = Clock()
-    given = (Opening(US, "any"), Ledger(), Scripted(["-"]).listen, clock, Switches())
+    given = (US, "any", Ledger(), Scripted(["-"]).listen, clock, Switches())
     session = ReplaySession([Score(Recording({}, frames))], *given)
     begun = clock.now
     list(session.open())

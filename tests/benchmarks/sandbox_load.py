@@ -21,7 +21,6 @@ from websockets.sync.client import ClientConnection, connect
 from tempkit import Clip
 from tempkit.sandbox import load_recognizer
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.session import ServerSession
 
 SAMPLE = Path(__file__).parents[2] / "public" / "sample.wav"
@@ -55,7 +54,7 @@ def opened(address: str) -> connect:
 def due() -> list[tuple[int, int, bool]]:
     """Of each turn message of the sample: the chunk it falls due with, its turn, is it a final."""
     recognizer = load_recognizer()
-    session = ServerSession(Opening(QUERY, "any"), Ledger(), recognizer.listen, lambda: 0.0)
+    session = ServerSession(QUERY, "any", Ledger(), recognizer.listen, lambda: 0.0)
     list(session.open())
     found = []
     for number, chunk in enumerate(CHUNKS):

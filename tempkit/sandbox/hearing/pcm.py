@@ -43,7 +43,5 @@ class PcmDecoder:
             samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
         if self._resampler is None:
             return samples
-        resampled: Samples = self._resampler.resample_chunk(samples, last=is_last).astype(
-            np.float32
-        )
+        resampled: Samples = self._resampler.resample_chunk(samples, last=is_last)
         return resampled

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from tempkit.protocol.close_codes import CloseCode
@@ -69,13 +68,6 @@ AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
 def bad_input(text: object) -> Violation:
     """What a parameter or a message with a value that is not allowed ends in: 3006."""
     return Violation(CloseCode.BAD_INPUT, f"User Input Validation Error: {text}")
-
-
-class Opening(NamedTuple):
-    """What a client came with: the query of the address, and its Authorization header."""
-
-    query: Mapping[str, str]
-    authorization: str | None = None
 
 
 def read_query(text: str) -> dict[str, str]:

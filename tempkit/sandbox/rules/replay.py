@@ -94,7 +94,7 @@ class ReplaySession(ServerSession):
             if now != then:
                 raise differing(f"{name} is {now}, the recording was made with {then}")
         for name, sent in self._score.query.items():
-            asked = self._opening.query.get(name, "not given")
+            asked = self._query.get(name, "not given")
             if asked != sent and name not in COMPARED:
                 yield Note(DIFFERS, f"{name} is {asked}, the recording was made with {sent}")
         begin = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}

@@ -34,7 +34,6 @@ from tempkit.sandbox.hearing.turns import TurnDetector
 from tempkit.sandbox.rules import Switches, Violation
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import (
-    Opening,
     bad_input,
     configuration,
     read_parameters,
@@ -60,20 +59,22 @@ Output = str | Close | Note
 
 
 class ServerSession:
-    """One session: feed what the client sends, pass on what comes out; ``clock`` is Unix time.
+    """One session: feed what the client sends, pass on what comes out.
 
-    ``listen`` gives it ears. Ask ``deadline`` for the time of the next ``tick``.
+    A client comes with the query of the address and its Authorization header. ``clock`` is Unix
+    time, ``listen`` gives the session ears. Ask ``deadline`` for the time of the next ``tick``.
     """
 
     def __init__(
         self,
-        opening: Opening,
+        query: Mapping[str, str],
+        authorization: str | None,
         ledger: Ledger,
         listen: Callable[[], Listener],
         clock: Callable[[], float],
         switches: Switches = Switches(),  # noqa: B008 - it is frozen
     ) -> None:
-        self._opening = opening
+        self._query, self._authorization = query, authorization
         self._ledger = ledger
         self._listen = listen
         self._clock = clock
@@ -162,10 +163,10 @@ class ServerSession:
 
     def _open(self) -> Iterator[Output]:
         # 1008 - a session needs the API key in the header, or a temporary token.
-        query, authorization = self._opening
-        longest = self._ledger.admit(self._begun_at, query.get("token"), authorization)
+        token = self._query.get("token")
+        longest = self._ledger.admit(self._begun_at, token, self._authorization)
         self._expires_at = self._begun_at + longest
-        self._parameters = read_parameters(query)
+        self._parameters = read_parameters(self._query)
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
         yield from self._begin()
 

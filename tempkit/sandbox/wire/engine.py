@@ -16,6 +16,7 @@ from socketserver import BaseServer
 from typing import Any
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -71,29 +72,43 @@ class Handler(BaseHTTPRequestHandler):
             self.client_address[0],
             self.rfile.read(int(length)),
         )
-        if not asked.opens_socket or asked.body:
-            self._send(self.server.answer(asked))
-        elif (refusal := self.server.refusal()) is None:
+        if asked.opens_socket and not asked.body:
             self._open(asked)
-        elif refusal.status:
-            self._send(refusal)
+        else:
+            self._send(self.server.answer(asked))
 
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def _open(self, asked: routes.HttpRequest) -> None:
         """Upgrade to a WebSocket, and speak on it until the session is over."""
+        server, state = self.server, self.server.state
+        if state.is_hit("refuse_connections"):
+            status = state.faults.refuse_status
+            state.journal.add(state.clock(), 0, "fault", "refused", {"status": status})
+            if status is not None:
+                self._send(routes.HttpAnswer(status))
+            return
         protocol = ServerProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
         # The library keeps track of the connection from its first byte on.
-        request = Request(asked.target, Headers(self.headers.items()), asked.method)
+        try:
+            request = Request(asked.target, Headers(self.headers.items()), asked.method)
+        except InvalidHeader:  # such as one that goes on in another line
+            self.send_error(400)
+            return
         protocol.receive_data(request.serialize())
         for event in protocol.events_received():
             protocol.send_response(protocol.accept(event))  # type: ignore[arg-type]
         for data in protocol.data_to_send():
             self.wfile.write(data)
-        if protocol.state is OPEN:
-            self.connection.settimeout(None)
-            self.rfile.close()  # else it would keep the socket open
-            self.server.converse(self.connection, protocol, asked)
+        if protocol.state is not OPEN:
+            return
+        plain = self.connection
+        plain.settimeout(None)
+        self.rfile.close()  # else it would keep the socket open
+        with Connection(
+            plain, protocol, ping_interval=None, close_timeout=CLOSE_SECONDS, max_queue=QUEUE
+        ) as connection:
+            SocketSession(connection, asked, state, server.recognizer, server.stopping).run()
 
     def _send(self, answer: routes.HttpAnswer) -> None:
         headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
@@ -128,9 +143,9 @@ class WireEngine(ThreadingHTTPServer):
         port: int,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._state = state
-        self._recognizer = recognizer
-        self._stopping = threading.Event()
+        self.state = state
+        self.recognizer = recognizer
+        self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._left = threading.Condition()
         self._scheme = "https" if tls else "http"
@@ -171,13 +186,13 @@ class WireEngine(ThreadingHTTPServer):
 
     def shutdown(self) -> None:
         """Close the port and every session."""
-        self._stopping.set()  # each session closes itself
+        self.stopping.set()  # each session closes itself
         with suppress(OSError):  # this wakes its thread at once, where the system has it so
             self.socket.shutdown(socket.SHUT_RDWR)
         super().shutdown()
         self.server_close()
         # A client that says nothing, does not read or answers no close is not waited for.
-        patience = CLOSE_SECONDS if self._state.open_sessions else OPEN_SECONDS
+        patience = CLOSE_SECONDS if self.state.open_sessions else OPEN_SECONDS
         with self._left:
             self._left.wait_for(lambda: not self._open, patience)
             for each in self._open:
@@ -193,9 +208,9 @@ class WireEngine(ThreadingHTTPServer):
 
     def answer(self, asked: routes.HttpRequest) -> routes.HttpAnswer:
         """What a request is answered with that opens no WebSocket."""
-        state = self._state
+        state = self.state
         if asked.path in (routes.TOKEN, routes.UNIFIED_TOKEN):
-            self._stopping.wait(state.faults.token_delay_seconds)
+            self.stopping.wait(state.faults.token_delay_seconds)
         answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers.get('Host', '')}")
         if not asked.path.startswith("/sandbox"):
             name = f"{asked.method} {harmless(asked.path)}"
@@ -203,21 +218,3 @@ class WireEngine(ThreadingHTTPServer):
             detail |= {k: harmless(v) for k, v in asked.query.items() if k in routes.LIMITS}
             state.journal.add(state.clock(), 0, "request", name, detail)
         return answer
-
-    def refusal(self) -> routes.HttpAnswer | None:
-        """What a WebSocket is refused with on demand, None when it is not; status 0 cuts it."""
-        state = self._state
-        if not state.is_hit("refuse_connections"):
-            return None
-        status = state.faults.refuse_status
-        state.journal.add(state.clock(), 0, "fault", "refused", {"status": status})
-        return routes.HttpAnswer(status or 0)
-
-    def converse(
-        self, plain: socket.socket, protocol: ServerProtocol, asked: routes.HttpRequest
-    ) -> None:
-        """Speak on an open WebSocket."""
-        with Connection(
-            plain, protocol, ping_interval=None, close_timeout=CLOSE_SECONDS, max_queue=QUEUE
-        ) as connection:
-            SocketSession(connection, asked, self._state, self._recognizer, self._stopping).run()

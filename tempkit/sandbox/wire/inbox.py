@@ -27,7 +27,7 @@ class Inbox:
         self._came_seconds = 0.0  # the same, of what came in
         self._first_at: float | None = None
         self._last_at = 0.0
-        self.received_seconds = 0.0  # of audio, in all
+        self._received_seconds = 0.0  # of audio, in all
 
     def put(self, data: str | bytes, seconds: float, now: float) -> None:
         """A message has come in; ``seconds`` is how long it sounds, 0 for text."""
@@ -39,11 +39,11 @@ class Inbox:
         self._came_seconds += seconds
         self._waiting.append((data, seconds))
         self._waiting_bytes += len(data)
-        self.received_seconds += seconds
+        self._received_seconds += seconds
 
     def take(self, now: float) -> str | bytes | None:
         """The next message that may be handled now, if there is one."""
-        if not self._waiting or self.wait(now) > 0:
+        if self.wait(now) > 0:
             return None
         data, seconds = self._waiting.popleft()
         self._waiting_bytes -= len(data)
@@ -65,18 +65,18 @@ class Inbox:
         return not self._waiting
 
     @property
-    def waiting_seconds(self) -> float:
-        """How much audio was not handled yet."""
-        return self._came_seconds - self._handled_seconds
-
-    @property
     def is_full(self) -> bool:
         """Whether the rest is better left to the network."""
         return (
             len(self._waiting) >= FULL_MESSAGES
             or self._waiting_bytes >= FULL_BYTES
-            or self.waiting_seconds >= FULL_SECONDS
+            or self._came_seconds - self._handled_seconds >= FULL_SECONDS
         )
+
+    def pace(self, now: float) -> tuple[float, float, float]:
+        """Seconds of audio that came in, seconds since the first of it, seconds of it that wait."""
+        elapsed = 0.0 if self._first_at is None else now - self._first_at
+        return self._received_seconds, elapsed, self._came_seconds - self._handled_seconds
 
     def patience(self, now: float) -> float:
         """How long a partial may wait for its place: not at all when handling lags behind a talker.
@@ -87,7 +87,3 @@ class Inbox:
         if self._came_seconds - busy > LIVE_SECONDS or now - self._last_at > LIVE_SECONDS:
             return float("inf")
         return 0.0 if busy - self._handled_seconds > LATE_SECONDS else PATIENCE_SECONDS
-
-    def elapsed(self, now: float) -> float:
-        """Seconds since the first audio came in."""
-        return 0.0 if self._first_at is None else now - self._first_at

@@ -17,7 +17,6 @@ from tempkit.sandbox.faults import Faults, Progress
 from tempkit.sandbox.hearing.pool import CORES, Sharing
 from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.journal import harmless, shown
-from tempkit.sandbox.rules.opening import Opening
 from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
 from tempkit.sandbox.state import State
@@ -54,12 +53,12 @@ class SocketSession:
         self._inbox = inbox = Inbox(realtime=state.switches.realtime)
         self._too_fast: list[Output] = []  # what follows from audio that came in too fast
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
-        opening = Opening(asked.query, asked.headers.get("Authorization"))
 
         def listen() -> Sharing:
             return Sharing(recognizer.listen(), CORES, lambda: inbox.patience(time.monotonic()))
 
-        given = (opening, state.ledger, listen, state.clock, state.switches)
+        credentials = asked.query, asked.headers.get("Authorization")
+        given = (*credentials, state.ledger, listen, state.clock, state.switches)
         scores = [Score(recording) for recording in state.recordings]
         self._session = ReplaySession(scores, *given) if scores else ServerSession(*given)
         self._fault: dict[str, Callable[[], object]] = {
@@ -150,10 +149,8 @@ class SocketSession:
             except TimeoutError:
                 break
             wait, now = 0, time.monotonic()
-            inbox = self._inbox
-            inbox.put(data, self._session.seconds(data), now)
-            pace = inbox.received_seconds, inbox.elapsed(now), inbox.waiting_seconds
-            self._too_fast = [*self._session.check_speed(*pace)]
+            self._inbox.put(data, self._session.seconds(data), now)
+            self._too_fast = [*self._session.check_speed(*self._inbox.pace(now))]
 
     @property
     def _is_reading(self) -> bool:
