@@ -33,7 +33,7 @@ class Reconnect:
     connection that held for so long. Audio that the service may not have heard is sent again at
     ``replay_rate`` times the speed at which it sounds; at most ``buffer_seconds`` of it are kept. A
     connection counts as lost when its heartbeats stop, or when the service takes no more audio, for
-    ``stall_seconds``, and when a pong is ``pong_seconds`` late. How loud the audio is plays no part.
+    ``stall_seconds``, and when a pong is ``pong_seconds`` late. Loudness plays no part.
     """
 
     give_up_after_seconds: float = 60.0
