@@ -10,15 +10,15 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from tempkit.errors import ProtocolError
 from tempkit.protocol.messages import Json, parse_object
 
 VERSION = 1
+NO_RECORDING = f"not a recording of a session, of version {VERSION}"
 SECRET = ("token", "webhook_auth_header_value", "webhook_url", "llm_gateway")
 Side = Literal["client", "service"]
-SIDES: dict[str, Side] = {"client": "client", "service": "service"}
 
 
 class Close(NamedTuple):
@@ -62,7 +62,9 @@ class Frame:
                 data = int(found["audio_bytes"])
             else:
                 data = Close(int(found["code"]), str(found["reason"]))
-            return cls(float(found["at"]), SIDES[found["by"]], data)
+            if found["by"] not in get_args(Side):
+                raise ValueError(found["by"])
+            return cls(float(found["at"]), found["by"], data)
         except (LookupError, TypeError, ValueError):
             raise ProtocolError(f"this line is no frame of a recording: {line:.80}") from None
 
@@ -79,18 +81,23 @@ class Recording:
         """The connections in these lines, one or more. Raises ProtocolError when there are none."""
         found: list[tuple[dict[str, str], list[Frame]]] = []
         for line in filter(str.strip, lines):
-            head = parse_object(line) if line.startswith('{"recording"') else {}
-            query = head.get("query")
-            if head.get("recording") == VERSION and isinstance(query, dict):
-                found.append(({name: str(value) for name, value in query.items()}, []))
-            elif head or not found:
-                found.clear()
-                break
-            else:
+            if line.startswith('{"recording"'):
+                found.append((_read_head(line), []))
+            elif found:
                 found[-1][1].append(Frame.read(line))
+            else:
+                break
         if not found:
-            raise ProtocolError(f"not a recording of a session, of version {VERSION}")
+            raise ProtocolError(NO_RECORDING)
         return [cls(query, tuple(frames)) for query, frames in found]
+
+
+def _read_head(line: str) -> dict[str, str]:
+    head = parse_object(line)
+    query = head.get("query")
+    if head["recording"] != VERSION or not isinstance(query, dict):
+        raise ProtocolError(NO_RECORDING)
+    return {name: str(value) for name, value in query.items()}
 
 
 def head_line(query: Mapping[str, str]) -> str:

@@ -30,7 +30,6 @@ class Backlog:
         self.rate = rate
         self.lost = 0  # bytes that no connection carried, or that could not be sent again
         self.start = 0  # position of the first byte that is kept
-        self.sent = 0  # up to where the present connection carried it
         self._bytes = bytearray()
         self._frame = SAMPLE_WIDTH[audio.encoding]
         self._silence = SILENCE[audio.encoding]
@@ -38,11 +37,9 @@ class Backlog:
         self._smallest = audio.size(CHUNK_MILLISECONDS[0])
         self._largest = audio.size(LARGEST_CHUNK)
         self._commands: list[tuple[int, str]] = []
-        self._told = 0  # how many of the commands the present connection carried
-        self._replay: tuple[float, int] | None = None  # since when, from where
-        self._clock = [(0, 0)]  # bytes on the connection, position: where the two part
-        self._carried = 0  # bytes on the present connection
         self._risked = 0  # bytes that were sent and let go before the service had heard them
+        self._replay: tuple[float, int] | None = None  # since when, from where
+        self.connect(0.0)
 
     @property
     def end(self) -> int:
@@ -112,9 +109,10 @@ class Backlog:
     def connect(self, now: float) -> None:
         """A new connection carries everything that is kept, from its beginning."""
         self.lost, self._risked = self.lost + self._risked, 0
-        self.sent = self.start
-        self._told = self._carried = 0
-        self._clock = [(0, self.start)]
+        self.sent = self.start  # up to where it carried the audio
+        self._carried = 0  # bytes, with what fills pieces up
+        self._told = 0  # how many of the commands
+        self._clock = [(0, self.start)]  # bytes that it carried, position: where the two part
         self._replay = (now, self.start) if self._bytes else None
 
     @property

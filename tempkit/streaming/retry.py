@@ -30,11 +30,10 @@ class Reconnect:
 
     A new one is tried for ``give_up_after_seconds`` from the first loss that no progress followed:
     no new words, no more audio that the service has taken; where no heartbeat tells of that, no
-    connection that held for so long. Audio that the service may not have
-    heard is sent again at ``replay_rate`` times the speed at which it sounds; at most
-    ``buffer_seconds`` of it are kept. A connection counts as lost when its heartbeats stop, or when
-    the service takes no more audio, for ``stall_seconds``, and when a pong is ``pong_seconds``
-    late. How loud the audio is plays no part.
+    connection that held for so long. Audio that the service may not have heard is sent again at
+    ``replay_rate`` times the speed at which it sounds; at most ``buffer_seconds`` of it are kept. A
+    connection counts as lost when its heartbeats stop, or when the service takes no more audio, for
+    ``stall_seconds``, and when a pong is ``pong_seconds`` late. Loudness plays no part.
     """
 
     give_up_after_seconds: float = 60.0

@@ -70,19 +70,14 @@ class ClientSession:
     def __init__(self, parameters: SessionParameters, policy: Reconnect) -> None:
         self.parameters = parameters
         self.transcript = Transcript()
-        self.begin: Begin | None = None
         self.termination: Termination | None = None
         self.has_ended_audio = False
         audio = AudioFormat(parameters.sample_rate, parameters.encoding)
         self.backlog = Backlog(audio, limit_seconds=policy.buffer_seconds, rate=policy.replay_rate)
-        self.taken_ms: int | None = None  # of this connection's audio, by its last heartbeat
         self._odd: Counter[str] = Counter()
-        self._error: Error | None = None
-        self._taken_until = 0  # ms: the same on the session's clock, over all connections
-        self._first_order = 0  # the session's number of the connection's turn 0
-        self._connected_at = 0.0
+        self._taken_until = 0  # ms: up to where some connection took the audio, by its heartbeats
         self._said_until = 0  # ms: where the last message's words end
-        self._heard_again = 0  # ms: up to there a new connection repeats what was said
+        self.connected(0.0)
 
     @property
     def lost_seconds(self) -> float:
@@ -116,12 +111,12 @@ class ClientSession:
 
     def connected(self, now: float) -> None:
         """A new connection is there: it carries everything that is kept."""
+        self.begin: Begin | None = None
+        self.taken_ms: int | None = None  # of its audio, by its last heartbeat
+        self._error: Error | None = None
         self._connected_at = now
-        self._error = None
-        self.begin = None
-        self.taken_ms = None
-        self._heard_again = self._said_until
-        self._first_order = self.transcript.settled
+        self._first_order = self.transcript.settled  # the session's number of its turn 0
+        self._heard_again = self._said_until  # ms: up to there it repeats what was said
         self.backlog.connect(now)
 
     def receive(self, text: str | bytes) -> ServerMessage | None:
