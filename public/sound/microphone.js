@@ -94,6 +94,7 @@ export class Microphone {
     this.#settle.opened();
     this.#endLooks();
     if (this.#stream) letGo(this.#stream);
+    if (this.#node) this.#node.port.onmessage = null;
     this.#close();
     this.#on.level(0);
     this.#say('');
@@ -165,10 +166,9 @@ export class Microphone {
     if (this.#context.state === 'suspended') this.#context.resume().catch(() => {});
   }
 
-  /** Hands out nothing any more. */
+  // What is on its way from a context that is built anew still counts.
   #close() {
     this.#settle.flushed?.();
-    if (this.#node) this.#node.port.onmessage = null;
     this.#node = null;
     this.#source = null;
     if (!this.#context) return;
