@@ -43,8 +43,10 @@ window.captured = 0;
 window.AudioWorkletNode = class extends AudioWorkletNode {
   constructor(...given) {
     super(...given);
+    let isOver = false; // what comes after the last flush belongs to nobody
     this.port.addEventListener('message', ({ data }) => {
-      if (data instanceof Int16Array) window.captured += data.length;
+      if (data === 'flushed') isOver = true;
+      else if (!isOver) window.captured += data.length;
     });
   }
 };

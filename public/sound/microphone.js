@@ -94,7 +94,6 @@ export class Microphone {
     this.#settle.opened();
     this.#endLooks();
     if (this.#stream) letGo(this.#stream);
-    if (this.#node) this.#node.port.onmessage = null;
     this.#close();
     this.#on.level(0);
     this.#say('');
@@ -177,6 +176,7 @@ export class Microphone {
   }
 
   #receive(chunk) {
+    if (this.#isReleased) return;
     if (chunk === 'flushed') return this.#settle.flushed();
     const level = rms(chunk);
     this.#flow.hear(level);
