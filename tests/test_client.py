@@ -1,9 +1,11 @@
 import gc
+import io
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
@@ -348,6 +350,15 @@ def send_until_closed(session: StreamingSession) -> None:
     with suppress(SessionClosed):
         while True:
             session.send_audio(silence(1000))
+
+
+def test_a_session_that_does_not_open_leaves_no_recording_open(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    # The error is held, and with it all that it came through.
+    with pytest.raises(ServiceUnreachable) as error:
+        connect(Settings("any", "http://127.0.0.1:9"), record=path, reconnect=False)
+    files = [each for each in gc.get_objects() if isinstance(each, io.TextIOWrapper)]
+    assert [each for each in files if each.name == path and not each.closed] == [], error
 
 
 def test_no_begin_is_reported_after_the_timeout():

@@ -123,6 +123,31 @@ def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
     assert answer.startswith(b"HTTP/1.1 101 ") or not answer
 
 
+def test_what_comes_with_the_request_is_heard(watched: Sandbox):
+    frame = bytes([0x81, 0x80 | len(TERMINATE), *bytes(4)]) + TERMINATE.encode()
+    assert b"Termination" in answer_to(
+        watched, UPGRADE.format("").encode() + frame, until=b"nation"
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /v3/ws?\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /v1/token HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}",
+        b"GET /v3/token HTTP/1.1\r\nHost: a\r\nContent-Length: 00\r\n\r\n",
+    ],
+    ids=["no ASCII", "a body cut short", "an odd length"],
+)
+def test_what_is_no_request_is_said_so(watched: Sandbox, said: bytes):
+    assert answer_to(watched, said, ends=True).startswith(b"HTTP/1.1 400 ")
+
+
+def test_words_of_a_request_may_stand_apart(watched: Sandbox):
+    said = b"GET\t/v3/token  HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert answer_to(watched, said).startswith(b"HTTP/1.1 422 ")  # no key
+
+
 @pytest.mark.parametrize("length", [0, 10, 10**6])
 @pytest.mark.parametrize("ends", [True, False])
 def test_bytes_after_a_request_are_no_frames(watched: Sandbox, length: int, ends: bool):

@@ -80,7 +80,7 @@ export class Conversation {
   async run() {
     while (!this.#isClosed) {
       const failure = await this.#carry();
-      if (!failure) return;
+      if (!failure || this.#isClosed) return;
       await this.#pause(failure);
     }
   }

@@ -56,7 +56,12 @@ def connect(
     policy = Reconnect() if reconnect is True else reconnect or None
     settings = settings or default_settings()
     recorder = Recorder(record, keeps_audio=record_audio) if record is not None else None
-    return StreamingSession(Conversation(settings, parameters, token, policy, recorder))
+    try:
+        return StreamingSession(Conversation(settings, parameters, token, policy, recorder))
+    except BaseException:  # Ctrl-C, too
+        if recorder is not None:
+            recorder.close()
+        raise
 
 
 def transcribe(

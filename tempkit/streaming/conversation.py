@@ -87,8 +87,7 @@ class Conversation:
     def check_open(self) -> None:
         """Raises SessionClosed when no more audio can be sent."""
         if self.closing.is_set() or self.half.termination or self.half.has_ended_audio:
-            code, text = CloseCode.ENDED, "the session has ended"
-            raise self._error or SessionClosed(code, text, "open a new one with connect()")
+            raise self._error or CloseCode.ENDED.error("the session has ended")
 
     def send(self, data: bytes | str) -> None:
         """Send audio, or a message at this place of it. Raises SessionClosed after the end."""
@@ -143,6 +142,8 @@ class Conversation:
     def _dial(self) -> Link:
         """A link on which a session has begun, with the next token."""
         token, self._token = self._token or generate_temp_token(settings=self._settings), None
+        if self.closing.is_set():  # nobody waits for it any more
+            raise CloseCode.ENDED.error("the session has ended")
         if isinstance(token, TemporaryToken):
             token.spend()
         query = self.half.parameters.client_query()
@@ -159,8 +160,7 @@ class Conversation:
         return link
 
     def _await_begin(self, link: Link, token: str) -> None:
-        timeout = self._settings.timeout
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + (timeout := self._settings.timeout)
         try:
             while self.half.begin is None:
                 self.half.receive(link.receive(deadline - time.monotonic()))

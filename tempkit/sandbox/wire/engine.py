@@ -30,10 +30,10 @@ from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.socket_session import SocketSession
 from tempkit.serving import listen_on
 
-# How long a sandbox that stops waits for sessions to close, and for clients that have opened none.
+# How long a sandbox that stops waits for its sessions to close, or without any for other clients.
 CLOSE_SECONDS, OPEN_SECONDS = 2.0, 0.5
-REQUEST_SECONDS = 10.0  # how long a client may be silent before it has asked for something
-DRAIN_SECONDS = 2.0
+REQUEST_SECONDS = 10.0  # how long one read or write may take before a session has begun
+DRAIN_SECONDS = 2.0  # the same, for what follows a request that is none
 SHORTAGE_SECONDS = 0.1
 LARGEST_MESSAGE = 128 * 1024  # bytes: what is longer closes the session with 1009
 SHORT = re.compile("[0-9]{1,5}")  # the length of a body that is read, bytes
@@ -61,25 +61,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not SHORT.fullmatch(length):
+        target = self.requestline.split()[1]  # ``path`` has lost slashes at its start
+        is_plain = target.isascii() and "Transfer-Encoding" not in self.headers
+        body = self.rfile.read(int(length)) if is_plain and SHORT.fullmatch(length) else b""
+        if not is_plain or str(len(body)) != length:
             self.send_error(400)
             return
         asked = routes.HttpRequest(
             self.command,
-            self.requestline.split(" ")[1],  # ``path`` has lost slashes at its start
+            target,
             # What is repeated is no credential.
             {n: ", ".join(self.headers.get_all(n, ())) for n in COUNTED if n in self.headers},
             self.client_address[0],
-            self.rfile.read(int(length)),
+            body,
         )
-        if asked.opens_socket and not asked.body:
-            self._open(asked)
+        if asked.opens_socket and not body:
+            self._upgrade(asked)
         else:
             self._send(self.server.answer(asked))
 
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
-    def _open(self, asked: routes.HttpRequest) -> None:
+    def _upgrade(self, asked: routes.HttpRequest) -> None:
         """Upgrade to a WebSocket, and speak on it until the session is over."""
         server, state = self.server, self.server.state
         if state.is_hit("refuse_connections"):
@@ -89,26 +92,39 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(routes.HttpAnswer(status))
             return
         protocol = ServerProtocol(max_size=LARGEST_MESSAGE, logger=library_log)
-        # The library keeps track of the connection from its first byte on.
+        # The library gets the request written anew: it has been read already.
         try:
             request = Request(asked.target, Headers(self.headers.items()), asked.method)
-        except InvalidHeader:  # such as one that goes on in another line
+            protocol.receive_data(request.serialize())
+        except (InvalidHeader, ValueError):  # such as one that goes on in another line
             self.send_error(400)
             return
-        protocol.receive_data(request.serialize())
         for event in protocol.events_received():
             protocol.send_response(protocol.accept(event))  # type: ignore[arg-type]
         for data in protocol.data_to_send():
             self.wfile.write(data)
         if protocol.state is not OPEN:
             return
+        protocol.receive_data(self._early())
         plain = self.connection
         plain.settimeout(None)
         self.rfile.close()  # else it would keep the socket open
         with Connection(
             plain, protocol, ping_interval=None, close_timeout=CLOSE_SECONDS, max_queue=QUEUE
         ) as connection:
+            with connection.protocol_mutex:  # else its thread hands them out with the next ones
+                for event in protocol.events_received():
+                    connection.process_event(event)
+                connection.send_data()
             SocketSession(connection, asked, state, server.recognizer, server.stopping).run()
+
+    def _early(self) -> bytes:
+        """What has come in behind the request, which no client should send yet."""
+        self.connection.settimeout(0)
+        try:
+            return bytes(self.rfile.peek())  # type: ignore[attr-defined]
+        except OSError:  # nothing, by TLS
+            return b""
 
     def _send(self, answer: routes.HttpAnswer) -> None:
         headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
@@ -116,7 +132,8 @@ class Handler(BaseHTTPRequestHandler):
             headers |= {"Content-Type": answer.kind, "Cache-Control": "no-store"}
         headers |= dict(answer.headers)
         phrase = responses.get(answer.status, "Unknown")
-        response = Response(answer.status, phrase, Headers(headers), answer.body)
+        body = b"" if self.command == "HEAD" else answer.body
+        response = Response(answer.status, phrase, Headers(headers), body)
         self.wfile.write(response.serialize())
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -124,6 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(routes.NO_REQUEST._replace(status=code))
         # A reset would undo the answer: what still comes is read before the end.
         self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(DRAIN_SECONDS)
         until = time.monotonic() + DRAIN_SECONDS
         while self.connection.recv(65536) and time.monotonic() < until:
             pass
@@ -133,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class WireEngine(ThreadingHTTPServer):
-    """The library's server, which knows its connections, with what the sandbox answers."""
+    """http.server's threaded server, which keeps track of its connections."""
 
     def __init__(
         self,
@@ -146,7 +164,7 @@ class WireEngine(ThreadingHTTPServer):
         self.state = state
         self.recognizer = recognizer
         self.stopping = threading.Event()
-        self._open: set[socket.socket] = set()
+        self._connections: set[socket.socket] = set()
         self._left = threading.Condition()
         self._scheme = "https" if tls else "http"
         self.socket = listen_on(host, port)
@@ -168,14 +186,14 @@ class WireEngine(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Serve a connection in a thread of its own."""
-        self._open.add(request)
+        self._connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
         """Close a connection that was served."""
         super().shutdown_request(request)
         with self._left:
-            self._open.discard(request)
+            self._connections.discard(request)
             self._left.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -194,15 +212,15 @@ class WireEngine(ThreadingHTTPServer):
         # A client that says nothing, does not read or answers no close is not waited for.
         patience = CLOSE_SECONDS if self.state.open_sessions else OPEN_SECONDS
         with self._left:
-            self._left.wait_for(lambda: not self._open, patience)
-            for each in self._open:
+            self._left.wait_for(lambda: not self._connections, patience)
+            for each in self._connections:
                 with suppress(OSError):
                     # Not SSLSocket's own, after which a thread may write plain text.
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def forget(self) -> None:
         """Close a forked child's copies of the sockets, without a word to the other side."""
-        for each in (self.socket, *self._open):
+        for each in (self.socket, *self._connections):
             with suppress(OSError):
                 os.close(each.detach())
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
@@ -37,13 +37,13 @@ OLD_WEBSOCKET = "/v2/realtime/ws"
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request; ``peer`` is the address that it came from."""
+    """An HTTP request; ``peer`` is the address that it came from. The repr shows no credential."""
 
     method: str
-    target: str
-    headers: Mapping[str, str]
+    target: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     peer: str
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def path(self) -> str:
