@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help=help_text)
     help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
-    help_text = "play this recording of a session to who sends the like audio"
+    help_text = "play this recording of a session to whoever sends similar audio"
     parser.add_argument("--replay", metavar="FILE", help=help_text)
     help_text = "new sessions of a key in a minute; without it any number"
     parser.add_argument("--sessions-per-minute", type=int, metavar="N", help=help_text)

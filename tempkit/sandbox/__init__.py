@@ -45,7 +45,7 @@ class Sandbox(Service):
     says in the journal alone what has no effect.
 
     ``replay`` names a recording of a session that ``connect(record=...)`` made: what the service
-    said then is played to whoever sends the like audio, and nothing is recognised.
+    said then is played to whoever sends similar audio, and nothing is recognised.
 
     Raises ConfigurationError when the extra or the model files are missing, or the recording.
     """

@@ -1,4 +1,4 @@
-"""A session that is played back: what the service said, to whoever sends the like audio. No I/O."""
+"""A session that is played back: what the service said, to whoever sends similar audio. No I/O."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ from tempkit.sandbox.rules import Violation
 from tempkit.sandbox.rules.opening import bad_input, read_parameters
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
 
-COMPARED = ("sample_rate", "encoding")  # without which audio cannot be the like
+COMPARED = ("sample_rate", "encoding")  # without which audio cannot be similar
 MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the recording by
 TAIL_SECONDS = 1.0  # audio may end so much earlier or later than it did then
 BLOCK_SECONDS = 0.1
@@ -69,7 +69,7 @@ class Score:
 
 
 class ReplaySession(ServerSession):
-    """Admits as any session does; then says what was said then, as far as the audio is the like.
+    """Admits as any session does; then says what was said then, as far as the audio is similar.
 
     With audio at the pace at which it sounds, so are the answers; else they come as soon as the
     audio that they answer. A session that is resumed in the middle starts there.
