@@ -1,4 +1,5 @@
 import importlib.util
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,7 +22,15 @@ LAB = ("test_lab", "test_recognition", "test_cuts")
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
 
 
+class Loggers(dict[str, logging.Logger | logging.PlaceHolder]):
+    """All loggers. pytest 9.2 goes through them at each test, while threads of ours make new ones."""
+
+    def values(self) -> list:
+        return list(super().values())
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    logging.root.manager.loggerDict = Loggers(logging.root.manager.loggerDict)
     # With several workers the files keep the order below.
     config.option.loadscopereorder = False
     # Tests and notebooks run in the sandbox, whatever key the developer has in .env: an empty

@@ -357,7 +357,7 @@ def test_a_session_that_does_not_open_leaves_no_recording_open(tmp_path: Path):
     # The error is held, and with it all that it came through.
     with pytest.raises(ServiceUnreachable) as error:
         connect(Settings("any", "http://127.0.0.1:9"), record=path, reconnect=False)
-    files = [each for each in gc.get_objects() if isinstance(each, io.TextIOWrapper)]
+    files = [each for each in gc.get_objects() if type(each) is io.TextIOWrapper]
     assert [each for each in files if each.name == path and not each.closed] == [], error
 
 
