@@ -23,7 +23,7 @@ SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
 
 
 class Loggers(dict[str, logging.Logger | logging.PlaceHolder]):
-    """All loggers. pytest 9.2 goes through them at each test, while threads of ours make new ones."""
+    """All loggers: pytest 9.2 goes through them at each test, while threads of ours make more."""
 
     def values(self) -> list:
         return list(super().values())
