@@ -31,6 +31,8 @@ U3_MODELS = (
 SPEECH_MODELS = (*US_MODELS, "whisper-rt", *U3_MODELS)
 DEFAULT_MODEL = "universal-3-6-pro"  # of a query that names none
 ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
+# The names whose values are secrets, or may hold one: no journal and no recording has them.
+SECRET = ("token", "webhook_auth_header_value", "webhook_url", "llm_gateway")
 EXPIRES_IN_SECONDS = (1, 600)  # how long a token may be used to open a session
 MAX_SESSION_DURATION_SECONDS = (60, 10_800)  # how long that session may last
 SAMPLE_RATE = (8000, 96_000)  # Hz

@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 
 from tempkit.errors import ProtocolError
 from tempkit.protocol.messages import Json, parse_object
+from tempkit.protocol.parameters import SECRET
 
 VERSION = 1
 NO_RECORDING = f"not a recording of a session, of version {VERSION}"
-SECRET = ("token", "webhook_auth_header_value", "webhook_url", "llm_gateway")
 Side = Literal["client", "service"]
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import overload
 
 from tempkit.protocol.messages import Json
-from tempkit.protocol.parameters import ALIASES, RULES
+from tempkit.protocol.parameters import ALIASES, RULES, SECRET
 
 LENGTH, SIZE = 5_000, 2_000_000  # entries, characters in all; the oldest go first
 MOST = 100_000  # characters in an entry
-SECRET = {"webhook_auth_header_value", "webhook_url", "llm_gateway"}  # or what may hold one
 HARMLESS = re.compile(r"[A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{0,20})*")
 
 
@@ -91,7 +90,7 @@ def shown(given: Mapping[str, Json]) -> dict[str, Json]:
     for name, value in given.items():
         if ALIASES.get(name, name) in RULES and name not in SECRET:
             known[name] = value
-        elif name not in ("token", "type", *SECRET):
+        elif name not in ("type", *SECRET):
             ignored.append(harmless(name))
     return known | ({"ignored": ignored} if ignored else {})
 
