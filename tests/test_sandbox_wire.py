@@ -261,10 +261,14 @@ def test_every_message_has_the_documented_fields_and_types(model: str, kinds: se
     speedy = Faults(clock_speed=1000)
     with Sandbox(Scripted(SCRIPT), faults=speedy, realtime=False) as sandbox:
         with opened(sandbox, speech_model=model, domain="medical-v1", **asked) as connection:
+            first = [read(connection)]
+            while first[-1]["type"] != "Heartbeat":  # a fast session is over before one is due
+                first.append(read(connection))
             for chunk in chunked(spoken(3)):
                 connection.send(chunk)
             connection.send(TERMINATE)
             messages, code, _ = rest(connection)
+    messages = first + messages
     assert code == 1000
     assert set(types(messages)) == kinds
     for message in messages:
