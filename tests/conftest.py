@@ -2,7 +2,10 @@ import importlib.util
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbmake.pytest_items
 import pytest
@@ -15,10 +18,16 @@ from tempkit.server.addresses import REMOTE_VARIABLES
 from tests.doubles import AnsweringService
 from tests.secret_shapes import check_outputs
 from tests.talking import free_port
+from tests.words import SAMPLE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
 SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_wsgi", "test_recognition")
-LAB = ("test_lab", "test_recognition", "test_cuts")
+BROWSER = ("test_browser", "test_proxy")
+LAB = ("test_lab", "test_kernel", "test_recognition", "test_cuts", "test_parity")
+LAB += ("test_official_sdks",)
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
 
 
@@ -46,10 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The slow half: what needs a browser, and what needs a kernel or hears real speech for long.
+    # The slow half: what needs a browser, and what needs a kernel, other servers or real speech.
     for item in items:
         name = item.path.name
-        if name.startswith("test_browser"):
+        if name.startswith(BROWSER):
             item.add_marker("browser")
         elif name.startswith(LAB) or item.path.suffix == ".ipynb":
             item.add_marker("lab")
@@ -84,6 +93,30 @@ def require_module(name: str) -> None:
         if os.environ.get("TEMPKIT_REQUIRE_ALL"):
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def launch() -> "Iterator[Callable[..., Browser]]":
+    """A function that starts a Chromium with more flags; leaving it with ``with`` ends it."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = require("chromium")
+    with sync_playwright() as playwright:
+        start = partial(playwright.chromium.launch, executable_path=chromium)
+        yield lambda *flags: start(args=[*flags, "--disable-gpu", "--disable-quic"])
+
+
+@pytest.fixture(scope="session")
+def browser(launch: "Callable[..., Browser]") -> "Iterator[Browser]":
+    """A browser whose microphone plays the sample, and which finds every ``.example`` here."""
+    with launch(*plays(SAMPLE), "--host-resolver-rules=MAP *.example 127.0.0.1") as browser:
+        yield browser
+
+
+def plays(path: Path) -> list[str]:
+    """The flags for a microphone that plays a file once."""
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    return [*fake, f"--use-file-for-fake-audio-capture={path}%noloop"]
 
 
 @pytest.fixture

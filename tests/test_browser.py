@@ -17,7 +17,7 @@ from tempkit import Sandbox, Settings, TokenServer
 from tempkit.certificates import make_certificate
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.guard import Guard
-from tests.conftest import require
+from tests.conftest import plays
 from tests.relay import Relay
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +25,7 @@ PUBLIC = ROOT / "public"
 SENTENCES = [each["text"] for each in json.loads((PUBLIC / "sample.json").read_text())["sentences"]]
 
 try:
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 except ImportError:
     if os.environ.get("TEMPKIT_REQUIRE_ALL"):
         raise
@@ -77,35 +77,6 @@ MUTE = """isMuted => {
   Object.defineProperty(track, 'muted', { value: isMuted, configurable: true });
   track.dispatchEvent(new Event(isMuted ? 'mute' : 'unmute'));
 }"""
-
-
-def play(path):
-    """The flags for a microphone that plays a file once."""
-    return [ALLOW, FAKE_DEVICE, f"--use-file-for-fake-audio-capture={path}%noloop"]
-
-
-@pytest.fixture(scope="module")
-def launch():
-    """A function that starts a browser with extra flags; all are closed at the end."""
-    chromium = require("chromium")
-    with sync_playwright() as playwright:
-        browsers = []
-
-        def start(*flags):
-            flags = [*flags, "--disable-gpu", "--disable-quic"]
-            browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-            browsers.append(browser)
-            return browser
-
-        yield start
-        for browser in browsers:
-            browser.close()
-
-
-@pytest.fixture(scope="module")
-def browser(launch):
-    """A browser whose microphone plays the sample."""
-    return launch(*play(PUBLIC / "sample.wav"))
 
 
 @pytest.fixture
@@ -330,8 +301,10 @@ def test_stop_at_once_settles_and_start_works_again(browser, server):
 
 
 def test_a_denied_microphone_is_named_and_start_works_once_it_is_allowed(launch, server):
-    browser = launch(FAKE_DEVICE)
-    with opened(browser, server.url, permissions=["geolocation"]) as page:
+    with (
+        launch(FAKE_DEVICE) as browser,
+        opened(browser, server.url, permissions=["geolocation"]) as page,
+    ):
         press(page, "Start")
         expect(page.get_by_role("alert")).to_contain_text("The microphone was denied.")
         expect_state(page, "failed")
@@ -344,7 +317,8 @@ def test_a_denied_microphone_is_named_and_start_works_once_it_is_allowed(launch,
 
 
 def test_a_prompt_that_is_answered_with_no_shows_the_same_sentence_each_time(launch, server):
-    with opened(launch(f"{ALLOW}=deny", FAKE_DEVICE), server.url) as page:
+    flags = (f"{ALLOW}=deny", FAKE_DEVICE)
+    with launch(*flags) as browser, opened(browser, server.url) as page:
         for _ in range(2):
             press(page, "Start")
             expect_state(page, "failed")
@@ -352,7 +326,7 @@ def test_a_prompt_that_is_answered_with_no_shows_the_same_sentence_each_time(lau
 
 
 def test_a_computer_without_a_microphone_is_told_so(launch, server):
-    with opened(launch(ALLOW), server.url) as page:
+    with launch(ALLOW) as browser, opened(browser, server.url) as page:
         press(page, "Start")
         expect(page.get_by_role("alert")).to_contain_text("There is no microphone.")
 
@@ -401,7 +375,7 @@ def test_a_microphone_that_is_silent_or_muted_is_noticed_and_named(launch, serve
     with wave.open(str(path), "wb") as silence:
         silence.setparams((1, 2, 16000, 0, "NONE", ""))
         silence.writeframes(bytes(2 * 16000))
-    with opened(launch(*play(path)), server.url) as page:
+    with launch(*plays(path)) as browser, opened(browser, server.url) as page:
         press(page, "Start")
         expect(page.get_by_role("status")).to_contain_text(
             re.compile("Your microphone is silent: .*Fake.*"), timeout=10 * SECONDS
@@ -563,16 +537,13 @@ def test_one_forwarded_port_is_all_that_the_page_needs(browser, scripted):
         assert hosts == {urlsplit(forwarded.url).netloc}
 
 
-def test_a_rebound_name_reaches_neither_the_page_nor_a_token(launch, scripted, tmp_path):
+def test_a_rebound_name_reaches_neither_the_page_nor_a_token(browser, scripted, tmp_path):
     """DNS rebinding: the attacker's page first, then its name means this machine's server."""
     (tmp_path / "index.html").write_text("<!doctype html><title>attacker</title>")
     attacker = Guard(allowed_hosts=frozenset({"rebound.example"}))
     first = TokenServer(scripted.settings, port=0, directory=tmp_path, guard=attacker).start()
     port = first.port
-    with opened(
-        launch("--host-resolver-rules=MAP rebound.example 127.0.0.1"),
-        f"http://rebound.example:{port}/",
-    ) as page:
+    with opened(browser, f"http://rebound.example:{port}/") as page:
         assert page.title() == "attacker"
         first.stop()
         with TokenServer(scripted.settings, port=port) as victim:
@@ -587,11 +558,8 @@ def test_a_rebound_name_reaches_neither_the_page_nor_a_token(launch, scripted, t
 
 
 def test_by_tls_another_device_speaks_to_the_sandbox_and_a_foreign_page_does_not(
-    launch, scripted, tmp_path
+    browser, scripted, tmp_path
 ):
-    browser = launch(
-        *play(PUBLIC / "sample.wav"), "--host-resolver-rules=MAP phone.example 127.0.0.1"
-    )
     context, _ = make_certificate(tmp_path, "phone.example")
     with TokenServer(scripted.settings, host="0.0.0.0", port=0, ssl=context) as server:
         address = f"https://phone.example:{server.port}/"
@@ -613,10 +581,7 @@ def test_by_tls_another_device_speaks_to_the_sandbox_and_a_foreign_page_does_not
                 assert foreign.evaluate(socket, url) == "refused"
 
 
-def test_the_secret_opens_the_page_by_another_name(launch, scripted):
-    browser = launch(
-        *play(PUBLIC / "sample.wav"), "--host-resolver-rules=MAP hub.example 127.0.0.1"
-    )
+def test_the_secret_opens_the_page_by_another_name(browser, scripted):
     with TokenServer(scripted.settings, port=0) as server:
         address = f"http://hub.example:{server.port}/"
         with opened(browser, f"{address}?access={server.access_secret}") as page:

@@ -21,7 +21,6 @@ from tests.test_browser import (
 )
 from tests.test_browser_people import ASKS
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
 GOES_AWAY = "window.tracks[0].dispatchEvent(new Event('ended'))"

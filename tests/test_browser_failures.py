@@ -24,7 +24,6 @@ from tests.test_browser import (
     words_of,
 )
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
 KEPT = "The sound is kept"

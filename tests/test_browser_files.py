@@ -25,7 +25,6 @@ from tests.test_browser import (
 )
 
 SPEECH = spoken(2, milliseconds=900, pause=600)
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
 

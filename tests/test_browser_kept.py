@@ -8,7 +8,6 @@ from tests import test_browser, test_browser_files
 from tests.test_browser import SECONDS, expect, expect_state, opened, press, transcript
 from tests.test_browser_strangers import saying
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 speech = test_browser_files.speech
 

@@ -20,7 +20,6 @@ from tests.test_browser import (
 from tests.test_browser_files import open_file
 from tests.test_browser_strangers import saying, turn
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 speech = test_browser_files.speech
 

@@ -10,7 +10,6 @@ from tests import test_browser
 from tests.conftest import require
 from tests.test_browser import SECONDS, expect, expect_state, opened, press
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
 # A person who takes time to allow the microphone.

@@ -17,7 +17,6 @@ from tests.test_browser import (
     press,
 )
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
 # What the audio contexts of iOS do when a call comes, put over real ones.

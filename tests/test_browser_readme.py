@@ -5,7 +5,6 @@ from tests import test_browser
 from tests.test_browser import opened
 from tests.test_readme import block
 
-launch, browser = test_browser.launch, test_browser.browser
 scripted, server = test_browser.scripted, test_browser.server
 
 STREAM = """async (samples) => {

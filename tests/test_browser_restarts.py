@@ -9,24 +9,20 @@ from contextlib import contextmanager
 from tempkit import Sandbox, TokenServer
 from tempkit.certificates import make_certificate
 from tempkit.sandbox import Scripted
-from tests import test_browser
-from tests.conftest import KEY
+from tests.conftest import KEY, plays
 from tests.proxies import Proxy
 from tests.test_browser import (
-    PUBLIC,
     SECONDS,
     SENTENCES,
     error_rate,
     expect,
     expect_state,
     opened,
-    play,
     press,
     transcript,
     words_of,
 )
-
-launch, browser = test_browser.launch, test_browser.browser
+from tests.words import SAMPLE
 
 
 @contextmanager
@@ -92,11 +88,11 @@ def test_a_key_that_comes_into_the_env_file_meanwhile_leads_to_the_real_service(
         Proxy(service.port) as proxy,
     ):
         way = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}", "SSL_CERT_FILE": str(authority)}
-        browser = launch(
-            *play(PUBLIC / "sample.wav"),
-            f"--host-resolver-rules=MAP {name}:443 127.0.0.1:{service.port}",
-        )
-        with opened(browser, "about:blank", ignore_https_errors=True) as page:
+        flags = [*plays(SAMPLE), f"--host-resolver-rules=MAP {name}:443 127.0.0.1:{service.port}"]
+        with (
+            launch(*flags) as browser,
+            opened(browser, "about:blank", ignore_https_errors=True) as page,
+        ):
             with tempkit(free_port, tmp_path, **way):
                 page.goto(f"http://localhost:{free_port}")
                 press(page, "Start")

@@ -10,12 +10,12 @@ import pytest
 
 from tempkit import Sandbox
 from tempkit.sandbox import Faults, Scripted
-from tests.conftest import require
+from tests.conftest import plays, require
 from tests.lab import SECONDS, Lab
 from tests.words import SAMPLE, SENTENCES, word_error_rate
 
 try:
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 except ImportError:
     if os.environ.get("TEMPKIT_REQUIRE_ALL"):
         raise
@@ -32,13 +32,6 @@ LIVE = "rgb(209, 52, 56)"
 PARTS = ("button", "state", "level")
 HALF_PAST = re.compile("half.past", re.I)  # however it is recognised
 NOWHERE = "http://127.0.0.1:9"  # the discard port: no proxy listens there
-DEVICE = [
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    f"--use-file-for-fake-audio-capture={SAMPLE}%noloop",
-    "--disable-gpu",
-    "--disable-quic",
-]
 TRACKS = """
 window.tracks = [];
 const ask = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
@@ -72,18 +65,16 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(lab):
+def browser(lab, launch):
     flags = [
-        *DEVICE,
+        *plays(SAMPLE),
         # To the kernel "localhost" is this machine; the browser finds a closed port there.
         f"--host-resolver-rules=MAP {HUB} 127.0.0.1, MAP localhost 127.0.0.1:9",
         # A hub has https, and only secure pages get a microphone.
         f"--unsafely-treat-insecure-origin-as-secure=http://{HUB}:{lab.port}",
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=require("chromium"), args=flags)
+    with launch(*flags) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import require
 from tests.lab import CURRENT, READY, ROOT, SECONDS, Lab
 
 try:
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 except ImportError:
     if os.environ.get("TEMPKIT_REQUIRE_ALL"):
         raise
@@ -76,21 +75,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def running(lab: Lab):
+def running(lab: Lab, launch):
     """A Lab with every notebook running in a tab of its own."""
-    chromium = require("chromium")
-    with sync_playwright() as playwright:
-        flags = ["--disable-gpu", "--disable-quic"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        first, *others = NAMES
-        with lab.opened(browser, f"notebooks/{first}") as tabs:
-            tabs.page.evaluate(START, first)
-            for name in others:
-                tabs.command("docmanager:open", path=f"notebooks/{name}")
-                tabs.page.evaluate(READY)
-                tabs.page.evaluate(START, name)
-            yield tabs
-        browser.close()
+    first, *others = NAMES
+    with launch() as browser, lab.opened(browser, f"notebooks/{first}") as tabs:
+        tabs.page.evaluate(START, first)
+        for name in others:
+            tabs.command("docmanager:open", path=f"notebooks/{name}")
+            tabs.page.evaluate(READY)
+            tabs.page.evaluate(START, name)
+        yield tabs
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: Path(name).stem)

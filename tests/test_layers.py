@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
 
 
+@cache
 def imports(name: str) -> tuple[set[str], set[str]]:
     """What a module imports when it is imported, and what later (in a function, for types)."""
     tree = ast.parse(MODULES[name].read_text())

@@ -170,6 +170,7 @@ def test_a_cap_or_certificate_that_cannot_be_is_one_line(arguments, variables, t
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.lab
 def test_stream_prints_partials_and_ends_with_the_sentences():
     done = run("stream", str(SAMPLE), "--fast")
     assert done.returncode == 0

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,8 @@ def test_the_asyncio_client_of_the_python_sdk_does_the_same(secure: Sandbox):
         await client.stream(Clip.read(SAMPLE).chunks())
         await client.disconnect(terminate=True)
 
-    asyncio.run(talk())
+    with ThreadPoolExecutor() as aside:  # in this thread Playwright's loop may be running
+        aside.submit(asyncio.run, talk()).result()
     heard.check()
 
 

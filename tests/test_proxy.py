@@ -24,7 +24,7 @@ from tests.test_browser import SECONDS, expect, expect_state, frames_sent, opene
 if find_spec("jupyter_server_proxy") is None and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
     pytest.skip("jupyter-server-proxy is not installed", allow_module_level=True)
 
-launch, scripted = test_browser.launch, test_browser.scripted
+scripted = test_browser.scripted
 
 PREFIX = "/user/alice/"
 LOGIN = "a-token-of-alice"
@@ -67,10 +67,9 @@ def wait_for(url, process, log):
 @pytest.fixture(scope="module")
 def browser(launch, hub):
     """A browser for which the hub's name leads to this machine, and is as good as https."""
-    return launch(
-        "--host-resolver-rules=MAP hub.example 127.0.0.1",
-        f"--unsafely-treat-insecure-origin-as-secure={hub}",
-    )
+    flags = ["--host-resolver-rules=MAP hub.example 127.0.0.1"]
+    with launch(*flags, f"--unsafely-treat-insecure-origin-as-secure={hub}") as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def test_no_block_is_left_out():
     assert len(BLOCKS) == len(tried)
 
 
+@pytest.mark.lab
 def test_the_client_prints_what_it_is_said_to_print(folder: Path):
     source = block("python", "connect()")
     program = folder / "program.py"

@@ -42,7 +42,7 @@ def everything_logged() -> io.StringIO:
 
 
 def test_the_pattern_finds_what_it_is_for():
-    with Sandbox(Scripted(["Yes."])) as sandbox:
+    with Sandbox(Scripted(["Yes."]), realtime=False) as sandbox:
         token = generate_temp_token(settings=sandbox.settings)
     assert SECRET.search(f"token={token}")
     assert SECRET.search(f"key {KEY} end")
@@ -51,7 +51,7 @@ def test_the_pattern_finds_what_it_is_for():
 def test_a_whole_session_with_every_logger_open_shows_no_secret(
     everything_logged: io.StringIO, capsys: pytest.CaptureFixture[str]
 ):
-    with Sandbox(Scripted(["Yes."]), api_keys=frozenset({KEY})) as sandbox:
+    with Sandbox(Scripted(["Yes."]), realtime=False, api_keys=frozenset({KEY})) as sandbox:
         settings = sandbox.settings
         token = generate_temp_token(settings=settings)
         with TokenServer(settings, port=0) as server, connect(settings, token=token) as session:
@@ -80,7 +80,7 @@ def test_no_failure_shows_a_secret(
 
 
 def test_no_connection_failure_shows_a_secret(everything_logged: io.StringIO):
-    with Sandbox(Scripted(["Yes."])) as sandbox:
+    with Sandbox(Scripted(["Yes."]), realtime=False) as sandbox:
         token = generate_temp_token(settings=sandbox.settings)
     for attempt in (
         lambda: generate_temp_token(settings=Settings(KEY, "http://127.0.0.1:9")),

@@ -35,7 +35,7 @@ from tempkit.sandbox import Faults, Scripted
 from tempkit.server.addresses import PREFIX_VARIABLE
 from tempkit.widgets import TokenView, TranscriptView
 from tempkit.widgets.service_view import ServiceView
-from tests.doubles import our_threads, silence, spoken, tone
+from tests.doubles import chunked, our_threads, silence, spoken, tone
 from tests.secret_shapes import SECRET
 from tests.talking import until
 
@@ -91,7 +91,7 @@ def test_the_stop_button_ends_the_audio_and_keeps_the_words(settings: Settings, 
 
 
 def test_what_comes_from_outside_is_escaped():
-    with Sandbox(Scripted(["<script>alert(1)</script>"])) as sandbox:
+    with Sandbox(Scripted(["<script>alert(1)</script>"]), realtime=False) as sandbox:
         stream = connect(sandbox.settings).stream([spoken(1)], realtime=False)
         view = TranscriptView().watch(stream)
         transcript = view.wait(20)
@@ -123,7 +123,7 @@ def test_a_view_that_is_closed_ends_its_stream(settings: Settings):
 
 def test_a_lost_connection_is_told_in_words(settings: Settings, sandbox: Sandbox):
     sandbox.faults = Faults(cut_after_received=12, sessions=1)
-    view = TranscriptView().watch(connect(settings).stream(Clip(spoken(1), 16000).chunks()))
+    view = TranscriptView().watch(connect(settings).stream(chunked(spoken(1)), realtime=False))
     assert view.wait(20).text == "Hello there."
     until(lambda: "Finished" in text_of(view.widget))
     shown = text_of(view.widget)
@@ -135,7 +135,7 @@ def test_the_picture_of_a_stream_names_each_kind_of_thing_once(
     settings: Settings, sandbox: Sandbox
 ):
     sandbox.faults = Faults(cut_after_received=12, sessions=1)
-    view = TranscriptView().watch(connect(settings).stream(Clip(spoken(1), 16000).chunks()))
+    view = TranscriptView().watch(connect(settings).stream(chunked(spoken(1)), realtime=False))
     view.wait(20)
     shown = view.timeline()._repr_html_()
     for name in ("When each word came", ">sent<", ">final text<", ">connection lost<"):
@@ -322,7 +322,8 @@ def test_no_widget_of_any_view_holds_a_secret(settings: Settings):
     with TokenServer(settings, port=0) as server:
         httpx.get(f"{server.url}/token", trust_env=False)
         views = [TokenView(token), ServiceView(server)]
-        view = TranscriptView().watch(connect(settings, token=token).stream([spoken(1)]))
+        stream = connect(settings, token=token).stream([spoken(1)], realtime=False)
+        view = TranscriptView().watch(stream)
         view.wait(20)
         until(lambda: "/token" in text_of(views[1].widget))
         states = [str(widget.get_state()) for widget in list(_instances.values())]

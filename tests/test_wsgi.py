@@ -331,6 +331,7 @@ def statuses(url: str, times: int) -> list[int]:
         return sorted(pool.map(token, range(times)))
 
 
+@pytest.mark.lab
 def test_a_host_passes_on_who_asks_and_what_is_answered(
     host: str, service: AnsweringService, tmp_path: Path
 ):
@@ -354,6 +355,7 @@ def test_a_host_passes_on_who_asks_and_what_is_answered(
         assert client.get("/token").json()["token"] == "granted"
 
 
+@pytest.mark.lab
 def test_a_host_without_a_key_is_not_well(host: str, service: AnsweringService):
     with hosted(host, service, 1, ASSEMBLYAI_API_KEY="") as url:
         answer = httpx.get(f"{url}/health", trust_env=False)
@@ -363,11 +365,13 @@ def test_a_host_without_a_key_is_not_well(host: str, service: AnsweringService):
     )
 
 
+@pytest.mark.lab
 def test_connections_of_one_address_are_counted_together(host: str, service: AnsweringService):
     with hosted(host, service, 1, TEMPKIT_RATE_CLIENT="3") as url:
         assert statuses(url, 6) == [200] * 3 + [429] * 3
 
 
+@pytest.mark.lab
 def test_four_workers_share_one_limit_exactly(host: str, service: AnsweringService):
     numbers = {"TEMPKIT_RATE_CLIENT": "25", "TEMPKIT_RATE_BURST": "25"}
     with (
@@ -378,6 +382,7 @@ def test_four_workers_share_one_limit_exactly(host: str, service: AnsweringServi
     assert len(service.requests) == 25
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize(("when_down", "status"), [("refuse", 503), ("allow", 200)])
 def test_without_redis_tokens_are_refused_or_given_and_all_is_well_when_it_is_back(
     host: str, service: AnsweringService, when_down: str, status: int
