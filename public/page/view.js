@@ -4,7 +4,6 @@ import { Paper } from './paper.js';
 import { OVER } from './run.js';
 import { advice, buttonWord, progress, service, stateWord } from './words.js';
 
-const INERT = ['finishing', 'blocked']; // states in which a press of the button does nothing
 const FLOOR = -60; // dB: the empty end of the level meter
 
 /** The elements of a page or a widget: what is shown, never what is done. */
@@ -38,7 +37,7 @@ export class View {
       this.#root.dataset.state = state;
       this.#find('state').textContent = stateWord(state, outcome, isFile);
       this.#find('button').textContent = buttonWord(state, outcome);
-      disable(this.#find('button'), INERT.includes(state));
+      disable(this.#find('button'), state === 'finishing');
       if (OVER.includes(state)) this.paper.finish();
     },
     error: ({ error, isFile }) => (this.#find('error').textContent = advice(error, isFile)),

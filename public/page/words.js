@@ -26,7 +26,6 @@ const STATES = {
   finishing: 'Finishing… waiting for the last words',
   waiting: 'Still waiting for the last words…',
   failed: 'Stopped by a problem',
-  blocked: 'No microphone here', // in some notebooks
 };
 
 // Where it is otherwise for a file.
@@ -53,7 +52,7 @@ function finished({ sentences, seconds }) {
 /** What the button says that starts and stops. */
 export function buttonWord(state, outcome) {
   if (state === 'waiting') return 'Stop now';
-  if (!['idle', 'failed', 'blocked'].includes(state)) return 'Stop';
+  if (!['idle', 'failed'].includes(state)) return 'Stop';
   return outcome ? 'Start again' : 'Start';
 }
 

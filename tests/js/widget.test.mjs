@@ -171,7 +171,7 @@ test('a kernel that goes while it carries sound ends the connection', async () =
   const { link } = opened();
   model.isGone = true;
   link.send(new Int16Array(2));
-  assert.equal((await link.closed).code, 1006);
+  assert.ok((await link.closed).failure.isUnreachable);
 });
 
 test('a page that has no sound to send says that it is there, until the socket is closed', () => {
@@ -270,19 +270,6 @@ test('on a remote notebook a sandbox is not looked for on the computer of the br
   model.traits._service_url = 'wss://streaming.example.com/v3/ws';
   assert.equal((await dialled(routed().dial())).kind, 'token');
 });
-
-for (const place of ['vscode-webview://1a2b/index.html', 'https://1a2b.vscode-cdn.net/']) {
-  test(`in a webview at ${place.split(':')[0]}: it is said that there is no microphone`, () => {
-    globalThis.location = new URL(place);
-    globalThis.window = new EventTarget();
-    const recorder = new Recorder(model);
-    recorder.join((change) => told.push(change));
-    recorder.press();
-    assert.equal(told.at(-1).state, 'blocked');
-    assert.match(told.at(-1).error, /VS Code .* TokenServer\(\)\.start\(\)/);
-    assert.deepEqual(model.sent, []);
-  });
-}
 
 test('parameters of the kernel go into the address, the rate is that of the microphone', async () => {
   const dialling = routed().dial()(44_100);

@@ -54,13 +54,11 @@ export class Kernel {
   async token() {
     const asked = performance.now();
     const id = newId();
-    let cancel;
     const answer = await new Promise((resolve) => {
       this.listen(id, resolve);
-      cancel = after(ANSWER_SECONDS * 1000, resolve);
+      after(ANSWER_SECONDS * 1000, resolve);
       if (!this.tell({ kind: 'token', id })) resolve();
     });
-    cancel();
     this.listen(id);
     if (answer?.kind !== 'grant') throw refusal(answer);
     return { ...answer, expires: asked + answer.expires_in_seconds * 1000 };
@@ -77,19 +75,17 @@ export class KernelSocket {
 
   constructor(kernel, sampleRate) {
     this.#kernel = kernel;
-    this.#cancel = after(ANSWER_SECONDS * 1000, () => this.#giveUp());
+    this.#cancel = after(ANSWER_SECONDS * 1000, () => this.#finish({ failure: refusal() }));
     kernel.listen(this.#id, (message) => this.#receive(message));
-    // Once somebody listens.
-    if (!this.#tell({ kind: 'open', sample_rate: sampleRate })) queueMicrotask(() => this.#giveUp());
+    this.#tell({ kind: 'open', sample_rate: sampleRate });
   }
 
   send(data) {
-    if (typeof data === 'string') this.#pass({ kind: 'text', text: data });
-    else this.#pass({ kind: 'audio' }, [data.slice().buffer]);
+    if (typeof data === 'string') this.#tell({ kind: 'text', text: data });
+    else this.#tell({ kind: 'audio' }, [data.slice().buffer]);
   }
 
   close() {
-    if (this.readyState !== CLOSED) this.#tell({ kind: 'close' });
     this.#finish({ code: 1006, reason: '' });
   }
 
@@ -104,20 +100,12 @@ export class KernelSocket {
     this.#cancel();
     this.readyState = OPEN;
     // A call may keep the sound away for longer, and the last words may take their time.
-    this.#cancel = every(ALIVE_SECONDS * 1000, () => this.#pass({ kind: 'alive' }));
-  }
-
-  #giveUp() {
-    this.#tell({ kind: 'close' });
-    this.#finish({ failure: refusal() });
-  }
-
-  #pass(message, buffers) {
-    if (!this.#tell(message, buffers)) this.#finish({ code: 1006, reason: '' });
+    this.#cancel = every(ALIVE_SECONDS * 1000, () => this.#tell({ kind: 'alive' }));
   }
 
   #tell(message, buffers) {
-    return this.#kernel.tell({ ...message, id: this.#id }, buffers);
+    const isTold = this.#kernel.tell({ ...message, id: this.#id }, buffers);
+    if (!isTold) this.#finish({ failure: refusal() });
   }
 
   #finish(end) {
@@ -125,7 +113,8 @@ export class KernelSocket {
     this.readyState = CLOSED;
     this.#cancel();
     this.#kernel.listen(this.#id);
-    this.onclose(end);
+    this.#tell({ kind: 'close' });
+    queueMicrotask(() => this.onclose(end)); // once somebody listens
   }
 }
 
