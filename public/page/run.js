@@ -138,8 +138,10 @@ export class Run {
   #show(state, failure) {
     this.state = state;
     if (state === 'live') this.#letScreenGo ??= keepScreenOn();
-    if (this.isOver) this.#letScreenGo?.();
-    if (this.isOver) this.#line = null;
+    if (this.isOver) {
+      this.#letScreenGo?.();
+      this.#line = null;
+    }
     const outcome = this.#conversation?.outcome ?? null;
     this.#on.show({ state, outcome, error: failure?.message ?? '' });
   }

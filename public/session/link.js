@@ -59,10 +59,7 @@ export class Link {
 
   #receive(data, onMessage) {
     const message = parsed(data);
-    if (!isReadable(message)) {
-      this.#leaveOut(message?.type);
-      return;
-    }
+    if (!isReadable(message)) return this.#leaveOut(message?.type);
     onMessage(message);
     // Always fatal; the close that follows says less, and may not come.
     if (message.error) this.#settle({ code: message.error_code, reason: message.error });

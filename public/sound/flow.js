@@ -23,8 +23,7 @@ export class Flow {
     this.#still = 0;
     this.#patience = DEAD_LOOKS;
     if (level > SILENT_LEVEL) this.#silent = 0;
-    if (this.#isExplained) return;
-    this.state = this.#silent < SILENT_LOOKS ? 'flows' : 'silent';
+    if (!this.#isExplained) this.state = this.#silent < SILENT_LOOKS ? 'flows' : 'silent';
   }
 
   /** Half a second has passed. */
