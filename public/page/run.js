@@ -27,13 +27,12 @@ export class Run {
   /**
    * @param {(on: object) => object} sourceFor makes what has open(), finish(), release(), and `ended`,
    *   which resolves with a Failure when the sound goes away, with nothing when it is over
-   * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token
    * @param {object} on `show` gets what a View shows, as it changes, and the `device` that is used;
-   *   `turn`, `begin`, `lost` and `frame` what a Conversation tells
+   *   the others, and `dial`, are those of a Conversation
    */
   constructor(sourceFor, dial, on) {
     this.#dial = dial;
-    this.#on = { begin: () => {}, lost: () => {}, ...on };
+    this.#on = on;
     this.#source = sourceFor({
       chunk: (chunk) => this.#conversation.offer(chunk),
       level: (level) => on.show({ level }),
@@ -108,7 +107,7 @@ export class Run {
     this.#line = null;
     this.#change({ connecting: 'live', reconnecting: 'live' });
     this.note('line', '');
-    this.#on.begin(begin, sampleRate);
+    this.#on.begin?.(begin, sampleRate);
   }
 
   #lose(failure, pause, left) {
@@ -117,7 +116,7 @@ export class Run {
     this.#line = failure.code === EXPIRED ? null : { next: now + pause, end: now + left };
     this.#change({ live: 'reconnecting' });
     this.note('line', loss(failure));
-    this.#on.lost(failure, pause);
+    this.#on.lost?.(failure, pause);
   }
 
   async #untilEnded() {

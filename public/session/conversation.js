@@ -42,19 +42,15 @@ export class Conversation {
 
   /**
    * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token, as requestToken does
-   * @param {object} on
-   * @param {(begin: object) => void} on.begin for each link
-   * @param {(transcript: object, lag: number, turn: object) => void} on.turn `lag` is in seconds,
-   *   from the end of the turn's last word; `turn` is the message itself, on the session's clock
-   * @param {(failure: Failure, pause: number, left: number) => void} on.lost it is tried again in
-   *   `pause` seconds, and given up in `left`; Infinity while the first link is opened
-   * @param {(lostSeconds: number) => void} on.restored
-   * @param {(direction: 'in' | 'out', what: object | string | Int16Array) => void} [on.frame]
+   * @param {object} on what is called: begin(message) for each link; turn(transcript, lag, message),
+   *   in seconds since the turn's last word and on the session's clock; lost(failure, pause, left) in
+   *   seconds until it is tried again and given up, Infinity while the first link is opened;
+   *   restored(lostSeconds); frame(direction, what) for each message, "in" or "out", if wanted
    */
   constructor(sampleRate, dial, on) {
     this.#sampleRate = sampleRate;
     this.#dial = dial;
-    this.#on = { frame: () => {}, ...on };
+    this.#on = on;
     this.#session = new Session(sampleRate);
     this.#progress = this.#session.progress;
   }
@@ -189,11 +185,11 @@ export class Conversation {
 
   #send(data) {
     this.#link.send(data);
-    this.#on.frame('out', data);
+    this.#on.frame?.('out', data);
   }
 
   #receive(message) {
-    this.#on.frame('in', message);
+    this.#on.frame?.('in', message);
     try {
       const own = this.#session.receive(message);
       if (message.type === 'Begin') this.#begin(message);

@@ -32,12 +32,9 @@ export class Microphone {
   ended = new Promise((resolve) => (this.#lose = resolve));
 
   /**
-   * @param {object} on
-   * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
-   * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
-   * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
-   * @param {(deviceId: string, text: string) => void} on.device the one that is used now, and what
-   *   has happened, if that was not asked for
+   * @param {object} on what is called: chunk(samples) with an Int16Array of 100 ms, the last one may be
+   *   shorter; level(rms) of a chunk, 0 to 1; notice(text) of what is odd about the sound, '' when it is
+   *   not any more; device(deviceId, text) with what has happened, if that was not asked for
    * @param {object} [wish] for a microphone: its `deviceId`, '' for the default one, and its `label`
    */
   constructor(on, wish = { deviceId: '' }) {

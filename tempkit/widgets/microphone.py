@@ -6,7 +6,6 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -77,7 +76,7 @@ class Microphone(anywidget.AnyWidget):
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
-        self._callbacks: list[Callable[[Turn], object]] = []
+        self._callbacks: dict[object, Callable[[Turn], object]] = {}
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
         self._parameters = replace(parameters or SessionParameters(), encoding="pcm_s16le")
@@ -99,7 +98,7 @@ class Microphone(anywidget.AnyWidget):
         """The turns that are over, in order."""
         return self._transcript.turns
 
-    def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], None]:
+    def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], object]:
         """Have ``callback`` called with each turn that is over, once; gives what ends that.
 
         It runs in the thread that serves the widget, with some versions of ipykernel while a cell
@@ -107,13 +106,9 @@ class Microphone(anywidget.AnyWidget):
         """
         if not callable(callback):
             raise BadType("on_turn() takes a function of a turn")
-        self._callbacks.append(callback)
-
-        def end() -> None:
-            with suppress(ValueError):  # ended already
-                self._callbacks.remove(callback)
-
-        return end
+        key = object()
+        self._callbacks[key] = callback
+        return lambda: self._callbacks.pop(key, None)
 
     def play(self, clip: Clip) -> Transcript:
         """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
@@ -232,7 +227,7 @@ class Microphone(anywidget.AnyWidget):
             if new:
                 self._told = new[-1].turn_order + 1
         for message in new:
-            for callback in tuple(self._callbacks):
+            for callback in tuple(self._callbacks.values()):
                 try:
                     callback(message)
                 except Exception:
