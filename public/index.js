@@ -198,8 +198,4 @@ window.addEventListener('beforeunload', (event) => {
   if (isBusy() || kept.isAtRisk) event.preventDefault();
 });
 
-// An open session is paid for until it is terminated.
-window.addEventListener('pagehide', () => {
-  run?.leave();
-  kept.store();
-});
+window.addEventListener('pagehide', () => kept.store());

@@ -69,6 +69,8 @@ export class Run {
   async toTheEnd() {
     this.#on.show({ notices: { line: '', sound: '', device: '', page: '' } });
     this.#show('starting');
+    const leave = () => this.leave(); // an open session is paid for until it is terminated
+    window.addEventListener('pagehide', leave);
     try {
       const sampleRate = await Promise.race([this.#source.open(), this.#stopped]);
       if (sampleRate) await this.#transcribe(sampleRate);
@@ -77,6 +79,7 @@ export class Run {
       this.note('line', ''); // the failure says more
       this.#show('failed', failure);
     } finally {
+      window.removeEventListener('pagehide', leave);
       this.leave();
     }
   }

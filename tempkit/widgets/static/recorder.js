@@ -20,8 +20,6 @@ export class Recorder {
   #run = null;
   #clip = { isOver: true }; // what the kernel plays in place of the microphone
   #id = '';
-  #cancelCap = () => {};
-  #onPageHide = () => this.leave();
 
   /** What the views show. */
   shown = {
@@ -86,9 +84,8 @@ export class Recorder {
       show: (change) => this.#showRun(change),
       turn: (transcript, _, turn) => this.#take(transcript, turn),
     });
-    window.addEventListener('pagehide', this.#onPageHide);
-    this.#cancelCap = after(seconds * 1000, () => this.#stop(capped(seconds)));
-    this.#run.toTheEnd();
+    const cancel = after(seconds * 1000, () => this.#stop(capped(seconds)));
+    this.#run.toTheEnd().then(cancel);
   }
 
   #stop(notice) {
@@ -100,12 +97,7 @@ export class Recorder {
   #showRun(change) {
     this.#show(change);
     const { state, error } = change;
-    if (!state) return;
-    if (this.#isOver) {
-      this.#cancelCap();
-      window.removeEventListener('pagehide', this.#onPageHide);
-    }
-    this.#kernel.tell({ kind: 'state', run: this.#id, state, error });
+    if (state) this.#kernel.tell({ kind: 'state', run: this.#id, state, error });
   }
 
   #take(transcript, turn) {
