@@ -16,10 +16,9 @@ copy('tempkit/widgets/static', 'widget');
 writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
 after(() => rmSync(folder, { recursive: true }));
 const load = (name) => import(pathToFileURL(join(folder, name)));
-const { Kernel, KernelSocket } = await load('widget/kernel.js');
+const { Kernel, KernelSocket, Route } = await load('widget/kernel.js');
 const { Link } = await load('session/link.js');
 const { Recorder } = await load('widget/recorder.js');
-const { Route } = await load('widget/route.js');
 
 const SERVICE = 'ws://127.0.0.1:9/v3/ws';
 

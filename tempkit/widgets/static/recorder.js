@@ -5,8 +5,7 @@ import { OUT_OF_SIGHT } from '../page/words.js';
 import { after } from '../session/clock.js';
 import { Transcript } from '../session/transcript.js';
 import { Microphone } from '../sound/microphone.js';
-import { Kernel, newId, NO_ANSWER } from './kernel.js';
-import { Route } from './route.js';
+import { Kernel, newId, NO_ANSWER, Route } from './kernel.js';
 
 const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
 const HEARING = ['connecting', 'live', 'reconnecting']; // the microphone is open
