@@ -10,7 +10,7 @@ const element = (id) => document.getElementById(id);
 const secrets = new Set();
 let sound = null; // the entry that counts audio messages, while nothing else comes in between
 
-/** A token has just come; gives it back. */
+/** Gives the token back that has just come. */
 export function showGrant(grant) {
   secrets.add(grant.token);
   addEntry('in', `token for ${grant.websocket_url}`);
@@ -25,7 +25,6 @@ export function spend({ token, websocket_url: url }) {
   element('token').textContent = 'spent: it has opened its one session';
 }
 
-/** A connection has begun. */
 export function showBegin({ id, expires_at: expiresAt }, sampleRate) {
   const until = new Date(expiresAt * 1000).toLocaleTimeString();
   element('session').textContent = `${id}, until ${until} at the latest`;

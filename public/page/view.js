@@ -15,7 +15,6 @@ export class View {
   /**
    * @param {HTMLElement} root has the state
    * @param {(name: string) => HTMLElement} find gets an element by its name
-   * @param {() => void} onButton the button that starts and stops was pressed
    * @param {(isAtEnd: boolean) => void} [onFollow] the newest words are in sight, or not any more
    */
   constructor(root, find, onButton, onFollow = () => {}) {

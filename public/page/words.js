@@ -49,7 +49,6 @@ function finished({ sentences, seconds }) {
   return `Finished: ${count}, ${length}`;
 }
 
-/** What the button says that starts and stops. */
 export function buttonWord(state, outcome) {
   if (state === 'waiting') return 'Stop now';
   if (!['idle', 'failed'].includes(state)) return 'Stop';
@@ -60,7 +59,6 @@ export function buttonWord(state, outcome) {
 export const advice = (text, isFile) =>
   isFile ? text.replace(/(try) again/gi, '$1 the file again') : text;
 
-/** How far a file has got. */
 export const progress = (at, total) => `${clockTime(at * 1000)} of ${clockTime(total * 1000)}`;
 
 /** A microphone in the list that is not there at the moment. */
@@ -71,7 +69,6 @@ export const withoutText = (unheard) => (unheard ? `${unheard} have no text.` : 
 /** @param {import('../session/failure.js').Failure} failure after which it is tried again */
 export const loss = ({ code, what }) => (code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
 
-/** @param {number} seconds of sound that no link carried */
 export const gap = (seconds) =>
   seconds > 0
     ? `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`

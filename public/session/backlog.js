@@ -22,18 +22,12 @@ export class Backlog {
   #carried = 0; // samples on the present connection
   #risked = 0; // samples that were sent and let go before the service had heard them
 
-  /** Samples that no connection carried, or that could not be sent again. */
-  lost = 0;
-  /** Position of the first sample that is kept. */
-  start = 0;
-  /** Up to where the present connection carried it. */
-  sent = 0;
-  /** Position after the last sample. */
-  end = 0;
-  /** No more audio comes. */
-  hasEnded = false;
-  /** The present connection carried all there is, and the Terminate behind it. */
-  isTerminating = false;
+  lost = 0; // samples that no connection carried, or that could not be sent again
+  start = 0; // position of the first sample that is kept
+  sent = 0; // up to where the present connection carried it
+  end = 0; // position after the last sample
+  hasEnded = false; // no more audio comes
+  isTerminating = false; // the present connection carried all there is, and the Terminate behind it
 
   constructor(sampleRate, limitSeconds = POLICY.bufferSeconds, rate = POLICY.replayRate) {
     const size = (milliseconds) => Math.ceil((sampleRate * milliseconds) / 1000);
@@ -49,17 +43,15 @@ export class Backlog {
     return (this.end - this.start) / this.#sampleRate;
   }
 
-  /** Seconds of audio that could not be kept for a connection to carry. */
   get lostSeconds() {
     return this.lost / this.#sampleRate;
   }
 
-  /** Seconds of audio that the present connection carried. */
   get carriedSeconds() {
     return this.#carried / this.#sampleRate;
   }
 
-  /** @param {Int16Array} samples more audio; what is over the limit pushes the oldest out */
+  /** More audio, as an Int16Array; what is over the limit pushes the oldest out. */
   offer(samples) {
     this.#forget(this.end + samples.length - this.#ring.length);
     for (const sample of samples) this.#ring[this.end++ % this.#ring.length] = sample;

@@ -55,7 +55,7 @@ export class Conversation {
     this.#progress = this.#session.progress;
   }
 
-  /** @param {Int16Array} chunk more audio, whether there is a link or not */
+  /** More audio, as an Int16Array, whether there is a link or not. */
   offer(chunk) {
     this.#session.backlog.offer(chunk);
     this.#origin = steady() - this.#seconds;
@@ -102,7 +102,6 @@ export class Conversation {
     this.#release();
   }
 
-  /** Seconds of audio, so far. */
   get #seconds() {
     return this.#session.backlog.end / this.#sampleRate;
   }

@@ -8,10 +8,9 @@ export const toInt16 = (sample) =>
   Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
 
 /**
- * Cuts a stream of float samples into chunks of 100 ms, no sample lost or doubled.
- *
- * Where 100 ms is no whole number of samples (1102.5 at 11025 Hz) lengths alternate, so that the
- * chunks never drift from the clock. Each chunk owns its buffer and may be transferred.
+ * Cuts a stream of float samples into chunks of 100 ms, no sample lost or doubled. Where that is no
+ * whole number of samples (1102.5 at 11025 Hz) lengths alternate, so that the chunks never drift from
+ * the clock. Each chunk owns its buffer and may be transferred.
  */
 export class Chunker {
   #sampleRate;

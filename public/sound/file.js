@@ -29,7 +29,6 @@ export class AudioFile {
 
   /**
    * @param {() => Promise<ArrayBuffer>} load the bytes of the file
-   * @param {string} name for people
    * @param {object} on chunk and level as those of a Microphone; progress(at, total) in seconds
    */
   constructor(load, name, on) {

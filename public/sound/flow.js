@@ -18,7 +18,7 @@ export class Flow {
    */
   state = 'flows';
 
-  /** @param {number} level root mean square of a chunk, 0 to 1 */
+  /** A chunk came, with this root mean square, 0 to 1. */
   hear(level) {
     this.#still = 0;
     this.#patience = DEAD_LOOKS;
@@ -32,10 +32,7 @@ export class Flow {
     this.#silent += 1;
   }
 
-  /**
-   * @param {string} context what the audio context says of itself
-   * @param {boolean} isMuted what the track says
-   */
+  /** What the audio context and the track say of themselves. */
   see(context, isMuted) {
     if (context === 'interrupted') this.state = 'interrupted';
     else if (isMuted) this.state = 'muted';
@@ -52,7 +49,6 @@ export class Flow {
     return this.#still > 1;
   }
 
-  /** Whether the microphone should be started anew. */
   get isDead() {
     return this.state === 'dead' && this.#still >= this.#patience;
   }

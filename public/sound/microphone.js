@@ -191,7 +191,7 @@ export class Microphone {
     this.#tell(loss && `${loss} ${this.#instead}`);
   }
 
-  // The microphone that went away is replaced by the default one.
+  // By the default one.
   #replace(gone) {
     const loss = `${this.#name} was disconnected or taken away.`;
     this.#inTurn(async () => {
@@ -238,7 +238,6 @@ export class Microphone {
     this.#on.notice(text);
   }
 
-  /** Says what is used, and what has happened. */
   #tell(text) {
     this.#on.device(this.#deviceId, text);
   }

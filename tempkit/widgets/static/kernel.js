@@ -32,7 +32,6 @@ export class Kernel {
     });
   }
 
-  /** What a trait of the widget holds. */
   get(name) {
     return this.#model.get(name);
   }
@@ -128,7 +127,7 @@ export class Route {
   #isThroughKernel;
   #isReachable = false;
 
-  /** @param {(whom: { isSandbox: boolean, place: string }) => void} onService whom one talks to */
+  /** @param {(whom: object) => void} onService whom one talks to, as a View shows it */
   constructor(kernel, onService) {
     this.#kernel = kernel;
     this.#onService = onService;

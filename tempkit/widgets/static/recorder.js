@@ -10,7 +10,6 @@ import { Kernel, newId, NO_ANSWER, Route } from './kernel.js';
 const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
 const HEARING = ['connecting', 'live', 'reconnecting']; // the microphone is open
 
-/** The recording of one widget. */
 export class Recorder {
   #kernel;
   #route;
@@ -20,7 +19,6 @@ export class Recorder {
   #clip = { isOver: true }; // what the kernel plays in place of the microphone
   #id = '';
 
-  /** What the views show. */
   shown = {
     state: 'idle',
     outcome: null,
@@ -56,7 +54,6 @@ export class Recorder {
     if (this.#views.size === 0) this.leave();
   }
 
-  /** The button was pressed. */
   press() {
     if (!this.#clip.isOver) this.#kernel.tell({ kind: 'stop' });
     else if (this.#isOver) this.#start();
