@@ -154,8 +154,8 @@ export class Run {
  * middle of a dictation. A refusal changes nothing. Gives what lets it go.
  */
 export function keepScreenOn() {
-  if (!globalThis.navigator?.wakeLock) return () => {};
-  let lock = ask();
+  const ask = () => navigator.wakeLock?.request('screen').catch(() => null);
+  let lock = Promise.resolve(ask());
   // The browser takes it back when the page is hidden.
   const again = () => {
     if (document.visibilityState !== 'visible') return;
@@ -167,5 +167,3 @@ export function keepScreenOn() {
     lock.then((held) => held?.release());
   };
 }
-
-const ask = () => navigator.wakeLock.request('screen').catch(() => null);
