@@ -53,12 +53,9 @@ export class Microphone {
   choose(deviceId) {
     this.#inTurn(async () => {
       if (deviceId === this.#deviceId) return;
-      try {
-        await this.#changeTo(deviceId, '');
-      } catch (error) {
-        if (this.#isReleased) return;
+      await this.#changeTo(deviceId, '').catch((error) => {
         this.#tell(`${refusal(error).message} Still listening to ${this.#name}.`);
-      }
+      });
     });
   }
 
@@ -135,7 +132,7 @@ export class Microphone {
       this.#flow.wait();
       this.#judge();
     };
-    this.#wake();
+    this.#judge();
   }
 
   #listenTo(stream) {
@@ -147,12 +144,6 @@ export class Microphone {
     track.onended = () => this.#replace(stream);
     track.onmute = () => this.#judge();
     track.onunmute = () => this.#judge();
-  }
-
-  // Not while a call interrupts it: on a phone that leaves a context which says that it runs, and
-  // brings nothing any more.
-  #wake() {
-    if (this.#context.state === 'suspended') this.#context.resume().catch(() => {});
   }
 
   // What is on its way from a context that is built anew still counts.
@@ -226,7 +217,9 @@ export class Microphone {
   #judge() {
     if (this.#isReleased) return;
     this.#flow.see(this.#context.state, trackOf(this.#stream).muted);
-    this.#wake();
+    // Not while a call interrupts it: on a phone that leaves a context which says that it runs, and
+    // brings nothing any more.
+    if (this.#context.state === 'suspended') this.#context.resume().catch(() => {});
     if (this.#flow.isDead) this.#restart();
     this.#say(SAYS[this.#flow.state](this.#name));
   }
@@ -239,7 +232,7 @@ export class Microphone {
   }
 
   #tell(text) {
-    this.#on.device(this.#deviceId, text);
+    if (!this.#isReleased) this.#on.device(this.#deviceId, text);
   }
 
   get #name() {
