@@ -18,7 +18,6 @@ export class Run {
   #on;
   #conversation = null;
   #line = null; // while it is down: when it is tried again and when it is given up
-  #letScreenGo = null; // from the first time that it is live on
   #givenUp = new Promise((resolve) => (this.giveUp = resolve));
   #stopped = new Promise((resolve) => (this.stop = resolve));
 
@@ -71,6 +70,7 @@ export class Run {
     this.#show('starting');
     const leave = () => this.leave(); // an open session is paid for until it is terminated
     window.addEventListener('pagehide', leave);
+    const letScreenGo = keepScreenOn();
     try {
       const sampleRate = await Promise.race([this.#source.open(), this.#stopped]);
       if (sampleRate) await this.#transcribe(sampleRate);
@@ -80,6 +80,7 @@ export class Run {
       this.#show('failed', failure);
     } finally {
       window.removeEventListener('pagehide', leave);
+      letScreenGo();
       this.leave();
     }
   }
@@ -139,11 +140,7 @@ export class Run {
 
   #show(state, failure) {
     this.state = state;
-    if (state === 'live') this.#letScreenGo ??= keepScreenOn();
-    if (this.isOver) {
-      this.#letScreenGo?.();
-      this.#line = null;
-    }
+    if (this.isOver) this.#line = null;
     const outcome = this.#conversation?.outcome ?? null;
     this.#on.show({ state, outcome, error: failure?.message ?? '' });
   }
