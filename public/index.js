@@ -31,8 +31,14 @@ function press() {
 }
 
 function start(sourceFor, isFile) {
-  const dial = tokens(() => requestToken().then(panel.showGrant));
-  run = new Run(sourceFor, () => dial().then(named), {
+  const next = tokens(() => requestToken().then(panel.showGrant));
+  const dial = async () => {
+    const grant = await next();
+    panel.spend(grant);
+    showService(grant);
+    return grant;
+  };
+  run = new Run(sourceFor, dial, {
     show,
     turn: showTurn,
     begin: showBegin,
@@ -97,12 +103,6 @@ function showKept() {
 function hide(id, isHidden) {
   if (isHidden && element(id).contains(document.activeElement)) element('transcript').focus();
   element(id).hidden = isHidden;
-}
-
-function named(grant) {
-  panel.spend(grant);
-  showService(grant);
-  return grant;
 }
 
 function showService({ service, websocket_url: url, is_here: isHere }) {
@@ -198,8 +198,4 @@ window.addEventListener('beforeunload', (event) => {
   if (isBusy() || kept.isAtRisk) event.preventDefault();
 });
 
-// An open session is paid for until it is terminated.
-window.addEventListener('pagehide', () => {
-  run?.leave();
-  kept.store();
-});
+window.addEventListener('pagehide', () => kept.store());

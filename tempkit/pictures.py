@@ -131,13 +131,18 @@ def timeline(spans: Iterable[Span], total: float, at: float, open_from: float | 
         boxes.append(_box(open_from, max(at, open_from), total, "", "currentColor"))
     sent = f'<rect x="0" y="9" width="{_place(at, total)}%" height="2" style="fill:{ACCENT}"/>'
     rest = '<rect x="0" y="9.5" width="100%" height="1" style="fill:currentColor;opacity:0.4"/>'
-    step = next((step for step in STEPS if total / step <= TICKS), STEPS[-1])
-    marks = [_tick(second, total) for second in range(0, int(total) + 1, step)]
+    marks = [_tick(second, total) for second in ticks(total)]
     label = f"{len(boxes)} turns on {total:.0f} seconds of audio"
     return (
         f'<svg role="img" aria-label="{label}" width="100%" height="34" '
         f'style="display:block;overflow:visible">{rest}{sent}{"".join(boxes + marks)}</svg>'
     )
+
+
+def ticks(total: float) -> range:
+    """The seconds that are marked on an axis of ``total`` seconds."""
+    step = next((step for step in STEPS if total / step <= TICKS), STEPS[-1])
+    return range(0, int(total) + 1, step)
 
 
 def _box(start: float, end: float, total: float, text: str, colour: str) -> str:

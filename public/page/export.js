@@ -13,21 +13,18 @@ const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
 export const asText = (turns) => turns.map(({ text }) => `${text}\n`).join('');
 
 export function asSubRip(turns) {
-  const parts = cues(turns).map(({ start, end, lines }, index) => {
-    // SubRip has no way to write these signs, and players look for tags.
-    const text = lines.join('\n').replace(/[<{]/g, '$&\u2060');
-    return `${index + 1}\n${cueTime(start, ',')} --> ${cueTime(end, ',')}\n${text}\n`;
-  });
-  return parts.join('\n');
+  // SubRip has no way to write these signs, and players look for tags.
+  const parts = cues(turns).map((cue) => written(cue, ',', /[<{]/g, '$&\u2060'));
+  return parts.map((part, index) => `${index + 1}\n${part}`).join('\n');
 }
 
 export function asWebVTT(turns) {
-  const parts = cues(turns).map(({ start, end, lines }) => {
-    const text = lines.join('\n').replace(/[&<>]/g, (sign) => ENTITIES[sign]);
-    return `${cueTime(start, '.')} --> ${cueTime(end, '.')}\n${text}\n`;
-  });
+  const parts = cues(turns).map((cue) => written(cue, '.', /[&<>]/g, (sign) => ENTITIES[sign]));
   return ['WEBVTT\n', ...parts].join('\n');
 }
+
+const written = ({ start, end, lines }, point, signs, instead) =>
+  `${cueTime(start, point)} --> ${cueTime(end, point)}\n${lines.join('\n').replace(signs, instead)}\n`;
 
 /** The captions: none lasts less than half a second, and none begins before the last ends. */
 function cues(turns) {

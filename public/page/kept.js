@@ -66,12 +66,10 @@ export class Kept {
     this.#all[this.#at] = { ...this.shown, isSafe: true };
   }
 
-  /** Shows the other one. */
   swap() {
     this.#at = 1 - this.#at;
   }
 
-  /** Forgets the shown one. */
   forget() {
     this.#all.splice(this.#at, 1);
     this.#all[0] ??= NOTHING;

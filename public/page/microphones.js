@@ -10,9 +10,7 @@ export class Microphones {
   #devices = []; // those that have names
   #isThere = false; // the one that is wished for
   wish = recalled();
-
-  /** The id of the one that is open, null for none. */
-  used = null;
+  used = null; // the id of the one that is open
 
   /** Takes in all devices that the browser tells of; gives the one wished for, when it is back. */
   list(devices) {
@@ -27,7 +25,7 @@ export class Microphones {
     return isBack ? found : null;
   }
 
-  /** @param {string} deviceId the option that a person has picked */
+  /** A person has picked an option. */
   pick(deviceId) {
     if (deviceId !== this.wish.deviceId) this.#want(this.#find(deviceId) ?? DEFAULT);
     this.#isThere = Boolean(this.#find(deviceId));

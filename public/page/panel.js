@@ -8,28 +8,23 @@ const LONGEST_ENTRY = 300; // characters
 
 const element = (id) => document.getElementById(id);
 const secrets = new Set();
-let grant; // the newest one
-let isSpent = false;
 let sound = null; // the entry that counts audio messages, while nothing else comes in between
 
-/** A token has just come; gives it back. */
-export function showGrant(granted) {
-  secrets.add(granted.token);
-  grant = granted;
-  isSpent = false;
-  addEntry('in', `token for ${granted.websocket_url}`);
-  showToken();
-  return granted;
+/** Gives the token back that has just come. */
+export function showGrant(grant) {
+  secrets.add(grant.token);
+  addEntry('in', `token for ${grant.websocket_url}`);
+  const until = Date.now() + grant.expires - performance.now();
+  element('token').textContent = `unused, expires at ${new Date(until).toLocaleTimeString()}`;
+  return grant;
 }
 
-/** @param {object} granted the token with which a connection is opened now */
-export function spend(granted) {
-  isSpent = granted === grant;
-  addEntry('out', `open ${granted.websocket_url}?token=${granted.token}`);
-  showToken();
+/** @param {object} grant the token with which a connection is opened now */
+export function spend({ token, websocket_url: url }) {
+  addEntry('out', `open ${url}?token=${token}`);
+  element('token').textContent = 'spent: it has opened its one session';
 }
 
-/** A connection has begun. */
 export function showBegin({ id, expires_at: expiresAt }, sampleRate) {
   const until = new Date(expiresAt * 1000).toLocaleTimeString();
   element('session').textContent = `${id}, until ${until} at the latest`;
@@ -78,12 +73,3 @@ function masked(text) {
   const open = [...secrets].reduce((left, secret) => left.replaceAll(secret, '•••'), text);
   return open.length > LONGEST_ENTRY ? `${open.slice(0, LONGEST_ENTRY)}…` : open;
 }
-
-function showToken() {
-  if (!grant) return;
-  const left = Math.round((grant.expires - performance.now()) / 1000);
-  const unused = left > 0 ? `unused, ${left} s left` : 'unused, expired';
-  element('token').textContent = isSpent ? 'spent: it has opened its one session' : unused;
-}
-
-setInterval(showToken, 1000);

@@ -18,7 +18,6 @@ export class Run {
   #on;
   #conversation = null;
   #line = null; // while it is down: when it is tried again and when it is given up
-  #letScreenGo = null; // from the first time that it is live on
   #givenUp = new Promise((resolve) => (this.giveUp = resolve));
   #stopped = new Promise((resolve) => (this.stop = resolve));
 
@@ -27,13 +26,12 @@ export class Run {
   /**
    * @param {(on: object) => object} sourceFor makes what has open(), finish(), release(), and `ended`,
    *   which resolves with a Failure when the sound goes away, with nothing when it is over
-   * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token
    * @param {object} on `show` gets what a View shows, as it changes, and the `device` that is used;
-   *   `turn`, `begin`, `lost` and `frame` what a Conversation tells
+   *   the others, and `dial`, are those of a Conversation
    */
   constructor(sourceFor, dial, on) {
     this.#dial = dial;
-    this.#on = { begin: () => {}, lost: () => {}, ...on };
+    this.#on = on;
     this.#source = sourceFor({
       chunk: (chunk) => this.#conversation.offer(chunk),
       level: (level) => on.show({ level }),
@@ -70,6 +68,9 @@ export class Run {
   async toTheEnd() {
     this.#on.show({ notices: { line: '', sound: '', device: '', page: '' } });
     this.#show('starting');
+    const leave = () => this.leave(); // an open session is paid for until it is terminated
+    window.addEventListener('pagehide', leave);
+    const letScreenGo = keepScreenOn();
     try {
       const sampleRate = await Promise.race([this.#source.open(), this.#stopped]);
       if (sampleRate) await this.#transcribe(sampleRate);
@@ -78,6 +79,8 @@ export class Run {
       this.note('line', ''); // the failure says more
       this.#show('failed', failure);
     } finally {
+      window.removeEventListener('pagehide', leave);
+      letScreenGo();
       this.leave();
     }
   }
@@ -108,7 +111,7 @@ export class Run {
     this.#line = null;
     this.#change({ connecting: 'live', reconnecting: 'live' });
     this.note('line', '');
-    this.#on.begin(begin, sampleRate);
+    this.#on.begin?.(begin, sampleRate);
   }
 
   #lose(failure, pause, left) {
@@ -117,7 +120,7 @@ export class Run {
     this.#line = failure.code === EXPIRED ? null : { next: now + pause, end: now + left };
     this.#change({ live: 'reconnecting' });
     this.note('line', loss(failure));
-    this.#on.lost(failure, pause);
+    this.#on.lost?.(failure, pause);
   }
 
   async #untilEnded() {
@@ -137,8 +140,6 @@ export class Run {
 
   #show(state, failure) {
     this.state = state;
-    if (state === 'live') this.#letScreenGo ??= keepScreenOn();
-    if (this.isOver) this.#letScreenGo?.();
     if (this.isOver) this.#line = null;
     const outcome = this.#conversation?.outcome ?? null;
     this.#on.show({ state, outcome, error: failure?.message ?? '' });
@@ -150,8 +151,8 @@ export class Run {
  * middle of a dictation. A refusal changes nothing. Gives what lets it go.
  */
 export function keepScreenOn() {
-  if (!globalThis.navigator?.wakeLock) return () => {};
-  let lock = ask();
+  const ask = () => navigator.wakeLock?.request('screen').catch(() => null);
+  let lock = Promise.resolve(ask());
   // The browser takes it back when the page is hidden.
   const again = () => {
     if (document.visibilityState !== 'visible') return;
@@ -163,5 +164,3 @@ export function keepScreenOn() {
     lock.then((held) => held?.release());
   };
 }
-
-const ask = () => navigator.wakeLock.request('screen').catch(() => null);

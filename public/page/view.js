@@ -4,7 +4,6 @@ import { Paper } from './paper.js';
 import { OVER } from './run.js';
 import { advice, buttonWord, progress, service, stateWord } from './words.js';
 
-const INERT = ['finishing', 'blocked']; // states in which a press of the button does nothing
 const FLOOR = -60; // dB: the empty end of the level meter
 
 /** The elements of a page or a widget: what is shown, never what is done. */
@@ -16,7 +15,6 @@ export class View {
   /**
    * @param {HTMLElement} root has the state
    * @param {(name: string) => HTMLElement} find gets an element by its name
-   * @param {() => void} onButton the button that starts and stops was pressed
    * @param {(isAtEnd: boolean) => void} [onFollow] the newest words are in sight, or not any more
    */
   constructor(root, find, onButton, onFollow = () => {}) {
@@ -38,7 +36,7 @@ export class View {
       this.#root.dataset.state = state;
       this.#find('state').textContent = stateWord(state, outcome, isFile);
       this.#find('button').textContent = buttonWord(state, outcome);
-      disable(this.#find('button'), INERT.includes(state));
+      disable(this.#find('button'), state === 'finishing');
       if (OVER.includes(state)) this.paper.finish();
     },
     error: ({ error, isFile }) => (this.#find('error').textContent = advice(error, isFile)),

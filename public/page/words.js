@@ -26,7 +26,6 @@ const STATES = {
   finishing: 'Finishing… waiting for the last words',
   waiting: 'Still waiting for the last words…',
   failed: 'Stopped by a problem',
-  blocked: 'No microphone here', // in some notebooks
 };
 
 // Where it is otherwise for a file.
@@ -50,10 +49,9 @@ function finished({ sentences, seconds }) {
   return `Finished: ${count}, ${length}`;
 }
 
-/** What the button says that starts and stops. */
 export function buttonWord(state, outcome) {
   if (state === 'waiting') return 'Stop now';
-  if (!['idle', 'failed', 'blocked'].includes(state)) return 'Stop';
+  if (!['idle', 'failed'].includes(state)) return 'Stop';
   return outcome ? 'Start again' : 'Start';
 }
 
@@ -61,7 +59,6 @@ export function buttonWord(state, outcome) {
 export const advice = (text, isFile) =>
   isFile ? text.replace(/(try) again/gi, '$1 the file again') : text;
 
-/** How far a file has got. */
 export const progress = (at, total) => `${clockTime(at * 1000)} of ${clockTime(total * 1000)}`;
 
 /** A microphone in the list that is not there at the moment. */
@@ -72,7 +69,6 @@ export const withoutText = (unheard) => (unheard ? `${unheard} have no text.` : 
 /** @param {import('../session/failure.js').Failure} failure after which it is tried again */
 export const loss = ({ code, what }) => (code === EXPIRED ? RENEWED : `${what} ${KEPT}`);
 
-/** @param {number} seconds of sound that no link carried */
 export const gap = (seconds) =>
   seconds > 0
     ? `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`

@@ -14,34 +14,26 @@ const COVERED_SECONDS = 60; // so long after it sounded, audio without a word is
 export class Backlog {
   #sampleRate;
   #rate;
-  #limit;
   #smallest;
   #largest;
-  #chunks = [];
-  #first = 0; // position of the first sample in the chunks
+  #ring; // of samples: the one at a position is at its remainder
   #replay = null; // since when, from where
   #clock = [[0, 0]]; // samples on the connection, position: where the two part
   #carried = 0; // samples on the present connection
   #risked = 0; // samples that were sent and let go before the service had heard them
 
-  /** Samples that no connection carried, or that could not be sent again. */
-  lost = 0;
-  /** Position of the first sample that is kept. */
-  start = 0;
-  /** Up to where the present connection carried it. */
-  sent = 0;
-  /** Position after the last sample. */
-  end = 0;
-  /** No more audio comes. */
-  hasEnded = false;
-  /** The present connection carried all there is, and the Terminate behind it. */
-  isTerminating = false;
+  lost = 0; // samples that no connection carried, or that could not be sent again
+  start = 0; // position of the first sample that is kept
+  sent = 0; // up to where the present connection carried it
+  end = 0; // position after the last sample
+  hasEnded = false; // no more audio comes
+  isTerminating = false; // the present connection carried all there is, and the Terminate behind it
 
   constructor(sampleRate, limitSeconds = POLICY.bufferSeconds, rate = POLICY.replayRate) {
     const size = (milliseconds) => Math.ceil((sampleRate * milliseconds) / 1000);
     this.#sampleRate = sampleRate;
     this.#rate = rate;
-    this.#limit = limitSeconds * sampleRate;
+    this.#ring = new Int16Array(limitSeconds * sampleRate);
     this.#smallest = size(SMALLEST_MILLISECONDS);
     this.#largest = size(LARGEST_MILLISECONDS);
   }
@@ -51,21 +43,18 @@ export class Backlog {
     return (this.end - this.start) / this.#sampleRate;
   }
 
-  /** Seconds of audio that could not be kept for a connection to carry. */
   get lostSeconds() {
     return this.lost / this.#sampleRate;
   }
 
-  /** Seconds of audio that the present connection carried. */
   get carriedSeconds() {
     return this.#carried / this.#sampleRate;
   }
 
-  /** @param {Int16Array} samples more audio; what is over the limit pushes the oldest out */
+  /** More audio, as an Int16Array; what is over the limit pushes the oldest out. */
   offer(samples) {
-    this.#chunks.push(samples);
-    this.end += samples.length;
-    this.#forget(this.end - this.#limit);
+    this.#forget(this.end + samples.length - this.#ring.length);
+    for (const sample of samples) this.#ring[this.end++ % this.#ring.length] = sample;
   }
 
   /** The next 50 to 100 ms, or Terminate, to send now; null when nothing is due. */
@@ -115,7 +104,7 @@ export class Backlog {
   /** The service has heard everything up to a time of the session's clock, ms. */
   release(milliseconds) {
     this.#risked = 0;
-    this.#drop(Math.min(this.#position(milliseconds), this.sent));
+    this.start = Math.max(this.start, Math.min(this.#position(milliseconds), this.sent));
   }
 
   /** No turn is open: what sounded long ago without a word will bring none any more. */
@@ -123,7 +112,7 @@ export class Backlog {
     const heard = Math.ceil(Math.max(0, connectedSeconds - COVERED_SECONDS) * this.#sampleRate);
     if (heard === 0 || this.#carried === 0) return;
     const [carried, position] = this.#parted(heard);
-    this.#drop(Math.min(position + heard - carried, this.sent));
+    this.start = Math.max(this.start, Math.min(position + heard - carried, this.sent));
   }
 
   #position(milliseconds) {
@@ -136,24 +125,11 @@ export class Backlog {
 
   #carry(size) {
     const piece = new Int16Array(Math.max(size, this.#smallest));
-    piece.set(this.#samples(this.sent, size));
-    this.sent += size;
+    for (let at = 0; at < size; at += 1) piece[at] = this.#ring[this.sent++ % this.#ring.length];
     this.#carried += piece.length;
     // Silence that is on the connection alone: the clocks part here.
     if (piece.length > size) this.#clock.push([this.#carried, this.sent]);
     return piece;
-  }
-
-  #samples(from, size) {
-    const samples = new Int16Array(size);
-    let at = this.#first;
-    for (const chunk of this.#chunks) {
-      const begin = Math.max(from, at);
-      const end = Math.min(from + size, at + chunk.length);
-      if (begin < end) samples.set(chunk.subarray(begin - at, end - at), begin - from);
-      at += chunk.length;
-    }
-    return samples;
   }
 
   // What the limit pushes out is lost if it was never sent, at risk until it is heard.
@@ -165,14 +141,6 @@ export class Backlog {
     }
     this.#risked += Math.max(0, Math.min(this.sent, position) - this.start);
     this.sent = Math.max(this.sent, position);
-    this.#drop(position);
-  }
-
-  #drop(position) {
-    if (position <= this.start) return;
     this.start = position;
-    while (this.#chunks.length > 0 && this.#first + this.#chunks[0].length <= position) {
-      this.#first += this.#chunks.shift().length;
-    }
   }
 }

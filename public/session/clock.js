@@ -31,7 +31,6 @@ function parts(milliseconds) {
 // workers, the page's own is left.
 
 const SCRIPT = new URL('./alarm.js', import.meta.url);
-const NOBODY = { postMessage() {}, terminate() {} };
 
 const waiting = new Map(); // id: what is called
 let latest = 0;
@@ -51,7 +50,7 @@ export function after(milliseconds, call) {
     call();
   });
   worker ??= started();
-  worker.postMessage({ id, milliseconds });
+  worker?.postMessage({ id, milliseconds });
   return cancel;
 }
 
@@ -82,6 +81,6 @@ function started() {
     one.onmessage = ({ data }) => ring(data);
     return one;
   } catch {
-    return NOBODY; // as in a browser that knows no workers
+    return null; // as in a browser that knows no workers
   }
 }

@@ -30,42 +30,34 @@ export class Conversation {
   #session;
   #link = null;
   #watch = null; // of the link, from its Begin until it is let go
-  #endTicking = () => {};
-  #ended; // resolves with null when the session has ended, with a Failure when the link is lost
-  #end = () => {};
-  #begun = () => {};
+  #cancelWait = () => {}; // for the Begin, the next look or the next try
+  #end = () => {}; // of the link, with its Failure or with null when all is said; of a pause, too
   #sessions = 0; // that have begun
   #attempt = 0;
   #lostAt = null; // steady seconds, until there is progress again
   #progress;
   #mayAsk = true; // whether a link without any message may be replaced; again when words come
-  #wake = () => {};
   #isClosed = false;
   #origin = 0; // steady seconds at which the session's clock began, as far as one can tell
 
   /**
    * @param {(sampleRate: number) => Promise<object>} dial gets a fresh token, as requestToken does
-   * @param {object} on
-   * @param {(begin: object) => void} on.begin for each link
-   * @param {(transcript: object, lag: number, turn: object) => void} on.turn `lag` is in seconds,
-   *   from the end of the turn's last word; `turn` is the message itself, on the session's clock
-   * @param {(failure: Failure, pause: number, left: number) => void} on.lost it is tried again in
-   *   `pause` seconds, and given up in `left`; Infinity while the first link is opened
-   * @param {(lostSeconds: number) => void} on.restored
-   * @param {(direction: 'in' | 'out', what: object | string | Int16Array) => void} [on.frame]
+   * @param {object} on what is called: begin(message) for each link; turn(transcript, lag, message),
+   *   in seconds since the turn's last word and on the session's clock; lost(failure, pause, left) in
+   *   seconds until it is tried again and given up, Infinity while the first link is opened;
+   *   restored(lostSeconds); frame(direction, what) for each message, "in" or "out", if wanted
    */
   constructor(sampleRate, dial, on) {
     this.#sampleRate = sampleRate;
     this.#dial = dial;
-    this.#on = { frame: () => {}, ...on };
+    this.#on = on;
     this.#session = new Session(sampleRate);
     this.#progress = this.#session.progress;
   }
 
-  /** @param {Int16Array} chunk more audio, whether there is a link or not */
+  /** More audio, as an Int16Array, whether there is a link or not. */
   offer(chunk) {
-    const { backlog } = this.#session;
-    backlog.offer(chunk);
+    this.#session.backlog.offer(chunk);
     this.#origin = steady() - this.#seconds;
     this.#look();
   }
@@ -79,7 +71,9 @@ export class Conversation {
   /** Connects, and goes on until the service has said everything. Throws a Failure. */
   async run() {
     while (!this.#isClosed) {
-      const failure = await this.#carry();
+      let failure = await this.#carry();
+      // A network that sends twice has used up the token.
+      if (failure?.reason?.includes(USED)) failure = await this.#carry();
       if (!failure || this.#isClosed) return;
       await this.#pause(failure);
     }
@@ -106,22 +100,42 @@ export class Conversation {
     if (this.#link?.isOpen) this.#send(TERMINATE);
     this.#end(null);
     this.#release();
-    this.#wake();
+  }
+
+  get #seconds() {
+    return this.#session.backlog.end / this.#sampleRate;
   }
 
   /** One link from its opening to its end; the Failure that it ended with, null if all is said. */
   async #carry() {
-    const isFirst = this.#sessions === 0;
     try {
-      await this.#connect();
+      const grant = await this.#dial(this.#sampleRate);
+      if (this.#isClosed) return null;
+      this.#session.connected(steady());
+      // A link that was let go may still have something to say, on a clock that is no longer ours.
+      const link = new Link(grant, this.#sampleRate, (message) => {
+        if (link === this.#link) this.#receive(message);
+      });
+      this.#link = link;
+      const late = () => this.#end(new Failure(`${NO_BEGIN} Try again.`, LATE));
+      this.#cancelWait = after(BEGIN_SECONDS * 1000, late);
+      const ended = new Promise((resolve) => (this.#end = resolve));
+      const closed = link.closed.then(({ failure, code, reason }) => {
+        return failure ?? this.#session.closed(code, reason);
+      });
+      return await Promise.race([ended, closed]);
     } catch (failure) {
       return failure;
+    } finally {
+      this.#release();
     }
-    if (this.#isClosed) return null;
-    if (!isFirst) this.#on.restored(this.#session.backlog.lostSeconds);
-    const cut = await this.#ended;
-    this.#release();
-    return cut;
+  }
+
+  #release() {
+    this.#cancelWait();
+    this.#watch = null;
+    this.#link?.close();
+    this.#link = null;
   }
 
   /** Waits before the next try; throws a Failure when that cannot help any more. */
@@ -137,12 +151,10 @@ export class Conversation {
     }
     this.#on.lost(why, pause, left);
     this.#attempt += 1;
-    await this.#sleep(pause);
-  }
-
-  /** Of audio, so far. */
-  get #seconds() {
-    return this.#session.backlog.end / this.#sampleRate;
+    await new Promise((resolve) => {
+      this.#end = resolve;
+      this.#cancelWait = after(pause * 1000, resolve);
+    });
   }
 
   #givenUp(why) {
@@ -150,92 +162,36 @@ export class Conversation {
     return new Failure(`${why.message} ${this.unheard} have no text.`, why);
   }
 
-  /** Opens a link and waits for Begin; throws a Failure. */
-  async #connect() {
-    try {
-      await this.#begin();
-    } catch (failure) {
-      if (!failure.reason?.includes(USED)) throw failure;
-      await this.#begin(); // a network that sends twice has used up the token
-    }
-  }
-
-  async #begin() {
-    const grant = await this.#dial(this.#sampleRate);
-    if (this.#isClosed) return;
-    this.#session.connected(steady());
-    const end = new Promise((resolve) => (this.#end = resolve));
-    const begun = new Promise((resolve) => (this.#begun = resolve));
-    // A link that was let go may still have something to say, on a clock that is no longer ours.
-    const link = new Link(grant, this.#sampleRate, (message) => {
-      if (link === this.#link) this.#receive(message);
-    });
-    this.#link = link;
-    const closed = link.closed.then(({ failure, code, reason }) => {
-      return failure ?? this.#session.closed(code, reason);
-    });
-    this.#ended = Promise.race([end, closed]);
-    const late = new Failure(`${NO_BEGIN} Try again.`, LATE);
-    const cancel = after(BEGIN_SECONDS * 1000, () => this.#end(late));
-    const failure = await Promise.race([begun, this.#ended]);
-    cancel();
-    if (failure) {
-      this.#release();
-      throw failure;
-    }
-    if (this.#isClosed) return;
-    this.#endTicking = every(TICK_MILLISECONDS, () => this.#look());
-    this.#look();
-  }
-
-  #release() {
-    this.#endTicking();
-    this.#watch = null;
-    this.#link?.close();
-    this.#link = null;
-  }
-
   /** Sends what is due, and sees whether the link is still worth keeping. */
   #look() {
     if (!this.#watch) return;
-    const now = steady();
-    this.#sendDue(now);
-    this.#session.passTime(now);
-    const cause = this.#cause(now);
-    if (cause) this.#end(cause);
-  }
-
-  #sendDue(now) {
-    for (;;) {
-      const piece = this.#session.backlog.take(now);
-      if (piece === null) return;
-      this.#send(piece);
-      if (typeof piece !== 'string') this.#watch.send(now);
-    }
-  }
-
-  #send(data) {
-    this.#link.send(data);
-    this.#on.frame('out', data);
-  }
-
-  #cause(now) {
     const { backlog, transcript } = this.#session;
+    const now = steady();
+    for (let piece = backlog.take(now); piece !== null; piece = backlog.take(now)) {
+      this.#send(piece);
+      if (piece !== TERMINATE) this.#watch.send(now);
+    }
+    this.#session.passTime(now);
     if (backlog.isTerminating) {
       this.#watch.terminate(now, backlog.carriedSeconds - (now - this.#watch.began));
     }
     const cause = this.#watch.look(now, asleep(), !transcript.partial);
-    if (!cause) return null;
+    if (!cause) return;
     if (cause.isQuestion) this.#mayAsk = false;
     const what = backlog.isTerminating ? NO_END : `The connection was replaced: ${cause.reason}.`;
-    return new Failure(what, cause);
+    this.#end(new Failure(what, cause));
+  }
+
+  #send(data) {
+    this.#link.send(data);
+    this.#on.frame?.('out', data);
   }
 
   #receive(message) {
-    this.#on.frame('in', message);
+    this.#on.frame?.('in', message);
     try {
       const own = this.#session.receive(message);
-      if (message.type === 'Begin') this.#hasBegun(message);
+      if (message.type === 'Begin') this.#begin(message);
       this.#watch?.hear(steady(), this.#session.takenMs);
       this.#noteProgress();
       if (own?.type === 'Turn') this.#tell(own);
@@ -245,7 +201,7 @@ export class Conversation {
     }
   }
 
-  #hasBegun(message) {
+  #begin(message) {
     const now = steady();
     const left = message.expires_at - wall();
     // Or the two machines disagree about the time.
@@ -253,8 +209,11 @@ export class Conversation {
     this.#watch = new Watch(now, now + lasts, asleep(), this.#mayAsk);
     if (this.#sessions === 0) this.#attempt = 0; // to open it was another matter
     this.#sessions += 1;
-    this.#begun();
     this.#on.begin(message);
+    if (this.#sessions > 1) this.#on.restored(this.#session.backlog.lostSeconds);
+    this.#cancelWait();
+    this.#cancelWait = every(TICK_MILLISECONDS, () => this.#look());
+    this.#look();
   }
 
   #noteProgress() {
@@ -269,15 +228,5 @@ export class Conversation {
   #tell(turn) {
     const lag = steady() - this.#origin - (turn.words.at(-1)?.end ?? 0) / 1000;
     this.#on.turn(this.#session.transcript, lag, turn);
-  }
-
-  #sleep(seconds) {
-    return new Promise((resolve) => {
-      const cancel = after(seconds * 1000, resolve);
-      this.#wake = () => {
-        cancel();
-        resolve();
-      };
-    });
   }
 }

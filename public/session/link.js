@@ -17,7 +17,6 @@ export class Link {
   /**
    * @param {object} grant a `token` and its `websocket_url`, as from requestToken; `parameters` for
    *   the session, and `open`, which makes the socket for an address, if need be
-   * @param {number} sampleRate of the audio, in Hz
    * @param {(message: object) => void} onMessage gets each that can be read
    */
   constructor({ token, websocket_url: url, parameters, open = dial }, sampleRate, onMessage) {
@@ -42,7 +41,6 @@ export class Link {
     this.#socket.onerror = () => this.#settle({ code: ABNORMAL, reason: '' });
   }
 
-  /** Whether it can be sent on. */
   get isOpen() {
     return this.#socket.readyState === WebSocket.OPEN;
   }
@@ -59,10 +57,7 @@ export class Link {
 
   #receive(data, onMessage) {
     const message = parsed(data);
-    if (!isReadable(message)) {
-      this.#leaveOut(message?.type);
-      return;
-    }
+    if (!isReadable(message)) return this.#leaveOut(message?.type);
     onMessage(message);
     // Always fatal; the close that follows says less, and may not come.
     if (message.error) this.#settle({ code: message.error_code, reason: message.error });

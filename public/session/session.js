@@ -24,8 +24,7 @@ export class Session {
   transcript = new Transcript();
   begin = null;
   termination = null;
-  /** Audio of this connection by its last heartbeat, ms; null before the first. */
-  takenMs = null;
+  takenMs = null; // audio of this connection by its last heartbeat
 
   constructor(sampleRate) {
     this.backlog = new Backlog(sampleRate);

@@ -43,10 +43,8 @@ function socketAddress(place) {
 }
 
 /**
- * A function that gets a token, another one each time: each token opens one session.
- *
- * The first is asked for at once, while the microphone starts; it is let go when it has grown old
- * behind the permission prompt.
+ * A function that gets another token each time. The first is asked for at once, while the microphone
+ * starts; it is let go when it has grown old behind the permission prompt.
  */
 export function tokens(ask = requestToken) {
   let early = ask();

@@ -4,8 +4,7 @@
 export class Transcript {
   #turns = new Map();
 
-  /** The first turn that may still change. */
-  settled = 0;
+  settled = 0; // the first turn that may still change
 
   /** Takes in a Turn message; false when it says less than what is there. */
   add(message) {
@@ -28,9 +27,8 @@ export class Transcript {
   }
 
   /**
-   * Up to when, in ms, all is said for good; null when this message settles nothing.
-   *
-   * A turn is settled by its formatted final, which link.js asks for, or by a later turn.
+   * Up to when, in ms, all is said for good; null when this message settles nothing. A turn is settled
+   * by its formatted final, which link.js asks for, or by a later turn.
    */
   settle(message) {
     const isLastForm = message.end_of_turn && message.turn_is_formatted;
@@ -58,11 +56,8 @@ export class Transcript {
   }
 }
 
-/**
- * The transcript and the words at its end that are not final.
- *
- * Some models leave those out of the transcript; others have every word in it, none of them final.
- */
+// Some models leave the words that are not final out of the transcript; others have every word in it,
+// none of them final.
 function partialText({ transcript, words = [] }) {
   const lastFinal = words.findLastIndex((word) => word.word_is_final);
   if (lastFinal === -1 && transcript) return transcript;

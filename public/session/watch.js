@@ -30,10 +30,8 @@ export class Watch {
   #doubtedAt = null;
 
   /**
-   * @param {number} began steady seconds
-   * @param {number} ends when the service will end the session, in steady seconds
-   * @param {number} asleep how long the machine has been asleep, in seconds from any moment
-   * @param {boolean} mayAsk whether a connection without any message may be replaced
+   * From `began` until the service `ends` the session. `asleep`: seconds that the machine was, from any
+   * moment; `mayAsk`: whether a connection without any message may be replaced.
    */
   constructor(began, ends, asleep = 0, mayAsk = true) {
     this.began = began;
@@ -65,10 +63,8 @@ export class Watch {
   }
 
   /**
-   * Why the connection should be replaced now, null when it should not.
-   *
-   * @returns {{ code: number, reason: string, isQuestion?: boolean } | null} `isQuestion` when the
-   *   connection may well be alive
+   * Why the connection should be replaced now, as `code` and `reason`, with `isQuestion` when it may
+   * well be alive; null when it should not.
    */
   look(now, asleep, isBetweenTurns) {
     this.#passOver(now, asleep);

@@ -8,47 +8,43 @@ export const toInt16 = (sample) =>
   Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
 
 /**
- * Cuts a stream of float samples into chunks of 100 ms, no sample lost or doubled.
- *
- * Where 100 ms is no whole number of samples (1102.5 at 11025 Hz) lengths alternate, so that the
- * chunks never drift from the clock. Each chunk owns its buffer and may be transferred.
+ * Cuts a stream of float samples into chunks of 100 ms, no sample lost or doubled. Where that is no
+ * whole number of samples (1102.5 at 11025 Hz) lengths alternate, so that the chunks never drift from
+ * the clock. Each chunk owns its buffer and may be transferred.
  */
 export class Chunker {
   #sampleRate;
   #emit;
-  #index = 0;
-  #chunk;
+  #samples; // room for the longest chunk
   #filled = 0;
+  #count = 0; // of chunks, with the present one
+  #length; // of the present one
 
   constructor(sampleRate, emit) {
     this.#sampleRate = sampleRate;
     this.#emit = emit;
+    this.#samples = new Int16Array(Math.ceil(sampleRate / CHUNKS_PER_SECOND));
     this.#begin();
   }
 
   push(samples) {
     for (const sample of samples) {
-      this.#chunk[this.#filled++] = toInt16(sample);
-      if (this.#filled === this.#chunk.length) this.#next();
+      this.#samples[this.#filled++] = toInt16(sample);
+      if (this.#filled === this.#length) this.flush();
     }
   }
 
   /** Emits what has not filled a chunk yet. */
   flush() {
     if (this.#filled === 0) return;
-    this.#chunk = this.#chunk.slice(0, this.#filled);
-    this.#next();
-  }
-
-  #next() {
-    this.#emit(this.#chunk);
-    this.#index += 1;
+    this.#emit(this.#samples.slice(0, this.#filled));
     this.#begin();
   }
 
   #begin() {
-    const boundary = (index) => Math.floor((index * this.#sampleRate) / CHUNKS_PER_SECOND);
-    this.#chunk = new Int16Array(boundary(this.#index + 1) - boundary(this.#index));
+    const end = (count) => Math.floor((count * this.#sampleRate) / CHUNKS_PER_SECOND);
+    this.#count += 1;
+    this.#length = end(this.#count) - end(this.#count - 1);
     this.#filled = 0;
   }
 }

@@ -8,9 +8,13 @@ const CHUNK = SAMPLE_RATE / 10; // samples: 100 ms
 const LOOK_MILLISECONDS = 50;
 const LONGEST_STEP_SECONDS = 2; // of a file at once, however long the page stood still
 
+const UNREADABLE = 'cannot be read: it is gone, or too large for this browser. Try a shorter file.';
+const NO_SOUND = 'is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.';
+
 /** The sound of a file, from `open()` until `ended`, `finish()` or `release()`; use it once. */
 export class AudioFile {
   #load;
+  #name;
   #on;
   #sound;
   #given = 0; // samples
@@ -25,27 +29,22 @@ export class AudioFile {
 
   /**
    * @param {() => Promise<ArrayBuffer>} load the bytes of the file
-   * @param {string} name for people
-   * @param {object} on `chunk` and `level` as those of a Microphone
-   * @param {(at: number, total: number) => void} on.progress seconds
+   * @param {object} on chunk and level as those of a Microphone; progress(at, total) in seconds
    */
   constructor(load, name, on) {
     this.#load = load;
-    this.name = name;
+    this.#name = name;
     this.#on = on;
   }
 
   /** Decodes the file and starts to hand it out; gives the sample rate in Hz. */
   async open() {
     const bytes = await this.#load().catch((error) => {
-      if (error instanceof Failure) throw error;
-      const why = 'cannot be read: it is gone, or too large for this browser. Try a shorter file.';
-      throw new Failure(`${this.name} ${why}`);
+      throw error instanceof Failure ? error : new Failure(`${this.#name} ${UNREADABLE}`);
     });
     const decoder = new OfflineAudioContext(1, 1, SAMPLE_RATE);
     this.#sound = await decoder.decodeAudioData(bytes).catch(() => {
-      const why = 'is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.';
-      throw new Failure(`${this.name} ${why}`);
+      throw new Failure(`${this.#name} ${NO_SOUND}`);
     });
     this.#lookedAt = steady();
     if (!this.#isReleased) this.#endPace = every(LOOK_MILLISECONDS, () => this.#giveDue());
@@ -53,11 +52,10 @@ export class AudioFile {
   }
 
   /** Stops where it is; the rest is not handed out. */
-  async finish() {
+  finish() {
     this.release();
   }
 
-  /** Stops at once. */
   release() {
     this.#isReleased = true;
     this.#endPace();

@@ -18,13 +18,12 @@ export class Flow {
    */
   state = 'flows';
 
-  /** @param {number} level root mean square of a chunk, 0 to 1 */
+  /** A chunk came, with this root mean square, 0 to 1. */
   hear(level) {
     this.#still = 0;
     this.#patience = DEAD_LOOKS;
     if (level > SILENT_LEVEL) this.#silent = 0;
-    if (this.#isExplained) return;
-    this.state = this.#silent < SILENT_LOOKS ? 'flows' : 'silent';
+    if (!this.#isExplained) this.state = this.#silent < SILENT_LOOKS ? 'flows' : 'silent';
   }
 
   /** Half a second has passed. */
@@ -33,10 +32,7 @@ export class Flow {
     this.#silent += 1;
   }
 
-  /**
-   * @param {string} context what the audio context says of itself
-   * @param {boolean} isMuted what the track says
-   */
+  /** What the audio context and the track say of themselves. */
   see(context, isMuted) {
     if (context === 'interrupted') this.state = 'interrupted';
     else if (isMuted) this.state = 'muted';
@@ -53,7 +49,6 @@ export class Flow {
     return this.#still > 1;
   }
 
-  /** Whether the microphone should be started anew. */
   get isDead() {
     return this.state === 'dead' && this.#still >= this.#patience;
   }

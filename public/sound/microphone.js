@@ -14,76 +14,59 @@ const LOOK_MILLISECONDS = 500;
 /** Captures from `open()` until `finish()` or `release()`; use it once. */
 export class Microphone {
   #on;
-  #deviceId;
-  #label;
+  #wish;
+  #deviceId; // of the one that is used
   #stream = null;
   #context = null;
   #node = null;
   #source = null;
-  #changes; // one after another
+  #changes = Promise.resolve(); // one after another
   #flow = new Flow();
   #endLooks = () => {};
   #said = '';
   #isReleased = false;
-  #settle = {};
+  #flushed = () => {};
+  #lose;
 
   /** Resolves with a Failure when the microphone goes away and no other can go on. */
-  ended = new Promise((resolve) => (this.#settle.ended = resolve));
+  ended = new Promise((resolve) => (this.#lose = resolve));
 
   /**
-   * @param {object} on
-   * @param {(chunk: Int16Array) => void} on.chunk 100 ms of sound, the last one may be shorter
-   * @param {(level: number) => void} on.level root mean square of a chunk, 0 to 1
-   * @param {(text: string) => void} on.notice what is odd about the sound; '' when it is not any more
-   * @param {(deviceId: string, text: string) => void} on.device the one that is used now, and what
-   *   has happened, if that was not asked for
+   * @param {object} on what is called: chunk(samples) with an Int16Array of 100 ms, the last one may be
+   *   shorter; level(rms) of a chunk, 0 to 1; notice(text) of what is odd about the sound, '' when it is
+   *   not any more; device(deviceId, text) with what has happened, if that was not asked for
    * @param {object} [wish] for a microphone: its `deviceId`, '' for the default one, and its `label`
    */
-  constructor(on, { deviceId, label } = { deviceId: '' }) {
-    this.#deviceId = deviceId;
-    this.#label = label;
+  constructor(on, wish = { deviceId: '' }) {
     this.#on = on;
-    this.#changes = new Promise((resolve) => (this.#settle.opened = resolve));
+    this.#wish = wish;
   }
 
   /** Asks for the microphone and starts to capture; gives the sample rate in Hz. */
-  async open() {
-    const wished = this.#deviceId;
-    try {
-      this.#stream = await this.#askFirst();
-      await this.#begin();
-    } catch (error) {
-      this.release();
-      throw refusal(error);
-    }
-    this.#follow(this.#stream);
-    this.#endLooks = every(LOOK_MILLISECONDS, () => this.#look());
-    this.#settle.opened();
-    const isOther = this.#deviceId !== wished;
-    this.#tell(isOther ? `${this.#label} is not connected. ${this.#instead}` : '');
-    return this.#context.sampleRate;
+  open() {
+    const opened = this.#open();
+    this.#changes = opened.catch(() => {});
+    return opened;
   }
 
   /** Goes on with another microphone, at the same sample rate; with the present one if that fails. */
   choose(deviceId) {
     this.#inTurn(async () => {
       if (deviceId === this.#deviceId) return;
-      try {
-        await this.#changeTo(deviceId);
-        this.#tell();
-      } catch (error) {
-        if (this.#isReleased) return;
+      await this.#changeTo(deviceId, '').catch((error) => {
         this.#tell(`${refusal(error).message} Still listening to ${this.#name}.`);
-      }
+      });
     });
   }
 
   /** Hands out what has not filled a chunk yet, then lets go of the microphone. */
   async finish() {
     if (this.#node) {
-      const flushed = new Promise((resolve) => (this.#settle.flushed = resolve));
-      this.#node.port.postMessage('flush');
-      await Promise.race([flushed, new Promise((resolve) => after(FLUSH_SECONDS * 1000, resolve))]);
+      await new Promise((resolve) => {
+        this.#flushed = resolve;
+        after(FLUSH_SECONDS * 1000, resolve);
+        this.#node.port.postMessage('flush');
+      });
     }
     this.release();
   }
@@ -91,7 +74,6 @@ export class Microphone {
   /** Lets go of the microphone at once. */
   release() {
     this.#isReleased = true;
-    this.#settle.opened();
     this.#endLooks();
     if (this.#stream) letGo(this.#stream);
     this.#close();
@@ -99,14 +81,25 @@ export class Microphone {
     this.#say('');
   }
 
-  async #askFirst() {
+  async #open() {
+    const { deviceId, label } = this.#wish;
     try {
-      return await this.#ask(this.#deviceId);
+      this.#deviceId = deviceId;
+      this.#stream = await this.#ask(deviceId).catch(instead('OverconstrainedError', () => {
+        this.#deviceId = '';
+        return this.#ask('');
+      }));
+      // Firefox does not resample a microphone: take the device's own rate.
+      const atItsOwnRate = instead('NotSupportedError', () => this.#start({}));
+      await this.#start({ sampleRate: SAMPLE_RATE }).catch(atItsOwnRate);
     } catch (error) {
-      if (error.name !== 'OverconstrainedError' || !this.#deviceId) throw error;
-      this.#deviceId = '';
-      return this.#ask('');
+      this.release();
+      throw refusal(error);
     }
+    this.#endLooks = every(LOOK_MILLISECONDS, () => this.#look());
+    const isOther = this.#deviceId !== deviceId;
+    this.#tell(isOther ? `${label} is not connected. ${this.#instead}` : '');
+    return this.#context.sampleRate;
   }
 
   async #ask(deviceId) {
@@ -118,16 +111,6 @@ export class Microphone {
     if (this.#isReleased) letGo(stream); // the permission came after Stop
     this.#check();
     return stream;
-  }
-
-  async #begin() {
-    try {
-      await this.#start({ sampleRate: SAMPLE_RATE });
-    } catch (error) {
-      if (error.name !== 'NotSupportedError') throw error;
-      // Firefox does not resample a microphone: take the device's own rate.
-      await this.#start({});
-    }
   }
 
   async #start(options) {
@@ -149,7 +132,7 @@ export class Microphone {
       this.#flow.wait();
       this.#judge();
     };
-    this.#wake();
+    this.#judge();
   }
 
   #listenTo(stream) {
@@ -157,17 +140,15 @@ export class Microphone {
     this.#source?.disconnect();
     source.connect(this.#node);
     this.#source = source;
-  }
-
-  // Not while a call interrupts it: on a phone that leaves a context which says that it runs, and
-  // brings nothing any more.
-  #wake() {
-    if (this.#context.state === 'suspended') this.#context.resume().catch(() => {});
+    const track = trackOf(stream);
+    track.onended = () => this.#replace(stream);
+    track.onmute = () => this.#judge();
+    track.onunmute = () => this.#judge();
   }
 
   // What is on its way from a context that is built anew still counts.
   #close() {
-    this.#settle.flushed?.();
+    this.#flushed();
     this.#node = null;
     this.#source = null;
     if (!this.#context) return;
@@ -177,7 +158,7 @@ export class Microphone {
 
   #receive(chunk) {
     if (this.#isReleased) return;
-    if (chunk === 'flushed') return this.#settle.flushed();
+    if (chunk === 'flushed') return this.#flushed();
     const level = rms(chunk);
     this.#flow.hear(level);
     this.#judge();
@@ -186,7 +167,7 @@ export class Microphone {
   }
 
   // The context, and with it the sample rate that the session declared, stays.
-  async #changeTo(deviceId) {
+  async #changeTo(deviceId, loss) {
     const stream = await this.#ask(deviceId);
     try {
       this.#listenTo(stream);
@@ -198,37 +179,25 @@ export class Microphone {
     this.#stream = stream;
     this.#deviceId = deviceId;
     this.#flow = new Flow();
-    this.#follow(stream);
+    this.#tell(loss && `${loss} ${this.#instead}`);
   }
 
-  #follow(stream) {
-    const track = trackOf(stream);
-    track.onended = () => this.#replace(stream);
-    track.onmute = () => this.#judge();
-    track.onunmute = () => this.#judge();
-  }
-
-  // The microphone that went away is replaced by the default one.
+  // By the default one.
   #replace(gone) {
     const loss = `${this.#name} was disconnected or taken away.`;
     this.#inTurn(async () => {
       if (this.#stream !== gone) return;
-      try {
-        await this.#changeTo('');
-        this.#tell(`${loss} ${this.#instead}`);
-      } catch (error) {
-        this.#settle.ended(new Failure(`${loss} ${refusal(error).message}`));
-      }
+      await this.#changeTo('', loss).catch((error) => {
+        this.#lose(new Failure(`${loss} ${refusal(error).message}`));
+      });
     });
   }
 
   // After a call a phone's context may say that it runs, and bring nothing any more.
   #restart() {
     this.#flow.restart();
-    this.#inTurn(async () => {
-      const { sampleRate } = this.#context; // what the session declared
-      await this.#start({ sampleRate }).catch(() => {}); // the next looks see it
-    });
+    const { sampleRate } = this.#context; // what the session declared
+    this.#inTurn(() => this.#start({ sampleRate }).catch(() => {})); // the next looks see it
   }
 
   #check() {
@@ -246,14 +215,13 @@ export class Microphone {
   }
 
   #judge() {
+    if (this.#isReleased) return;
     this.#flow.see(this.#context.state, trackOf(this.#stream).muted);
-    this.#wake();
+    // Not while a call interrupts it: on a phone that leaves a context which says that it runs, and
+    // brings nothing any more.
+    if (this.#context.state === 'suspended') this.#context.resume().catch(() => {});
     if (this.#flow.isDead) this.#restart();
     this.#say(SAYS[this.#flow.state](this.#name));
-  }
-
-  get #name() {
-    return trackOf(this.#stream).label || 'The microphone';
   }
 
   /** Says what holds until it does not any more. */
@@ -263,23 +231,25 @@ export class Microphone {
     this.#on.notice(text);
   }
 
-  get #instead() {
-    return `Listening to ${this.#name} now.`;
+  #tell(text) {
+    if (!this.#isReleased) this.#on.device(this.#deviceId, text);
   }
 
-  /** Says what is used, and what has happened. */
-  #tell(text = '') {
-    this.#on.device(this.#deviceId, text);
+  get #name() {
+    return trackOf(this.#stream).label || 'The microphone';
+  }
+
+  get #instead() {
+    return `Listening to ${this.#name} now.`;
   }
 }
 
 const trackOf = (stream) => stream.getAudioTracks()[0];
 
-function letGo(stream) {
-  for (const track of stream.getTracks()) {
-    track.onended = null;
-    track.onmute = null;
-    track.onunmute = null;
-    track.stop();
-  }
-}
+/** What a step does in place of one that fails with an error of that name. */
+const instead = (name, step) => (error) => {
+  if (error.name === name) return step();
+  throw error;
+};
+
+const letGo = (stream) => stream.getTracks().forEach((track) => track.stop());

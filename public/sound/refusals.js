@@ -7,7 +7,8 @@ const CAUSES = {
     'Browsers give the microphone to secure pages only. Open this page by https:// or by ' +
     'http://localhost.',
   policy:
-    'The page that frames this one does not share the microphone. Open this page in a tab of its own.',
+    'The page or editor that frames this one does not share the microphone. Open this page in a tab ' +
+    'of its own.',
   NotAllowedError:
     'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
     'system settings), then press Start again.',

@@ -1,25 +1,27 @@
 """Arrivals: when the words of a stream came, against when they were said, as a picture."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from tempkit import pictures
 from tempkit.protocol.messages import Turn
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.session import Message, Reconnected, Reconnecting
 
-Point = tuple[float, float]  # seconds since the start, seconds of the audio
-
 WIDTH, HEIGHT = 900, 380
-LEFT, RIGHT, TOP, BOTTOM = 60, 10, 36, 76  # what is left free around the plot
+LEFT, RIGHT, TOP, BOTTOM = 60, 890, 36, 304  # of the plot
 REPLAY_RATE = Reconnect().replay_rate
 TITLE = "When each word came, and when it was said"
 FINE = "fill:currentColor;font-size:12px"
-SENT = "stroke:currentColor;stroke-opacity:0.35;stroke-width:2;fill:none"
-LOST = f"stroke:{pictures.BAD};stroke-width:2;stroke-dasharray:3 4"
-AGAIN = "stroke:#e08a00;stroke-width:4;stroke-linecap:round"
-PARTIAL = f"stroke:{pictures.ACCENT};fill:none"
-FINAL = f"stroke:{pictures.ACCENT};fill:{pictures.ACCENT}"
+DOT = "stroke-width:8;stroke-linecap:round"
+STYLES = {  # of each kind of thing, in the order in which they are drawn
+    "sent": "stroke:currentColor;stroke-opacity:0.35;stroke-width:2",
+    "connection lost": f"stroke:{pictures.BAD};stroke-width:2;stroke-dasharray:3 4",
+    "sent again": "stroke:#e08a00;stroke-width:4;stroke-linecap:round",
+    "partial text": f"stroke:{pictures.ACCENT};stroke-opacity:0.35;{DOT}",
+    "final text": f"stroke:{pictures.ACCENT};{DOT}",
+}
+DOTS = ("partial text", "final text")
 
 
 class Arrivals:
@@ -27,115 +29,83 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._sent: list[Point] = [(0.0, 0.0)]
-        self._partial: list[Point] = []
-        self._final: list[Point] = []
-        self._lost: list[float] = []
-        self._again: list[tuple[Point, Point]] = []
-        self._is_lost = False
+        # Lines in seconds: since the start, and of the audio; None stands for the top.
+        self._lines: dict[str, list[list[tuple[float, float | None]]]] = {
+            kind: [] for kind in STYLES
+        }
+        self._lines["sent"].append([(0.0, 0.0)])
+        self.is_lost = False
 
     def note(self, message: Message, sent_seconds: float) -> None:
         """Take in a message that has come now, when so much audio was sent."""
         at = time.monotonic() - self._began
-        self._sent.append((at, sent_seconds))
+        self._lines["sent"][0].append((at, sent_seconds))
         if isinstance(message, Turn) and message.words:
-            points = self._final if message.end_of_turn else self._partial
-            points.append((at, message.words[-1].end / 1000))
+            kind = "final text" if message.end_of_turn else "partial text"
+            point = (at, message.words[-1].end / 1000)
+            self._lines[kind].append([point, point])
         elif isinstance(message, Reconnecting):
-            if not self._is_lost:  # it says so before each try
-                self._lost.append(at)
-            self._is_lost = True
+            if not self.is_lost:  # it says so before each try
+                self._lines["connection lost"].append([(at, 0.0), (at, None)])
+            self.is_lost = True
         elif isinstance(message, Reconnected):
-            self._is_lost = False
+            self.is_lost = False
             first = sent_seconds - message.replayed_seconds
             lasts = message.replayed_seconds / (REPLAY_RATE - 1)
-            self._again.append(((at, first), (at + lasts, first + REPLAY_RATE * lasts)))
+            end = (at + lasts, first + REPLAY_RATE * lasts)
+            self._lines["sent again"].append([(at, first), end])
 
     def __repr__(self) -> str:
         """What is shown where there are no pictures."""
-        return f"<Arrivals: {len(self._final)} final texts, losses: {len(self._lost)}>"
+        count = len(self._lines["final text"])
+        return f"<Arrivals: {count} final texts, losses: {len(self._lines['connection lost'])}>"
 
     def _repr_html_(self) -> str:
-        axes = _Axes(*self._ends())
-        parts = [f'<text x="{LEFT}" y="20" style="{FINE};font-weight:bold">{TITLE}</text>']
-        parts += axes.draw()
-        parts.append(f'<polyline points="{axes.places(self._sent)}" style="{SENT}"/>')
-        parts += (_line(axes.place(a, 0), axes.place(a, axes.top), LOST) for a in self._lost)
-        parts += (_line(axes.place(*a), axes.place(*b), AGAIN) for a, b in self._again)
-        parts += (_dot(axes.place(*point), PARTIAL) for point in self._partial)
-        parts += (_dot(axes.place(*point), FINAL) for point in self._final)
-        parts += self._legend()
+        points = [point for lines in self._lines.values() for line in lines for point in line]
+        across = max(1.0, *(at for at, _ in points))
+        top = max(1.0, *(audio for _, audio in points if audio is not None))
+
+        def place(at: float, audio: float | None) -> str:
+            x = LEFT + (RIGHT - LEFT) * at / across
+            y = BOTTOM - (BOTTOM - TOP) * (1 if audio is None else audio / top)
+            return f"{x:.1f},{y:.1f}"
+
+        parts = [_text(LEFT, 20, TITLE, "font-weight:bold"), *_axes(across, top)]
+        for kind, lines in self._lines.items():
+            path = "".join("M" + "L".join(place(*point) for point in line) for line in lines)
+            parts.append(_path(path, STYLES[kind]))
         return (
             f'<svg role="img" aria-label="{TITLE}" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" '
-            f'style="max-width:{WIDTH}px;display:block;{pictures.FACE}">{"".join(parts)}</svg>'
+            f'style="max-width:{WIDTH}px;display:block;{pictures.FACE}">'
+            f"{''.join([*parts, *self._legend()])}</svg>"
         )
 
-    def _ends(self) -> Point:
-        """How far the axes go."""
-        ends = [end for _, end in self._again]
-        points = [*self._sent, *self._partial, *self._final, *ends, (1.0, 1.0)]
-        return max(at for at, _ in points), max(audio for _, audio in points)
-
-    def _legend(self) -> Iterable[str]:
+    def _legend(self) -> Iterator[str]:
         """An entry for each kind of thing that is in the picture."""
-        y = HEIGHT - 12
-        kinds = [
-            ("sent", SENT, True, self._sent),
-            ("partial text", PARTIAL, False, self._partial),
-            ("final text", FINAL, False, self._final),
-            ("connection lost", LOST, True, self._lost),
-            ("sent again", AGAIN, True, self._again),
-        ]
-        there = [(name, style, is_line) for name, style, is_line, found in kinds if found]
-        for x, (name, style, is_line) in enumerate(there):
-            left = LEFT + 150 * x
-            mark = (left, y - 4), (left + 22, y - 4)
-            yield _line(*mark, style) if is_line else _dot((left + 11, y - 4), style)
-            yield f'<text x="{left + 30}" y="{y}" style="{FINE}">{name}</text>'
+        there = [kind for kind, lines in self._lines.items() if lines]
+        for place, kind in enumerate(there):
+            left, y = LEFT + 150 * place, HEIGHT - 12
+            mark = f"M{left + 11},{y - 4}h0" if kind in DOTS else f"M{left},{y - 4}h22"
+            yield _path(mark, STYLES[kind])
+            yield _text(left + 30, y, kind)
 
 
-class _Axes:
-    """Where the seconds since the start, to the right, and those of the audio, upward, lie."""
-
-    def __init__(self, right: float, top: float) -> None:
-        self.right, self.top = right, top
-
-    def place(self, at: float, audio: float) -> Point:
-        across, up = at / self.right, audio / self.top
-        x = LEFT + across * (WIDTH - LEFT - RIGHT)
-        return round(x, 1), round(HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM), 1)
-
-    def places(self, points: Iterable[Point]) -> str:
-        return " ".join(f"{x},{y}" for x, y in (self.place(*point) for point in points))
-
-    def draw(self) -> Iterable[str]:
-        corner = self.place(0, 0)
-        yield _line(corner, self.place(self.right, 0), "stroke:currentColor")
-        yield _line(corner, self.place(0, self.top), "stroke:currentColor")
-        for second in _ticks(self.right):
-            x, y = self.place(second, 0)
-            yield f'<text x="{x}" y="{y + 16}" text-anchor="middle" style="{FINE}">{second}</text>'
-        for second in _ticks(self.top):
-            x, y = self.place(0, second)
-            yield f'<text x="{x - 8}" y="{y + 4}" text-anchor="end" style="{FINE}">{second}</text>'
-        x, y = self.place(self.right, 0)
-        yield f'<text x="{x}" y="{y + 34}" text-anchor="end" style="{FINE}">' + (
-            "seconds since the start</text>"
-        )
-        x, y = 16, (TOP + HEIGHT - BOTTOM) // 2
-        yield f'<text transform="translate({x},{y}) rotate(-90)" text-anchor="middle" ' + (
-            f'style="{FINE}">seconds of audio</text>'
-        )
+def _axes(across: float, top: float) -> Iterator[str]:
+    yield _path(f"M{LEFT},{TOP}V{BOTTOM}H{RIGHT}", "stroke:currentColor")
+    for second in pictures.ticks(across):
+        x = LEFT + (RIGHT - LEFT) * second / across
+        yield _text(x, BOTTOM + 16, f"{second}", "text-anchor:middle")
+    for second in pictures.ticks(top):
+        y = BOTTOM - (BOTTOM - TOP) * second / top
+        yield _text(LEFT - 8, y + 4, f"{second}", "text-anchor:end")
+    yield _text(RIGHT, BOTTOM + 34, "seconds since the start", "text-anchor:end")
+    yield _text(16, (TOP + BOTTOM) / 2, "seconds of audio", "text-anchor:middle", turn=-90)
 
 
-def _ticks(end: float) -> range:
-    return range(0, int(end) + 1, next((s for s in pictures.STEPS if end / s <= 8), 3600))
+def _path(path: str, style: str) -> str:
+    return f'<path d="{path}" style="fill:none;{style}"/>'
 
 
-def _line(start: Point, end: Point, style: str) -> str:
-    (x1, y1), (x2, y2) = start, end
-    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" style="{style}"/>'
-
-
-def _dot(place: Point, style: str) -> str:
-    return f'<circle cx="{place[0]}" cy="{place[1]}" r="4" style="{style}"/>'
+def _text(x: float, y: float, text: str, style: str = "", turn: int = 0) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" transform="rotate({turn} {x:.1f} {y:.1f})"'
+    return f'<text {place} style="{FINE};{style}">{text}</text>'

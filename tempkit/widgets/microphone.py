@@ -6,8 +6,8 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 MAX_SECONDS = (1, 10_000)
 MARGIN_SECONDS = 90  # a session may last longer than a recording, or it would be renewed before
 OVER = ("idle", "failed")
-MOST_AT_ONCE = 8  # tokens and tunnels: a page wants one, and a few may be ending
-TOO_MANY = {"message": "this widget is asked for too many sessions at once", "status": 429}
 
 
 class Microphone(anywidget.AnyWidget):
@@ -78,8 +76,7 @@ class Microphone(anywidget.AnyWidget):
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
-        self._callbacks: list[Callable[[Turn], object]] = []
-        self._free = threading.Semaphore(MOST_AT_ONCE)
+        self._callbacks: dict[object, Callable[[Turn], object]] = {}
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
         self._parameters = replace(parameters or SessionParameters(), encoding="pcm_s16le")
@@ -101,7 +98,7 @@ class Microphone(anywidget.AnyWidget):
         """The turns that are over, in order."""
         return self._transcript.turns
 
-    def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], None]:
+    def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], object]:
         """Have ``callback`` called with each turn that is over, once; gives what ends that.
 
         It runs in the thread that serves the widget, with some versions of ipykernel while a cell
@@ -109,13 +106,9 @@ class Microphone(anywidget.AnyWidget):
         """
         if not callable(callback):
             raise BadType("on_turn() takes a function of a turn")
-        self._callbacks.append(callback)
-
-        def end() -> None:
-            with suppress(ValueError):  # ended already
-                self._callbacks.remove(callback)
-
-        return end
+        key = object()
+        self._callbacks[key] = callback
+        return lambda: self._callbacks.pop(key, None)
 
     def play(self, clip: Clip) -> Transcript:
         """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
@@ -234,7 +227,7 @@ class Microphone(anywidget.AnyWidget):
             if new:
                 self._told = new[-1].turn_order + 1
         for message in new:
-            for callback in tuple(self._callbacks):
+            for callback in tuple(self._callbacks.values()):
                 try:
                     callback(message)
                 except Exception:
@@ -244,32 +237,23 @@ class Microphone(anywidget.AnyWidget):
         longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
         return generate_temp_token(max_session_duration_seconds=longest, settings=self._settings)
 
-    def _teller(self, id: str) -> Callable[..., None] | None:  # noqa: A002 - the field's name
-        """What answers a wish for a token or a tunnel; None, and refused, while there are many."""
-
-        def tell(kind: str, **fields: object) -> None:
-            if kind in ("grant", "refused", "closed"):  # it is over
-                self._free.release()
-            self.send({"kind": kind, "id": id, **fields})
-
-        if self._free.acquire(blocking=False):
-            return tell
-        self.send({"kind": "refused", "id": id, **TOO_MANY})
-        return None
+    def _tell(self, id: str, kind: str, **fields: object) -> None:  # noqa: A002 - the field's name
+        """Answer a wish for a token or a tunnel."""
+        self.send({"kind": kind, "id": id, **fields})
 
     def _grant(self, id: str) -> None:  # noqa: A002
         # Never in the thread of the messages: the others would wait for the network.
-        if tell := self._teller(id):
-            name = "tempkit token"
-            threading.Thread(target=self._answer, args=(tell,), name=name, daemon=True).start()
+        name = "tempkit token"
+        threading.Thread(target=self._answer, args=(id,), name=name, daemon=True).start()
 
-    def _answer(self, tell: Callable[..., None]) -> None:
+    def _answer(self, id: str) -> None:  # noqa: A002
         try:
             token = self._mint()
         except TempkitError as error:
-            tell("refused", **refusal(error))
+            self._tell(id, "refused", **refusal(error))
             return
-        tell(
+        self._tell(
+            id,
             "grant",
             token=str(token),
             expires_in_seconds=token.expires_in_seconds,
@@ -281,8 +265,8 @@ class Microphone(anywidget.AnyWidget):
         check_whole_number("sample_rate", sample_rate, SAMPLE_RATE)
         parameters = replace(self._parameters, sample_rate=sample_rate)
         self._close_tunnel()  # one microphone, one session
-        if tell := self._teller(id):
-            self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
+        tell = partial(self._tell, id)
+        self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):

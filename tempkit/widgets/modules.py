@@ -3,7 +3,6 @@
 import json
 import posixpath
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from tempkit.places import PUBLIC
@@ -18,7 +17,7 @@ def as_one(name: str) -> str:
 
     "widget/" stands beside the folders of the page, as if they were served together.
     """
-    return f"const MODULES = {json.dumps(dict(_with_others(name)))};\n{_text('widget/loader.js')}"
+    return f"const MODULES = {json.dumps(_with_others(name))};\n{_text('widget/loader.js')}"
 
 
 def styles() -> str:
@@ -26,18 +25,17 @@ def styles() -> str:
     return _text("page/parts.css") + _text("widget/microphone.css")
 
 
-def _with_others(name: str) -> Iterator[tuple[str, str]]:
+def _with_others(name: str) -> dict[str, str]:
     """Each module after those that it refers to, which are named from the top."""
-    others: list[str] = []
+    others: dict[str, str] = {}
 
     def from_the_top(found: re.Match[str]) -> str:
-        others.append(posixpath.normpath(posixpath.join(name, "..", found[2])))
-        return f"{found[1]}'module:{others[-1]}'"
+        other = posixpath.normpath(posixpath.join(name, "..", found[2]))
+        others.update(_with_others(other))
+        return f"{found[1]}'module:{other}'"
 
     text = REFERENCE.sub(from_the_top, _text(name))
-    for other in others:
-        yield from _with_others(other)
-    yield name, text
+    return {**others, name: text}
 
 
 def _text(name: str) -> str:

@@ -148,31 +148,28 @@ class _Watching:
         self.notes: list[str] = []
         self.arrivals = Arrivals()
         self.ended = threading.Event()
-        self._is_lost = self._is_complete = False
+        self._is_complete = False
         threading.Thread(target=self._run, name="tempkit watch", daemon=True).start()
 
     def state(self) -> tuple[str, str, str]:
         """How it goes: a word, its colour, and what there is to say of that."""
-        stream, total = self.stream, self.stream.total_seconds
+        stream, error, total = self.stream, self.error, self.stream.total_seconds
         far = f"{stream.sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s"
+        if error is not None:
+            what = "" if isinstance(error, TempkitError) else f"{type(error).__name__}: "
+            return "Failed", pictures.BAD, pictures.bad(f"{what}{error}")
         if not self.ended.is_set():
-            if self._is_lost:
+            if self.arrivals.is_lost:
                 return "Connection lost", pictures.MUTED, pictures.muted(f"{far}, trying again")
             if stream.is_stopped:
                 waits = pictures.muted(f"{far}, waiting for the last words")
                 return "Stopping", pictures.MUTED, waits
             return "Listening", pictures.LIVE, pictures.muted(far)
-        if isinstance(self.error, TempkitError):
-            return "Failed", pictures.BAD, pictures.bad(str(self.error))
-        if self.error is not None:
-            what = f"{type(self.error).__name__}: {self.error}"
-            return "Failed", pictures.BAD, pictures.bad(what)
         if not self._is_complete:
             return "Closed", pictures.MUTED, pictures.bad(CLOSED_EARLY)
-        words = len(stream.transcript.words)
-        count = f"{words} word{'' if words == 1 else 's'}"
-        word = "Stopped" if stream.is_stopped else "Finished"
-        return word, pictures.MUTED, pictures.muted(f"{far}, {count}")
+        count = len(stream.transcript.words)
+        said = pictures.muted(f"{far}, {count} word{'' if count == 1 else 's'}")
+        return "Stopped" if stream.is_stopped else "Finished", pictures.MUTED, said
 
     def _run(self) -> None:
         try:
@@ -188,18 +185,16 @@ class _Watching:
             self.ended.set()
 
     def _note(self, message: Message) -> None:
-        at = pictures.clock(self.stream.sent_seconds)
-        if isinstance(message, Reconnecting):
-            if not self._is_lost:
-                reason, _, _ = message.reason.partition(";")  # the advice is being followed
-                kept = f"{message.seconds_at_risk:.1f} s without a final text are kept"
-                self.notes.append(f"{at} the connection was lost ({reason}); {kept}")
-            self._is_lost = True
+        note = ""
+        if isinstance(message, Reconnecting) and not self.arrivals.is_lost:
+            reason, _, _ = message.reason.partition(";")  # the advice is being followed
+            kept = f"{message.seconds_at_risk:.1f} s without a final text are kept"
+            note = f"the connection was lost ({reason}); {kept}"
         elif isinstance(message, Reconnected):
-            note = f"{at} connected again after {message.gap_seconds:.1f} s; "
+            note = f"connected again after {message.gap_seconds:.1f} s; "
             note += f"{message.replayed_seconds:.1f} s are sent again"
             note += f", {message.lost_seconds:.1f} s are lost" if message.lost_seconds else ""
-            self.notes.append(note)
-            self._is_lost = False
         elif isinstance(message, Termination):
             self._is_complete = True
+        if note:
+            self.notes.append(f"{pictures.clock(self.stream.sent_seconds)} {note}")

@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from tempkit.config import Settings
 from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
@@ -49,7 +49,6 @@ class Tunnel:
         self._audio = AudioFormat(parameters.sample_rate, "pcm_s16le")
         self._queue: queue.Queue[str | bytes | None] = queue.Queue(LONGEST_QUEUE)
         self._closing = threading.Event()
-        self._is_late = False  # more came than it could pass on
         threading.Thread(target=self._run, name="tempkit tunnel", daemon=True).start()
 
     def send(self, data: str | bytes) -> None:
@@ -60,12 +59,9 @@ class Tunnel:
         most = self._audio.size(CHUNK_MILLISECONDS[1])
         if len(data) > most:
             raise ValueError(f"a message holds {most} bytes at the most, not {len(data)}")
-        if self._closing.is_set():
-            return
         try:
             self._queue.put_nowait(data)
         except queue.Full:
-            self._is_late = True
             self.close()
 
     def close(self) -> None:
@@ -81,35 +77,31 @@ class Tunnel:
             query = self._parameters.client_query()
             link = Link.open(self._settings, query, token, POLICY.pong_seconds)
         except TempkitError as error:
-            self.close()
             self._tell("refused", **refusal(error))
             return
         self._tell("opened")
         name = "tempkit tunnel reader"
         threading.Thread(target=self._read, args=(link,), name=name, daemon=True).start()
-        try:
+        with closing(link), suppress(LinkClosed):  # the reader says so
             self._write(link)
-        finally:
-            link.close()
 
     def _write(self, link: Link) -> None:
         due = 0.0
-        try:
-            while (data := self._queue.get(timeout=IDLE_SECONDS)) is not None:
-                if not data:  # the page is still there
-                    continue
-                # What waited while a cell kept the kernel busy comes at once, and the service
-                # refuses that.
-                now = time.monotonic()
-                if self._closing.wait(max(0.0, due - now)):
-                    return
-                if isinstance(data, bytes):
-                    due = max(now, due) + self._audio.seconds(len(data)) / POLICY.replay_rate
+        while True:
+            try:
+                data = self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
+                return
+            # What waited while a cell kept the kernel busy comes at once, and the service refuses
+            # that.
+            now = time.monotonic()
+            if data is None or self._closing.wait(max(0.0, due - now)):
+                return
+            if isinstance(data, bytes):
+                due = max(now, due) + self._audio.seconds(len(data)) / POLICY.replay_rate
+            if data:
                 link.send(data)
-        except queue.Empty:
-            log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
-        except LinkClosed:
-            pass  # the reader says so
 
     def _read(self, link: Link) -> None:
         code: int = CloseCode.ABNORMAL
@@ -119,7 +111,7 @@ class Tunnel:
                 text = link.receive()
                 self._tell("message", text=text if isinstance(text, str) else text.decode())
         except LinkClosed as closed:
-            if not self._is_late:  # 1000 would tell the browser that all is said
+            if not self._closing.is_set():  # by us: 1000 would tell the browser that all is said
                 code, reason = closed.code, closed.reason
         finally:
             self.close()

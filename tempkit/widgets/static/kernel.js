@@ -1,9 +1,12 @@
 // The kernel behind the widget: it grants tokens, hears what was said, and carries the sound where
 // the browser itself cannot reach the service. Messages only, both ways: nothing is stored.
 
+import { HERE, KERNEL } from '../page/words.js';
 import { after, every } from '../session/clock.js';
 import { Failure } from '../session/failure.js';
+import { isLoopback, tokens } from '../session/token.js';
 
+const OPEN_SECONDS = 5; // a firewall may keep the browser waiting for much longer
 const ANSWER_SECONDS = 10;
 const ALIVE_SECONDS = 10; // the kernel takes a page for gone after 30 without a word
 
@@ -29,7 +32,6 @@ export class Kernel {
     });
   }
 
-  /** What a trait of the widget holds. */
   get(name) {
     return this.#model.get(name);
   }
@@ -54,13 +56,11 @@ export class Kernel {
   async token() {
     const asked = performance.now();
     const id = newId();
-    let cancel;
     const answer = await new Promise((resolve) => {
       this.listen(id, resolve);
-      cancel = after(ANSWER_SECONDS * 1000, resolve);
+      after(ANSWER_SECONDS * 1000, resolve);
       if (!this.tell({ kind: 'token', id })) resolve();
     });
-    cancel();
     this.listen(id);
     if (answer?.kind !== 'grant') throw refusal(answer);
     return { ...answer, expires: asked + answer.expires_in_seconds * 1000 };
@@ -77,19 +77,17 @@ export class KernelSocket {
 
   constructor(kernel, sampleRate) {
     this.#kernel = kernel;
-    this.#cancel = after(ANSWER_SECONDS * 1000, () => this.#giveUp());
+    this.#cancel = after(ANSWER_SECONDS * 1000, () => this.#finish({ failure: refusal() }));
     kernel.listen(this.#id, (message) => this.#receive(message));
-    // Once somebody listens.
-    if (!this.#tell({ kind: 'open', sample_rate: sampleRate })) queueMicrotask(() => this.#giveUp());
+    this.#tell({ kind: 'open', sample_rate: sampleRate });
   }
 
   send(data) {
-    if (typeof data === 'string') this.#pass({ kind: 'text', text: data });
-    else this.#pass({ kind: 'audio' }, [data.slice().buffer]);
+    if (typeof data === 'string') this.#tell({ kind: 'text', text: data });
+    else this.#tell({ kind: 'audio' }, [data.slice().buffer]);
   }
 
   close() {
-    if (this.readyState !== CLOSED) this.#tell({ kind: 'close' });
     this.#finish({ code: 1006, reason: '' });
   }
 
@@ -104,20 +102,12 @@ export class KernelSocket {
     this.#cancel();
     this.readyState = OPEN;
     // A call may keep the sound away for longer, and the last words may take their time.
-    this.#cancel = every(ALIVE_SECONDS * 1000, () => this.#pass({ kind: 'alive' }));
-  }
-
-  #giveUp() {
-    this.#tell({ kind: 'close' });
-    this.#finish({ failure: refusal() });
-  }
-
-  #pass(message, buffers) {
-    if (!this.#tell(message, buffers)) this.#finish({ code: 1006, reason: '' });
+    this.#cancel = every(ALIVE_SECONDS * 1000, () => this.#tell({ kind: 'alive' }));
   }
 
   #tell(message, buffers) {
-    return this.#kernel.tell({ ...message, id: this.#id }, buffers);
+    const isTold = this.#kernel.tell({ ...message, id: this.#id }, buffers);
+    if (!isTold) this.#finish({ failure: refusal() });
   }
 
   #finish(end) {
@@ -125,7 +115,63 @@ export class KernelSocket {
     this.readyState = CLOSED;
     this.#cancel();
     this.#kernel.listen(this.#id);
-    this.onclose(end);
+    this.#tell({ kind: 'close' });
+    queueMicrotask(() => this.onclose(end)); // once somebody listens
+  }
+}
+
+/** The way that the next connection takes; what was found out holds for the ones after it. */
+export class Route {
+  #kernel;
+  #onService;
+  #isThroughKernel;
+  #isReachable = false;
+
+  /** @param {(whom: object) => void} onService whom one talks to, as a View shows it */
+  constructor(kernel, onService) {
+    this.#kernel = kernel;
+    this.#onService = onService;
+    // Trying would make the browser ask whether this page may look around the local network.
+    const url = kernel.get('_service_url');
+    this.#isThroughKernel = isLoopback(url) && !isLoopback(location.href);
+    this.#tell(url);
+  }
+
+  /** A function that gets what opens a connection, for one recording. */
+  dial() {
+    const next = this.#isThroughKernel ? null : tokens(() => this.#kernel.token());
+    let isTried = false;
+    return async (sampleRate) => {
+      // What was tried and never reached is not tried again.
+      if (isTried && !this.#isReachable) this.#isThroughKernel = true;
+      if (this.#isThroughKernel) return this.#throughKernel(sampleRate);
+      const grant = await next();
+      this.#tell(grant.websocket_url);
+      const open = (address) => {
+        isTried = true;
+        return this.#direct(address);
+      };
+      return { ...grant, open };
+    };
+  }
+
+  #throughKernel(sampleRate) {
+    const url = this.#kernel.get('_service_url');
+    this.#tell(url);
+    return { token: '', websocket_url: url, open: () => new KernelSocket(this.#kernel, sampleRate) };
+  }
+
+  #tell(url) {
+    const isSandbox = isLoopback(url);
+    const here = isSandbox && !this.#kernel.get('_is_remote') ? HERE : '';
+    this.#onService({ isSandbox, place: this.#isThroughKernel ? KERNEL : here });
+  }
+
+  #direct(address) {
+    const socket = new WebSocket(address);
+    socket.addEventListener('open', () => (this.#isReachable = true));
+    after(OPEN_SECONDS * 1000, () => socket.readyState === WebSocket.OPEN || socket.close());
+    return socket;
   }
 }
 

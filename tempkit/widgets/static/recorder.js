@@ -5,17 +5,11 @@ import { OUT_OF_SIGHT } from '../page/words.js';
 import { after } from '../session/clock.js';
 import { Transcript } from '../session/transcript.js';
 import { Microphone } from '../sound/microphone.js';
-import { Kernel, newId, NO_ANSWER } from './kernel.js';
-import { Route } from './route.js';
+import { Kernel, newId, NO_ANSWER, Route } from './kernel.js';
 
 const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
-const WEBVIEW =
-  'VS Code gives notebooks no microphone. Run TokenServer().start() in a cell and open the page that ' +
-  'it prints in a browser.';
-
 const HEARING = ['connecting', 'live', 'reconnecting']; // the microphone is open
 
-/** The recording of one widget. */
 export class Recorder {
   #kernel;
   #route;
@@ -24,10 +18,7 @@ export class Recorder {
   #run = null;
   #clip = { isOver: true }; // what the kernel plays in place of the microphone
   #id = '';
-  #cancelCap = () => {};
-  #onPageHide = () => this.leave();
 
-  /** What the views show. */
   shown = {
     state: 'idle',
     outcome: null,
@@ -43,7 +34,6 @@ export class Recorder {
     this.#route = new Route(this.#kernel, (service) => this.#show({ service }));
     // A restart from the menu leaves the view where it is, and the microphone open.
     model.on('comm_live_update', () => this.leave(RESTARTED));
-    if (isWebview()) this.#show({ state: 'blocked', error: WEBVIEW });
   }
 
   /** @param {(change: object) => void} show gets what has changed of `shown` */
@@ -64,9 +54,7 @@ export class Recorder {
     if (this.#views.size === 0) this.leave();
   }
 
-  /** The button was pressed. */
   press() {
-    if (this.shown.state === 'blocked') return;
     if (!this.#clip.isOver) this.#kernel.tell({ kind: 'stop' });
     else if (this.#isOver) this.#start();
     else this.#run.press();
@@ -92,9 +80,8 @@ export class Recorder {
       show: (change) => this.#showRun(change),
       turn: (transcript, _, turn) => this.#take(transcript, turn),
     });
-    window.addEventListener('pagehide', this.#onPageHide);
-    this.#cancelCap = after(seconds * 1000, () => this.#stop(capped(seconds)));
-    this.#run.toTheEnd();
+    const cancel = after(seconds * 1000, () => this.#stop(capped(seconds)));
+    this.#run.toTheEnd().then(cancel);
   }
 
   #stop(notice) {
@@ -106,12 +93,7 @@ export class Recorder {
   #showRun(change) {
     this.#show(change);
     const { state, error } = change;
-    if (!state) return;
-    if (this.#isOver) {
-      this.#cancelCap();
-      window.removeEventListener('pagehide', this.#onPageHide);
-    }
-    this.#kernel.tell({ kind: 'state', run: this.#id, state, error });
+    if (state) this.#kernel.tell({ kind: 'state', run: this.#id, state, error });
   }
 
   #take(transcript, turn) {
@@ -133,8 +115,7 @@ export class Recorder {
     if (turn) transcript.add(turn);
     const { finals } = transcript;
     const outcome = { sentences: finals.length, seconds: (finals.at(-1)?.words.at(-1)?.end ?? 0) / 1000 };
-    const shown = this.#clip.isOver && isWebview() ? 'blocked' : state;
-    this.#show({ outcome, state: shown, error, transcript });
+    this.#show({ outcome, state, error, transcript });
   }
 
   #show(change) {
@@ -149,22 +130,22 @@ export class Recorder {
   // of the page says so and stops it. To stop by itself would cost the words of who reads another cell.
   #drawBeacon() {
     const isUnseen = this.#views.size > 0 && ![...this.#views.values()].includes(true);
-    if (!isUnseen || !HEARING.includes(this.shown.state)) {
-      this.#beacon?.remove();
-      this.#beacon = null;
-    } else if (!this.#beacon) {
-      this.#beacon = document.createElement('button');
-      this.#beacon.type = 'button';
-      this.#beacon.className = 'tempkit-beacon';
-      this.#beacon.textContent = OUT_OF_SIGHT;
-      this.#beacon.addEventListener('click', () => this.press());
-      document.body.append(this.#beacon);
-    }
+    const isNeeded = isUnseen && HEARING.includes(this.shown.state);
+    if (isNeeded === Boolean(this.#beacon)) return;
+    this.#beacon?.remove();
+    this.#beacon = isNeeded ? beacon(() => this.press()) : null;
   }
 }
 
-const isWebview = () =>
-  location.protocol.startsWith('vscode-') || location.hostname.endsWith('.vscode-cdn.net');
+function beacon(onPress) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'tempkit-beacon';
+  button.textContent = OUT_OF_SIGHT;
+  button.addEventListener('click', onPress);
+  document.body.append(button);
+  return button;
+}
 
 const capped = (seconds) =>
   `Stopped after ${seconds} seconds, the max_seconds of this widget. Press Start to go on.`;
