@@ -51,7 +51,7 @@ class Application:
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard,
-            max_session_duration_seconds=session_cap(max_session_duration_seconds),
+            max_session=session_cap(max_session_duration_seconds),
             csp=csp or os.environ.get("TEMPKIT_CSP"),
         )
         self._site.warm_up()

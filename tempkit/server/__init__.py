@@ -72,9 +72,9 @@ class TokenServer(Service):
             settings or default_settings(),
             folder,
             guard,
-            max_session_duration_seconds=max_session_duration_seconds,
-            relays=True,
+            max_session=max_session_duration_seconds,
             csp=csp,
+            relays=True,
         )
         self._place: Place | None = None
 

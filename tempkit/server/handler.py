@@ -20,7 +20,7 @@ from urllib.parse import unquote
 from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
 from tempkit.server.head import BadHead, Head, read_head
-from tempkit.server.relay import dial, relay
+from tempkit.server.relay import dial, pass_on
 from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
 from tempkit.serving import listen
@@ -106,18 +106,18 @@ class Handler(Connection, BaseHTTPRequestHandler):
     def _relay(self, lines: list[bytes]) -> None:
         """Hand the connection on to the sandbox, for as long as the two have to talk."""
         self.close_connection = True
-        settings = self.server.site.settings
         try:
-            service = dial(settings)
+            service = dial(self.server.site.settings, lines)
         except OSError:
             self._refuse(503)
-        else:
-            self.deadline = float("inf")
+            return
+        self.deadline = float("inf")
+        with service:
             self.request.setblocking(False)
             early = b""
             with suppress(ssl.SSLWantReadError):
                 early = self.rfile.read1() or b""
-            relay(self.request, lines, early, service, settings.websocket_url)
+            pass_on(self.request, service, early)
 
     def _send(self, answer: Answer, *, is_head: bool = False) -> None:
         status, headers, body = answer
@@ -129,7 +129,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
         # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
-        self.was_answered, self.is_sending = True, not isinstance(answer.body, bytes)
+        self.was_answered, self.is_sending = True, not isinstance(body, bytes)
         for piece in (b"",) if is_head else answer.pieces():
             self.silent_since = time.monotonic()
             self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
@@ -201,9 +201,8 @@ class Servers:
 
     def __init__(self, site: Site, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._room = Room()
-        listeners = listen(host, port)
-        self._servers = [Server(site, self._room, each, tls) for each in listeners]
-        self.port: int = listeners[0].getsockname()[1]
+        self._servers = [Server(site, self._room, each, tls) for each in listen(host, port)]
+        self.port: int = self._servers[0].server_address[1]
 
     def serve_forever(self) -> None:
         """Serve until ``shutdown``."""

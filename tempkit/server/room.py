@@ -43,19 +43,20 @@ class Room:
         self._most = most_threads()
         self._change = threading.Condition()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._threads = 0
-        # Idle threads; below zero, connections that wait for the thread of one that was cut.
-        self._free = 0
+        # Below zero, ``_free`` counts connections that wait for the thread of one that was cut.
+        self._threads = self._free = 0
 
     def take(self, serve: Callable[[], None]) -> bool:
         """Have a connection served in a thread; False when there is none to be had."""
         with self._change:
-            if self._free <= 0 and self._has_one_more():
-                self._threads += 1
-            elif self._free > 0 or self.cut_longest_silent(SETTLE_SECONDS):
-                self._free -= 1
-            else:
+            if self._free <= 0 and self._threads < self._most:
+                with suppress(RuntimeError):  # the system gives no more
+                    threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
+                    self._threads += 1
+                    self._free += 1
+            if self._free <= 0 and not self.cut_longest_silent(SETTLE_SECONDS):
                 return False
+            self._free -= 1
         self._jobs.put(serve)
         return True
 
@@ -116,15 +117,6 @@ class Room:
                 return False
             connection.silent_since = None
         connection.cut()
-        return True
-
-    def _has_one_more(self) -> bool:
-        if self._threads == self._most:
-            return False
-        try:
-            threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
-        except RuntimeError:  # the system gives no more
-            return False
         return True
 
     def _run(self) -> None:
