@@ -27,10 +27,8 @@ PREFIX_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"  # /user/alice/
 PUBLIC_VARIABLE = "JUPYTERHUB_PUBLIC_URL"  # https://hub.example/user/alice/
 
 CONTEXT_HEADER = "x-proxycontextpath"  # jupyter-server-proxy's own: the path that it took off
-LONGEST_CONTEXT = 1000
-# RFC 3986: a segment, without what could end a path, a header's value or a cookie's attribute.
-SEGMENT = r"(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+"
-CONTEXT = re.compile(rf"(?:/{SEGMENT})+", re.ASCII)
+# RFC 3986: segments, without what could end a path, a header's value or a cookie's attribute.
+CONTEXT = re.compile(r"(?=.{,1000}$)(?:/(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+)+", re.ASCII)
 
 # Set where one works on a machine from another one: by ssh, in an editor's remote window, a hub, a
 # cluster. Its localhost may be a forwarded port of the machine that the browser is on.
@@ -81,10 +79,8 @@ def context_path(headers: Mapping[str, str]) -> str | None:
     Anybody can send that header: it says how to write an address for whoever asks, no more.
     """
     path = headers.get(CONTEXT_HEADER, "")
-    if len(path) > LONGEST_CONTEXT or not CONTEXT.fullmatch(path):
-        return None
-    # A browser would climb up these.
-    return None if any(unquote(s) in (".", "..") for s in path.split("/")) else path
+    climbs = any(unquote(segment) in (".", "..") for segment in path.split("/"))
+    return path if CONTEXT.fullmatch(path) and not climbs else None
 
 
 def colab_place(port: int) -> Place | None:
