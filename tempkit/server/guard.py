@@ -133,17 +133,17 @@ class Guard:
     def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
         """The guard that TEMPKIT_ variables describe. Raises ConfigurationError."""
         # No more than ours, masked: a failing frame should hold nobody's secrets.
-        given = {n: Secret(v) for n, v in variables.items() if v and n.startswith("TEMPKIT_")}
+        variables = {n: Secret(v) for n, v in variables.items() if v and n.startswith("TEMPKIT_")}
         return cls(
-            allowed_hosts=_names(given.get("TEMPKIT_ALLOWED_HOSTS", "")),
-            allowed_origins=_names(given.get("TEMPKIT_ALLOWED_ORIGINS", "")),
-            access_secret=given.get("TEMPKIT_ACCESS_SECRET"),
+            allowed_hosts=_names(variables.get("TEMPKIT_ALLOWED_HOSTS", "")),
+            allowed_origins=_names(variables.get("TEMPKIT_ALLOWED_ORIGINS", "")),
+            access_secret=variables.get("TEMPKIT_ACCESS_SECRET"),
             rate=Rate(
-                whole_number(given, "TEMPKIT_RATE_CLIENT", Rate.client),
-                whole_number(given, "TEMPKIT_RATE_BURST", Rate.burst),
-                whole_number(given, "TEMPKIT_RATE_OVERALL", Rate.overall),
-                given.get("TEMPKIT_RATE_STORAGE", Rate.storage),
-                given.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
+                whole_number(variables, "TEMPKIT_RATE_CLIENT", Rate.client),
+                whole_number(variables, "TEMPKIT_RATE_BURST", Rate.burst),
+                whole_number(variables, "TEMPKIT_RATE_OVERALL", Rate.overall),
+                variables.get("TEMPKIT_RATE_STORAGE", Rate.storage),
+                variables.get("TEMPKIT_RATE_WHEN_DOWN", Rate.when_down),
             ),
         )
 
