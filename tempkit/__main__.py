@@ -23,8 +23,7 @@ from tempkit.places import PUBLIC, folder
 from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS
 from tempkit.server import TokenServer
 from tempkit.server.addresses import lan_address
-from tempkit.server.guard import Guard
-from tempkit.server.site import session_cap
+from tempkit.server.guard import Guard, session_cap
 from tempkit.tokens import generate_temp_token
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
@@ -155,7 +154,7 @@ def _serve(options: argparse.Namespace) -> int:
         certfile=options.certfile,
         keyfile=options.keyfile,
         ssl=context,
-        max_session_duration_seconds=session_cap(options.max_session),
+        max_session_duration_seconds=session_cap(options.max_session, os.environ),
     ) as server:
         if authority:
             print(f"Devices trust it once this authority is installed there: {authority}")

@@ -223,6 +223,11 @@ class Guard:
         return scheme in ("http", "https") and host == request.headers.get("host", "").lower()
 
 
+def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
+    """The cap on sessions that was given, or else the variables'. Raises ConfigurationError."""
+    return given if given is not None else whole_number(variables, "TEMPKIT_MAX_SESSION", None)
+
+
 def whole_number(variables: Mapping[str, str], name: str, otherwise: Number) -> int | Number:
     """What a variable of an environment holds, if anything. Raises ConfigurationError."""
     value = variables.get(name)

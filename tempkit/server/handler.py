@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
-from tempkit.server.head import BadHead, Head, read_head
+from tempkit.server.head import BadHead, read_head
 from tempkit.server.relay import dial, pass_on
 from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
@@ -63,12 +63,23 @@ class Handler(Connection, BaseHTTPRequestHandler):
         super().handle()
 
     def finish(self) -> None:
-        """Close, with what was written on its way."""
+        """Say that this is the end, and take what still comes: a reset would undo the answer."""
+        self.is_sending = False
+        self.await_browser(DRAIN_SECONDS)
         try:
-            self._hang_up()
+            with suppress(OSError, ValueError):
+                if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
+                    self.request.setblocking(False)
+                    with suppress(OSError):
+                        self.request.unwrap()
+                    self.request.setblocking(True)
+                if self.may_say_more:
+                    socket.socket.shutdown(self.request, socket.SHUT_WR)
+                    while socket.socket.recv(self.request, 65536):
+                        pass
             super().finish()
         finally:
-            self.server.room.leave(self)
+            self.server.room.open.discard(self)
             self.request.close()
 
     def handle_one_request(self) -> None:
@@ -84,15 +95,6 @@ class Handler(Connection, BaseHTTPRequestHandler):
         if head is None or not self.server.room.begin(self):
             return
         self.deadline = time.monotonic() + ANSWER_SECONDS
-        self._answer(head)
-        self.deadline = time.monotonic() + IDLE_SECONDS
-
-    def _refuse(self, status: int) -> None:
-        """Refuse what is no request; nothing after it is read."""
-        self.close_connection = self.may_say_more = True
-        self._send(self.server.site.unreadable(status, self.client_address[0]))
-
-    def _answer(self, head: Head) -> None:
         self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
         path, _, query = head.target.partition("?")
         client, is_secure = self.client_address[0], self.server.tls is not None
@@ -102,6 +104,12 @@ class Handler(Connection, BaseHTTPRequestHandler):
             self._relay(head.lines)
         else:
             self._send(answer, is_head=head.method == "HEAD")
+        self.deadline = time.monotonic() + IDLE_SECONDS
+
+    def _refuse(self, status: int) -> None:
+        """Refuse what is no request; nothing after it is read."""
+        self.close_connection = self.may_say_more = True
+        self._send(self.server.site.unreadable(status, self.client_address[0]))
 
     def _relay(self, lines: list[bytes]) -> None:
         """Hand the connection on to the sandbox, for as long as the two have to talk."""
@@ -135,21 +143,6 @@ class Handler(Connection, BaseHTTPRequestHandler):
             self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
             unsent = b""
         self.is_sending = False
-
-    def _hang_up(self) -> None:
-        """Say that this is the end, and take what still comes: a reset would undo the answer."""
-        self.is_sending = False
-        self.await_browser(DRAIN_SECONDS)
-        with suppress(OSError, ValueError):
-            if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
-                self.request.setblocking(False)
-                with suppress(OSError):
-                    self.request.unwrap()
-                self.request.setblocking(True)
-            if self.may_say_more:
-                socket.socket.shutdown(self.request, socket.SHUT_WR)
-                while socket.socket.recv(self.request, 65536):
-                    pass
 
 
 class Server(ThreadingHTTPServer):
@@ -222,7 +215,8 @@ class Servers:
 
     def forget(self) -> None:
         """Close a forked child's copies of the sockets, without a word to the other side."""
-        for each in (*(server.socket for server in self._servers), *self._room.sockets()):
+        sockets = [server.socket for server in self._servers]
+        for each in (*sockets, *(connection.request for connection in self._room.open)):
             with suppress(OSError):
                 each.close()
 

@@ -38,7 +38,7 @@ class Room:
     """Threads that are used again, so many and no more, each with a connection."""
 
     def __init__(self) -> None:
-        self._open: set[Connection] = set()
+        self.open: set[Connection] = set()
         self._is_closed = False
         self._most = most_threads()
         self._change = threading.Condition()
@@ -61,16 +61,12 @@ class Room:
         return True
 
     def enter(self, connection: Connection) -> None:
-        """A connection has its thread."""
+        """A connection has its thread, until it is taken out of ``open``."""
         with self._change:
-            self._open.add(connection)
+            self.open.add(connection)
             self._change.notify_all()
         if self._is_closed:
             connection.cut()
-
-    def leave(self, connection: Connection) -> None:
-        """A connection is over."""
-        self._open.discard(connection)
 
     def begin(self, connection: Connection) -> bool:
         """Mark that we are at work for it; False when it had to make room meanwhile."""
@@ -81,20 +77,16 @@ class Room:
 
     def sweep(self, now: float) -> None:
         """Cut the connections whose time is over."""
-        for connection in list(self._open):
+        for connection in list(self.open):
             if connection.deadline < now:
                 connection.cut()
-
-    def sockets(self) -> list[socket.socket]:
-        """The sockets of every connection."""
-        return [connection.request for connection in list(self._open)]
 
     def close(self) -> None:
         """Cut every connection, and let every thread end."""
         self._is_closed = True
         for _ in range(self._threads):
             self._jobs.put(None)
-        for connection in list(self._open):
+        for connection in list(self.open):
             connection.cut()
 
     def cut_longest_silent(self, patience: float = 0.0) -> bool:
@@ -104,10 +96,10 @@ class Room:
         answered before would have to go for one that never asked.
         """
         with self._change:
-            self._change.wait_for(lambda: self._threads - self._free == len(self._open), patience)
+            self._change.wait_for(lambda: self._threads - self._free == len(self.open), patience)
             silent = [
                 (each.is_sending, each.was_answered, each.silent_since, each)
-                for each in list(self._open)
+                for each in list(self.open)
                 if each.silent_since is not None
             ]
             if not silent:

@@ -16,25 +16,9 @@ from tempkit.errors import TempkitError
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
-from tempkit.server.answers import (
-    Answer,
-    Headers,
-    Visits,
-    failed_token,
-    json_answer,
-    text_answer,
-)
+from tempkit.server.answers import Answer, Headers, Visits, failed_token, json_answer, text_answer
 from tempkit.server.files import Folder
-from tempkit.server.guard import (
-    HOST,
-    METHODS,
-    PARAMETERS,
-    Guard,
-    Rate,
-    Refusal,
-    Request,
-    whole_number,
-)
+from tempkit.server.guard import HOST, METHODS, PARAMETERS, Guard, Rate, Refusal, Request
 from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
@@ -249,8 +233,3 @@ class Site:
 
 def _opens_socket(request: Request) -> bool:
     return request.method == "GET" and request.headers.get("upgrade", "").lower() == "websocket"
-
-
-def session_cap(given: int | None) -> int | None:
-    """The cap on sessions that was given, or else the environment's. Raises ConfigurationError."""
-    return given if given is not None else whole_number(os.environ, "TEMPKIT_MAX_SESSION", None)
