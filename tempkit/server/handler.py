@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
-from tempkit.server.head import BadHead, read_head
+from tempkit.server.head import read_head
 from tempkit.server.relay import dial, pass_on
 from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
@@ -87,10 +87,9 @@ class Handler(Connection, BaseHTTPRequestHandler):
         self.close_connection = True
         if self.rfile.peek(1) and self.was_answered:  # its time begins with its first byte
             self.await_browser(HEAD_SECONDS)
-        try:
-            head = read_head(self.rfile)
-        except BadHead as bad:
-            self._refuse(bad.status)
+        head = read_head(self.rfile)
+        if isinstance(head, int):
+            self._refuse(head)
             return
         if head is None or not self.server.room.begin(self):
             return
