@@ -44,43 +44,47 @@ class Handler(Connection, BaseHTTPRequestHandler):
     server: "Server"
     rfile: io.BufferedReader
     disable_nagle_algorithm = True
+    may_say_more = False
+
+    def __init__(self, request: socket.socket, client: tuple[Any, ...], server: "Server") -> None:
+        self.request, self.client_address, self.server = request, client, server
+        self.await_browser(HEAD_SECONDS)
+
+    def serve(self) -> None:
+        """Answer requests until one side has had enough, as the library's constructor does."""
+        try:
+            self.setup()
+            try:
+                self.handle()
+            finally:
+                self.finish()
+        except Exception:
+            self.server.handle_error(self.request, self.client_address)
+        finally:
+            self.server.room.leave(self)
+            self.request.close()
 
     def setup(self) -> None:
-        """Begin to wait for the first request."""
-        if self.server.tls is not None:
-            self.request = self.server.tls.wrap_socket(
-                self.request, server_side=True, do_handshake_on_connect=False
-            )
-        super().setup()
-        self.may_say_more = False
-        self.await_browser(HEAD_SECONDS)
-        self.server.room.enter(self)
-
-    def handle(self) -> None:
-        """Answer requests until one side has had enough."""
+        """Shake hands, where there is TLS."""
         if isinstance(self.request, ssl.SSLSocket):
             self.request.do_handshake()
-        super().handle()
+        super().setup()
 
     def finish(self) -> None:
         """Say that this is the end, and take what still comes: a reset would undo the answer."""
         self.is_sending = False
         self.await_browser(DRAIN_SECONDS)
-        try:
-            with suppress(OSError, ValueError):
-                if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
-                    self.request.setblocking(False)
-                    with suppress(OSError):
-                        self.request.unwrap()
-                    self.request.setblocking(True)
-                if self.may_say_more:
-                    socket.socket.shutdown(self.request, socket.SHUT_WR)
-                    while socket.socket.recv(self.request, 65536):
-                        pass
-            super().finish()
-        finally:
-            self.server.room.open.discard(self)
-            self.request.close()
+        with suppress(OSError, ValueError):
+            if isinstance(self.request, ssl.SSLSocket):  # else it would look like a cut
+                self.request.setblocking(False)
+                with suppress(OSError):
+                    self.request.unwrap()
+                self.request.setblocking(True)
+            if self.may_say_more:
+                socket.socket.shutdown(self.request, socket.SHUT_WR)
+                while socket.socket.recv(self.request, 65536):
+                    pass
+        super().finish()
 
     def handle_one_request(self) -> None:
         """Read a request's head, strictly, and answer it."""
@@ -96,7 +100,7 @@ class Handler(Connection, BaseHTTPRequestHandler):
         self.deadline = time.monotonic() + ANSWER_SECONDS
         self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
         path, _, query = head.target.partition("?")
-        client, is_secure = self.client_address[0], self.server.tls is not None
+        client, is_secure = self.client_address[0], isinstance(self.request, ssl.SSLSocket)
         request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
         answer = self.server.site.answer(request)
         if answer.status == SWITCHING:
@@ -152,7 +156,9 @@ class Server(ThreadingHTTPServer):
     ) -> None:
         BaseServer.__init__(self, listener.getsockname()[:2], Handler)  # it has its socket
         self.socket = listener
-        self.site, self.room, self.tls = site, room, tls
+        if tls is not None:
+            self.socket = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        self.site, self.room = site, room
         self._next_sweep = 0.0
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -167,7 +173,7 @@ class Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Have a connection served in a thread, or turn it away."""
-        if not self.room.take(partial(self.process_request_thread, request, client_address)):
+        if not self.room.take(Handler(request, client_address, self)):
             with request, suppress(OSError):
                 request.setblocking(False)
                 request.send(BUSY)
