@@ -49,8 +49,7 @@ class Service(ABC):
 
     ``start()`` stops an earlier service of the same kind and port in this process first, so a
     notebook cell can run twice. Use it as a context manager, or call ``stop()``; the end of the
-    process stops it too. It belongs to the process that started it: in a forked child it is
-    stopped, and goes on in the parent.
+    process stops it too. In a forked child it is stopped, and goes on in the parent.
     """
 
     kind: ClassVar[str]
@@ -129,11 +128,10 @@ class Service(ABC):
     def stop(self) -> None:
         """Close the port and every connection; does nothing when stopped already."""
         engine, self._engine = self._engine, None
-        if engine is None:
-            return
-        engine.shutdown()
-        self._thread.join(STOP_SECONDS)
-        _running.remove(self)
+        if engine is not None:
+            engine.shutdown()
+            self._thread.join(STOP_SECONDS)
+            _running.remove(self)
 
     def wait(self) -> None:
         """Wait until it is stopped, or Ctrl-C. Raises TempkitError when it ended by itself."""
@@ -176,14 +174,12 @@ class Service(ABC):
                 return self._bind(port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    raise ConfigurationError(
-                        f"cannot listen on {self.host}:{port}: {error.strerror or error}"
-                    ) from error
+                    text = f"cannot listen on {self.host}:{port}: {error.strerror or error}"
+                    raise ConfigurationError(text) from error
             if port < last:
                 log.warning("port %s is taken by another program, trying %s", port, port + 1)
-        raise ConfigurationError(
-            f"port {wanted} is taken by another program; stop it or choose another port"
-        )
+        text = f"port {wanted} is taken by another program; stop it or choose another port"
+        raise ConfigurationError(text)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

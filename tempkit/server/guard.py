@@ -163,14 +163,13 @@ class Guard:
 
         What ``check`` lets in only. A token that is let in is counted.
         """
-        who, counted = "", request.client
-        if self.authorize is not None:
-            who = self.authorize(request) or ""
-            if not who:
-                return "", Refusal(401, "unauthorized", "sign in first")
-            expect("the identity that authorize gives", who, str)
-            counted = f"id {who}"
-        return who, counter.take(counted) if counter else None
+        if self.authorize is None:
+            return "", counter.take(request.client) if counter else None
+        who = self.authorize(request) or ""
+        if not who:
+            return "", Refusal(401, "unauthorized", "sign in first")
+        expect("the identity that authorize gives", who, str)
+        return who, counter.take(f"id {who}") if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
         """Why a WebSocket is refused, None when it is not; its token was counted before."""
@@ -218,9 +217,8 @@ class Guard:
         origin = request.headers.get("origin")
         if origin is None or origin in self.allowed_origins:
             return True
-        scheme, _, host = origin.lower().partition("://")
-        # Host is one of ours by now, so the two may be compared.
-        return scheme in ("http", "https") and host == request.headers.get("host", "").lower()
+        host = request.headers.get("host", "").lower()  # one of ours by now
+        return origin.lower() in (f"http://{host}", f"https://{host}")
 
 
 def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
