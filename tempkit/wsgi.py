@@ -73,11 +73,9 @@ class Application:
             environ.get("wsgi.url_scheme") == "https",
         )
         answer = self._site.answer(Request(method, path or "/", query, headers, client, is_secure))
-        said = list(answer.headers)
-        if answer.status not in (204, 304):
-            said.append(("Content-Length", str(len(answer.body))))
-        start_response(f"{answer.status} {responses[answer.status]}", said)
-        return () if method == "HEAD" else answer.pieces()
+        start_response(f"{answer.status} {responses[answer.status]}", list(answer.headers))
+        body = (answer.body,) if isinstance(answer.body, bytes) else answer.body
+        return () if method == "HEAD" else body
 
 
 if level := os.environ.get("TEMPKIT_LOG_LEVEL"):

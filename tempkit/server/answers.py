@@ -17,7 +17,6 @@ from tempkit.errors import (
     TempkitError,
     TokenRefused,
 )
-from tempkit.server.files import Content
 from tempkit.server.guard import Request
 
 log = logging.getLogger(__name__)
@@ -38,15 +37,14 @@ COLUMNS = ("time", "method", "path", "status", "ms", "for")  # of a visit
 
 
 class Answer(NamedTuple):
-    """An HTTP answer; ``headers`` do not hold what concerns the connection."""
+    """An HTTP answer; ``headers`` do not hold what concerns the connection.
+
+    The body of a large file is read while one goes through it.
+    """
 
     status: int
     headers: Headers = ()
-    body: bytes | Content = b""
-
-    def pieces(self) -> Iterable[bytes]:
-        """The body, of a large file while it is read."""
-        return (self.body,) if isinstance(self.body, bytes) else self.body.pieces()
+    body: bytes | Iterable[bytes] = b""
 
     def plus(self, *headers: tuple[str, str]) -> "Answer":
         """The same with more headers."""
@@ -54,15 +52,20 @@ class Answer(NamedTuple):
 
 
 def json_answer(status: int, body: object) -> Answer:
-    """An answer for programs, which nobody may keep."""
-    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
-    return Answer(status, headers, json.dumps(body).encode())
+    """An answer for programs."""
+    return _answer(status, "application/json", json.dumps(body))
 
 
 def text_answer(status: int, text: str) -> Answer:
     """An answer for people: a line."""
-    headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
-    return Answer(status, headers, f"{status} {text}\n".encode())
+    return _answer(status, "text/plain; charset=utf-8", f"{status} {text}\n")
+
+
+def _answer(status: int, kind: str, text: str) -> Answer:
+    """An answer that nobody may keep."""
+    body = text.encode()
+    length = ("Content-Length", str(len(body)))
+    return Answer(status, (("Content-Type", kind), length, ("Cache-Control", "no-store")), body)
 
 
 def failed_token(error: TempkitError) -> Answer:

@@ -134,14 +134,12 @@ class Handler(Connection, BaseHTTPRequestHandler):
         status, headers, body = answer
         lines = [f"HTTP/1.1 {status} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
         lines.append(f"Date: {_date(int(time.time()))}")
-        if status not in (204, 304):
-            lines.append(f"Content-Length: {len(body)}")
         # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
         unsent = "\r\n".join(lines).encode("latin-1")
         # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
         self.was_answered, self.is_sending = True, not isinstance(body, bytes)
-        for piece in (b"",) if is_head else answer.pieces():
+        for piece in (b"",) if is_head else (body,) if isinstance(body, bytes) else body:
             self.silent_since = time.monotonic()
             self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
             unsent = b""

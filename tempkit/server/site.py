@@ -134,7 +134,7 @@ class Site:
         if file is None:
             return "", text_answer(404, "Not Found")
         if file.is_unchanged(request.headers):
-            return "", Answer(304, file.headers[1:])
+            return "", Answer(304, file.headers[2:])
         return "", Answer(200, file.headers, file.body)
 
     def _token(self, request: Request) -> tuple[str, Answer]:
