@@ -62,7 +62,8 @@ class Service(ABC):
             raise ConfigurationError(f"a port is 0 to 65535, not {port}")
         expect("ssl", tls, SSLContext, None)
         self.host = host
-        self._wanted = port  # None: the default port, or the next free one
+        self._first_port = self.default_port if port is None else port  # 0: any free one
+        self._last_port = self._first_port + (TRIES if port is None and self.default_port else 0)
         self._tls = tls
         self._engine: Engine | None = None
         self._thread: threading.Thread  # the engine's, while there is one
@@ -89,11 +90,6 @@ class Service(ABC):
         return self._engine.port if self._engine else 0
 
     @property
-    def first_port(self) -> int:
-        """The port that was asked for, or the default one; 0 stands for any free port."""
-        return self.default_port if self._wanted is None else self._wanted
-
-    @property
     def url(self) -> str:
         """The address of the running service. Raises ConfigurationError while it is stopped."""
         if not self.is_running:
@@ -112,9 +108,9 @@ class Service(ABC):
             if self.is_running:
                 return self
             self.stop()  # what is left when serving ended by itself
-            wanted = self.first_port
+            wanted = self._first_port
             for other in list(_running):
-                if other.kind == self.kind and wanted in (other.first_port, other.port) and wanted:
+                if other.kind == self.kind and wanted in (other._first_port, other.port) and wanted:
                     other.stop()
             engine = self._listen()
             name = f"tempkit {self.kind}"
@@ -167,8 +163,7 @@ class Service(ABC):
         return bundle(self)
 
     def _listen(self) -> Engine:
-        wanted = self.first_port
-        last = wanted + (TRIES if self._wanted is None and wanted else 0)
+        wanted, last = self._first_port, self._last_port
         for port in range(wanted, last + 1):
             try:
                 return self._bind(port)

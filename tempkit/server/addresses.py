@@ -39,10 +39,9 @@ REMOTE_VARIABLES = (
 
 
 class Place(NamedTuple):
-    """Where a browser finds a port: ``address`` has a path with a slash at its end.
+    """Where a browser finds a port, with a slash at its end; ``host`` is the name in it.
 
-    ``host`` is the name in it; where that is not known the address is a path, which is right as a
-    link in a notebook.
+    Where that is not known the address is a path, which is right as a link in a notebook.
     """
 
     address: str
