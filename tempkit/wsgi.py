@@ -27,8 +27,7 @@ app: "Application"
 class Application:
     """A WSGI application; what is not given comes from the environment.
 
-    ``authorize`` is that of a Guard, beside what the environment says of one; a whole ``guard``
-    stands in for all of that.
+    ``authorize`` is beside what that says of a Guard, a ``guard`` instead of all of it.
     """
 
     def __init__(

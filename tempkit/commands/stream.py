@@ -27,8 +27,7 @@ CAPTIONS = {"srt": Transcript.to_srt, "vtt": Transcript.to_vtt}
 class Live:
     """The error stream while audio is sent: how far it is and what the open turn says so far.
 
-    On a terminal this is one line that moves; elsewhere each text gets a line of its own. Any
-    thread may call it.
+    On a terminal one line that moves, elsewhere a line for each text; for any thread to call.
     """
 
     def __init__(self, clip: Clip) -> None:
@@ -112,10 +111,7 @@ def _print_turns(
     live: Live,
     line: Callable[[Turn], str],
 ) -> str:
-    """Print the line of each turn once it is final, and show what comes before that.
-
-    Returns the lines of what was never said to be final.
-    """
+    """Print each turn's line once it is final; returns those of what never was said to be."""
     told = 0
     for message in messages:
         if isinstance(message, Reconnecting):

@@ -155,10 +155,8 @@ class Site:
         return who, json_answer(200, answer | self._told(request))
 
     def _told(self, request: Request) -> dict[str, str | bool]:
-        """Whom a token is for, where that is, and whether the browser is surely on this machine.
-
-        A browser is not, behind a forwarded port, which a container and ssh have.
-        """
+        """Whom a token is for, where that is, and whether the browser is surely on this machine."""
+        # It is not behind a forwarded port, which a container and ssh have.
         name, _, port = request.headers.get("host", "").rpartition(":")
         is_here = self._relays and port == str(self.port) and not is_remote(os.environ)
         is_here = is_here and is_loopback(name.strip("[]")) and is_loopback(request.client)
