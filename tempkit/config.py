@@ -93,11 +93,11 @@ class Settings:
         file = read_env_file(dotenv)
         given = {name: value for name, value in arguments.items() if value is not None}
         for name, variable in (("api_key", KEY_VARIABLE), ("base_url", URL_VARIABLE)):
-            slip = file.slips.get(variable) or look_alike(variable, os.environ)
+            # An empty variable in the environment is a choice: no key, no other address.
+            is_open = name not in given and variable not in os.environ
             if found := Secret(os.environ.get(variable, file.values.get(variable, ""))):
                 given.setdefault(name, found)
-            # An empty variable in the environment is a choice: no key, no other address.
-            elif slip and name not in given and variable not in os.environ:
+            elif is_open and (slip := file.slips.get(variable) or look_alike(variable, os.environ)):
                 raise ConfigurationError(slip)
         return cls(**given)  # type: ignore[arg-type]
 
