@@ -187,10 +187,8 @@ def _notebooks(options: argparse.Namespace) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     for notebook in sorted(folder("notebooks").glob("*.ipynb")):
         copy = options.folder / notebook.name
-        if copy.exists():
-            print(f"{copy} is there already and stays as it is")
-        else:
-            print(shutil.copyfile(notebook, copy))
+        is_there = f"{copy} is there already and stays as it is"
+        print(is_there if copy.exists() else shutil.copyfile(notebook, copy))
     print(f"Open them with: jupyter lab {options.folder}")
     return 0
 
