@@ -97,8 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    help_text = "serve the page and GET /token (the default)"
-    commands.add_parser("serve", help=help_text, parents=[serving])
+    commands.add_parser("serve", help="serve page and GET /token (the default)", parents=[serving])
     _add_commands(commands)
     return parser
 
@@ -125,8 +124,7 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
     sandbox_command.add_options(sandbox)
 
-    help_text = "copy the kit's notebooks into a folder, to be run and changed there"
-    notebooks = commands.add_parser("notebooks", help=help_text)
+    notebooks = commands.add_parser("notebooks", help="copy the kit's notebooks into a folder")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"))
     notebooks.set_defaults(command=_notebooks)
 
