@@ -25,6 +25,7 @@ LAUNCH_SECONDS = 60.0  # the recogniser is loaded first
 # JUPYTERHUB_PUBLIC_HUB_URL, _HOST and BINDER_LAUNCH_HOST may name another host than the user's.
 PREFIX_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"  # /user/alice/
 PUBLIC_VARIABLE = "JUPYTERHUB_PUBLIC_URL"  # https://hub.example/user/alice/
+PUBLIC_ADDRESS = re.compile(rf"(https?://{HOST.pattern})(/.*)?", re.ASCII)
 
 CONTEXT_HEADER = "x-proxycontextpath"  # jupyter-server-proxy's own: the path that it took off
 # RFC 3986: segments, without what could end a path, a header's value or a cookie's attribute.
@@ -55,16 +56,13 @@ def hub_place(variables: Mapping[str, str], port: int) -> Place | None:
     if not prefix:
         return None
     path = f"/{prefix}/proxy/{port}/"
-    public = variables.get(PUBLIC_VARIABLE, "").rstrip("/")
-    try:
-        parts = urlsplit(public)
-    except ValueError:
+    found = PUBLIC_ADDRESS.fullmatch(variables.get(PUBLIC_VARIABLE, "").rstrip("/"))
+    if found is None:
         return Place(path)
-    if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.netloc):
-        return Place(path)
+    address, host, own = found.groups("")
     # Some hubs write their own address there, without the user's path.
-    before = parts.path.removesuffix(f"/{prefix}") if parts.path.endswith(f"/{prefix}") else ""
-    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", parts.hostname or "")
+    before = own.removesuffix(f"/{prefix}") if own.endswith(f"/{prefix}") else ""
+    return Place(f"{address}{before}{path}", host.strip("[]").lower())
 
 
 def is_remote(variables: Mapping[str, str]) -> bool:
