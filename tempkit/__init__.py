@@ -37,14 +37,7 @@ if TYPE_CHECKING:
         TokenRefused,
     )
     from tempkit.protocol.close_codes import CloseCode
-    from tempkit.protocol.messages import (
-        Begin,
-        SpeechStarted,
-        Termination,
-        Turn,
-        Unknown,
-        Word,
-    )
+    from tempkit.protocol.messages import Begin, SpeechStarted, Termination, Turn, Unknown, Word
     from tempkit.protocol.parameters import SessionParameters
     from tempkit.sandbox import Sandbox
     from tempkit.server import TokenServer
@@ -96,7 +89,7 @@ _HOMES = {
         *("SessionClosed", "TempkitError", "TokenRefused"),
     ),
     "protocol.close_codes": ("CloseCode",),
-    "protocol.messages": (*("Begin", "SpeechStarted", "Termination", "Turn", "Unknown", "Word"),),
+    "protocol.messages": ("Begin", "SpeechStarted", "Termination", "Turn", "Unknown", "Word"),
     "protocol.parameters": ("SessionParameters",),
     "sandbox": ("Sandbox",),
     "server": ("TokenServer",),

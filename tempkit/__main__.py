@@ -23,8 +23,7 @@ from tempkit.places import PUBLIC, folder
 from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS
 from tempkit.server import TokenServer
 from tempkit.server.addresses import lan_address
-from tempkit.server.guard import Guard
-from tempkit.server.site import session_cap
+from tempkit.server.guard import Guard, session_cap
 from tempkit.tokens import generate_temp_token
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
@@ -63,35 +62,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except (TempkitError, ValueError) as error:
-        print(f"tempkit: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has had enough
         sys.stderr.close()
-        return 1
+    except (TempkitError, ValueError) as error:
+        print(f"tempkit: {error}", file=sys.stderr)
     except OSError as error:  # a full disk, for one
         print(f"tempkit: {error.strerror or error}", file=sys.stderr)
-        return 1
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     serving = argparse.ArgumentParser(add_help=False)
-    serving.add_argument("--port", type=int, help="the port; without it 8000, or the next free one")
-    serving.add_argument("--directory", default=PUBLIC, help="serve this folder, not the kit's")
-    help_text = "the Content-Security-Policy of your pages; without it scripts may be anywhere"
-    serving.add_argument("--csp", metavar="POLICY", help=help_text)
-    help_text = "the address to listen on; 0.0.0.0 lets in other devices, with an access secret"
-    serving.add_argument("--host", default="127.0.0.1", help=help_text)
-    serving.add_argument("--certfile", help="a PEM certificate, for https:// and so a microphone")
-    serving.add_argument("--keyfile", help="its PEM key, when that is another file")
-    help_text = "https:// with a certificate made here; install its authority on other devices"
-    serving.add_argument("--tls", action="store_true", help=help_text)
+    add = serving.add_argument
+    add("--port", type=int, help="the port; without it 8000, or the next free one")
+    add("--directory", default=PUBLIC, help="serve this folder, not the kit's")
+    add("--csp", metavar="POLICY", help="the Content-Security-Policy of your own pages")
+    add("--host", default="127.0.0.1", help="0.0.0.0 lets in other devices, by an access secret")
+    add("--certfile", help="a PEM certificate, for https:// and so a microphone")
+    add("--keyfile", help="its PEM key, when that is another file")
+    add("--tls", action="store_true", help="https:// with a certificate that is made here")
     help_text = "how long a page's session may last, 60 to 10800 (TEMPKIT_MAX_SESSION)"
-    serving.add_argument("--max-session", type=int, metavar="SECONDS", help=help_text)
-    serving.add_argument("-v", "--verbose", action="store_true", help="log each request")
+    add("--max-session", type=int, metavar="SECONDS", help=help_text)
+    add("-v", "--verbose", action="store_true", help="log each request")
     serving.set_defaults(command=_serve)
     parser = argparse.ArgumentParser(
         prog="tempkit",
@@ -102,9 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    help_text = "serve the page and GET /token (the default)"
-    commands.add_parser("serve", help=help_text, parents=[serving])
-
+    commands.add_parser("serve", help="serve page and GET /token (the default)", parents=[serving])
     _add_commands(commands)
     return parser
 
@@ -116,28 +109,22 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     token.set_defaults(command=_token)
 
     stream = commands.add_parser("stream", help="a sound file to text: partials while it plays")
-    stream.add_argument("file", help="any sound file or film; - is standard input")
-    help_text = "one channel of it, 0, 1 ...; without this all are mixed"
-    stream.add_argument("--channel", type=int, metavar="NUMBER", help=help_text)
+    add = stream.add_argument
+    add("file", help="any sound file or film; - is standard input")
+    add("--channel", type=int, metavar="NUMBER", help="0, 1 ...; without this all are mixed")
     help_text = "text (the default) and jsonl: a line a turn; srt and vtt: captions, at the end"
-    formats = ("text", "srt", "vtt", "jsonl")
-    stream.add_argument("--format", choices=formats, default=formats[0], help=help_text)
-    stream.add_argument("--fast", action="store_true", help="send at once, not as fast as it plays")
-    stream.add_argument(
-        "--model",
-        default=SPEECH_MODELS[0],
-        metavar="MODEL",
-        help=f"{SPEECH_MODELS[0]} (the default), {DEFAULT_MODEL}, or any other that there is",
-    )
-    help_text = "write the session to this file, for a sandbox to play"
-    stream.add_argument("--record", metavar="FILE", help=help_text)
+    add("--format", choices=("text", "srt", "vtt", "jsonl"), default="text", help=help_text)
+    add("--fast", action="store_true", help="send at once, not as fast as it plays")
+    model = SPEECH_MODELS[0]
+    help_text = f"{model} (the default), {DEFAULT_MODEL}, or any other that there is"
+    add("--model", default=model, metavar="MODEL", help=help_text)
+    add("--record", metavar="FILE", help="write the session to this file, for a sandbox to play")
     stream.set_defaults(command=_stream)
 
-    help_text = "run a stand-in for the streaming service"
-    sandbox_command.add_options(commands.add_parser("sandbox", help=help_text))
+    sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
+    sandbox_command.add_options(sandbox)
 
-    help_text = "copy the kit's notebooks into a folder, to be run and changed there"
-    notebooks = commands.add_parser("notebooks", help=help_text)
+    notebooks = commands.add_parser("notebooks", help="copy the kit's notebooks into a folder")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"))
     notebooks.set_defaults(command=_notebooks)
 
@@ -165,7 +152,7 @@ def _serve(options: argparse.Namespace) -> int:
         certfile=options.certfile,
         keyfile=options.keyfile,
         ssl=context,
-        max_session_duration_seconds=session_cap(options.max_session),
+        max_session_duration_seconds=session_cap(options.max_session, os.environ),
     ) as server:
         if authority:
             print(f"Devices trust it once this authority is installed there: {authority}")
@@ -198,23 +185,21 @@ def _notebooks(options: argparse.Namespace) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     for notebook in sorted(folder("notebooks").glob("*.ipynb")):
         copy = options.folder / notebook.name
-        if copy.exists():
-            print(f"{copy} is there already and stays as it is")
-        else:
-            print(shutil.copyfile(notebook, copy))
+        is_there = f"{copy} is there already and stays as it is"
+        print(is_there if copy.exists() else shutil.copyfile(notebook, copy))
     print(f"Open them with: jupyter lab {options.folder}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    has_key, hears = _passes(_check_key), _passes(_check_recognizer)
-    if has_key and (hears or Settings.from_env().api_key):
-        has_service = _passes(_check_service)
+    fine = [_passes(_check_key), _passes(_check_recognizer)]
+    if fine[0] and (fine[1] or Settings.from_env().api_key):
+        fine.append(_passes(_check_service))
     else:  # it would say the same once more
-        has_service = False
+        fine.append(False)
         print("-     service: to be tried once that is fixed", flush=True)
-    is_free = _passes(lambda: _check_port(options.port))
-    return int(not (has_key and hears and has_service and is_free))
+    fine.append(_passes(lambda: _check_port(options.port)))
+    return int(not all(fine))
 
 
 def _passes(check: Callable[[], str]) -> bool:

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from numbers import Real
 from typing import TYPE_CHECKING
@@ -27,6 +27,11 @@ PLACEHOLDER = re.compile(
     r"(your|my|insert|enter|replace|paste|the)\b.*|(your|my|insert|enter|replace|paste)[-_].*|"
     r"(assemblyai[-_])?api[-_]?key([-_]?here)?|placeholder|none|null",
     re.IGNORECASE,
+)
+LABEL = r"(?!-)[a-z\d_-]{1,63}(?<!-)"  # of a host's name
+ADDRESS = re.compile(
+    rf"https?://((?:{LABEL}\.)*{LABEL}\.?|\[[\da-f:.]+\])(?::\d+)?(?:/[^?#@\s]*)?",
+    re.ASCII | re.IGNORECASE,
 )
 HOLDS = " holds "
 PLAIN = re.compile(r"[\w-]+", re.ASCII)  # nothing strange about it: looked at for every token
@@ -65,23 +70,10 @@ class Settings:
         expect("base_url", base_url, str)
         expect("timeout", timeout, Real)
         api_key = None if api_key is None else Secret(api_key)
-        url = base_url.rstrip("/")
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.port != 0
-            usable = usable and _is_host(parts.hostname or "")
-            url = parts.scheme + url[len(parts.scheme) :]
-        except ValueError:
-            usable = False
-        # A secret in an address ends up in logs; it is not repeated here either.
-        if not usable or "@" in url or parts.query or parts.fragment or re.search(r"\s", url):
-            raise ConfigurationError(
-                f"the base URL is not http(s)://host[:port]; set {URL_VARIABLE} to {BASE_URL} "
-                "or leave it out"
-            )
         if not timeout > 0:
             raise ConfigurationError(f"a time-out is more than 0 seconds, not {timeout}")
-        for name, value in (("api_key", api_key), ("base_url", url), ("timeout", timeout)):
+        base_url = _checked(base_url.rstrip("/"))
+        for name, value in (("api_key", api_key), ("base_url", base_url), ("timeout", timeout)):
             object.__setattr__(self, name, value)  # it is frozen
 
     def __repr__(self) -> str:
@@ -101,15 +93,13 @@ class Settings:
         file = read_env_file(dotenv)
         given = {name: value for name, value in arguments.items() if value is not None}
         for name, variable in (("api_key", KEY_VARIABLE), ("base_url", URL_VARIABLE)):
-            found = Secret(os.environ.get(variable, file.values.get(variable, "")))
-            if found:
-                given.setdefault(name, found)
             # An empty variable in the environment is a choice: no key, no other address.
-            if name not in given and variable not in os.environ:
-                slip = file.slips.get(variable) or look_alike(variable, os.environ)
-                if slip:
-                    raise ConfigurationError(slip)
-        return replace(cls(), **given)  # type: ignore[arg-type]
+            is_open = name not in given and variable not in os.environ
+            if found := Secret(os.environ.get(variable, file.values.get(variable, ""))):
+                given.setdefault(name, found)
+            elif is_open and (slip := file.slips.get(variable) or look_alike(variable, os.environ)):
+                raise ConfigurationError(slip)
+        return cls(**given)  # type: ignore[arg-type]
 
     @property
     def websocket_url(self) -> str:
@@ -154,14 +144,23 @@ def is_loopback(host: str) -> bool:
     return bool((getattr(address, "ipv4_mapped", None) or address).is_loopback)
 
 
-def _is_host(name: str) -> bool:
-    """Whether a name can be looked up at all, or is an address."""
-    if ":" in name or re.fullmatch(r"[\d.]+", name):
-        ip_address(name)  # a ValueError, like that of a name that IDNA cannot read
-        return True
-    name.encode("ascii").decode("idna")
-    labels = name.removesuffix(".").split(".")
-    return all(re.fullmatch(r"(?!-)[a-z\d_-]{1,63}(?<!-)", label) for label in labels)
+def _checked(url: str) -> str:
+    """An address of the service. Raises ConfigurationError for what cannot be one."""
+    found = ADDRESS.fullmatch(url)
+    try:
+        if found is None or urlsplit(url).port == 0:
+            raise ValueError
+        name = found[1].strip("[]")
+        if re.fullmatch(r"[\d.]+|.*:.*", name):
+            ip_address(name)
+        else:
+            name.encode().decode("idna")  # a name that can be looked up at all
+    except ValueError:  # a secret in an address ends up in logs; it is not repeated here either
+        raise ConfigurationError(
+            f"the base URL is not http(s)://host[:port]; set {URL_VARIABLE} to {BASE_URL} "
+            "or leave it out"
+        ) from None
+    return url[:5].lower() + url[5:]
 
 
 def key_origin() -> str:

@@ -15,7 +15,8 @@ expected.
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from importlib import import_module
 from numbers import Real
@@ -177,21 +178,20 @@ def require(module: str, extra: str, what: str = "this") -> None:
         raise ConfigurationError(text) from error
 
 
-def missing(module: str, extra: str, what: str = "this") -> ConfigurationError:
-    """The error for a module that is not installed; ``what`` is the part that needs it."""
-    needed = " ".join(_requirements(extra)) or module
-    return ConfigurationError(f"{what} needs {module}; install it: {INSTALL} {needed}")
+def missing(
+    module: str, extra: str, what: str = "this", *, project: str = __package__
+) -> ConfigurationError:
+    """The error for a module that is not installed; ``what`` is the part that needs it.
 
-
-def _requirements(extra: str, project: str = __package__) -> Iterator[str]:
-    """What an extra consists of: on an index its own name may be that of another project."""
+    It says what the extra consists of: on an index our name may be that of another project.
+    """
     from importlib.metadata import PackageNotFoundError, requires  # slow, and for this alone
 
-    try:
-        lines = requires(project) or ()
-    except PackageNotFoundError:  # nobody installed it: the folder alone is here
-        return
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        if marker.replace('"', "'").strip() == f"extra == '{extra}'":
-            yield f'"{requirement}"' if re.search("[<>!]", requirement) else requirement
+    needed: list[str] = []
+    with suppress(PackageNotFoundError):  # nobody installed it: the folder alone is here
+        for line in requires(project) or ():
+            name, _, marker = line.partition(";")
+            if marker.replace('"', "'").strip() == f"extra == '{extra}'":
+                needed.append(f'"{name}"' if re.search("[<>!]", name) else name)
+    text = f"{what} needs {module}; install it: {INSTALL} {' '.join(needed) or module}"
+    return ConfigurationError(text)

@@ -13,16 +13,15 @@ from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
 if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
 
-MARKER = "tempkit_hears"
-REPLAY_MARKER = "tempkit_replays"
+MARKERS = (
+    "tempkit_hears(line, ...): what the tempkit_sandbox hears, a line a turn",
+    "tempkit_replays(path): a recording that the tempkit_sandbox plays",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    for text in (
-        f"{MARKER}(line, ...): what the tempkit_sandbox hears, a line a turn",
-        f"{REPLAY_MARKER}(path): a recording that the tempkit_sandbox plays",
-    ):
+    """Make the markers known."""
+    for text in MARKERS:
         config.addinivalue_line("markers", text)
 
 
@@ -38,9 +37,9 @@ def tempkit_sandbox(
     """
     from tempkit.sandbox import Sandbox, Scripted
 
-    marker = request.node.get_closest_marker(MARKER)
-    recognizer = Scripted(marker.args) if marker else None
-    played = request.node.get_closest_marker(REPLAY_MARKER)
+    heard = request.node.get_closest_marker("tempkit_hears")
+    recognizer = Scripted(heard.args) if heard else None
+    played = request.node.get_closest_marker("tempkit_replays")
     replay = request.config.rootpath / played.args[0] if played else None
     with Sandbox(recognizer, realtime=False, replay=replay) as sandbox:
         monkeypatch.setenv(KEY_VARIABLE, sandbox.settings.api_key or "")

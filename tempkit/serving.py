@@ -49,8 +49,7 @@ class Service(ABC):
 
     ``start()`` stops an earlier service of the same kind and port in this process first, so a
     notebook cell can run twice. Use it as a context manager, or call ``stop()``; the end of the
-    process stops it too. It belongs to the process that started it: in a forked child it is
-    stopped, and goes on in the parent.
+    process stops it too. In a forked child it is stopped, and goes on in the parent.
     """
 
     kind: ClassVar[str]
@@ -63,7 +62,8 @@ class Service(ABC):
             raise ConfigurationError(f"a port is 0 to 65535, not {port}")
         expect("ssl", tls, SSLContext, None)
         self.host = host
-        self._wanted = port  # None: the default port, or the next free one
+        self._first_port = self.default_port if port is None else port  # 0: any free one
+        self._last_port = self._first_port + (TRIES if port is None and self.default_port else 0)
         self._tls = tls
         self._engine: Engine | None = None
         self._thread: threading.Thread  # the engine's, while there is one
@@ -90,11 +90,6 @@ class Service(ABC):
         return self._engine.port if self._engine else 0
 
     @property
-    def first_port(self) -> int:
-        """The port that was asked for, or the default one; 0 stands for any free port."""
-        return self.default_port if self._wanted is None else self._wanted
-
-    @property
     def url(self) -> str:
         """The address of the running service. Raises ConfigurationError while it is stopped."""
         if not self.is_running:
@@ -113,9 +108,9 @@ class Service(ABC):
             if self.is_running:
                 return self
             self.stop()  # what is left when serving ended by itself
-            wanted = self.first_port
+            wanted = self._first_port
             for other in list(_running):
-                if other.kind == self.kind and wanted in (other.first_port, other.port) and wanted:
+                if other.kind == self.kind and wanted in (other._first_port, other.port) and wanted:
                     other.stop()
             engine = self._listen()
             name = f"tempkit {self.kind}"
@@ -129,11 +124,10 @@ class Service(ABC):
     def stop(self) -> None:
         """Close the port and every connection; does nothing when stopped already."""
         engine, self._engine = self._engine, None
-        if engine is None:
-            return
-        engine.shutdown()
-        self._thread.join(STOP_SECONDS)
-        _running.remove(self)
+        if engine is not None:
+            engine.shutdown()
+            self._thread.join(STOP_SECONDS)
+            _running.remove(self)
 
     def wait(self) -> None:
         """Wait until it is stopped, or Ctrl-C. Raises TempkitError when it ended by itself."""
@@ -169,21 +163,18 @@ class Service(ABC):
         return bundle(self)
 
     def _listen(self) -> Engine:
-        wanted = self.first_port
-        last = wanted + (TRIES if self._wanted is None and wanted else 0)
+        wanted, last = self._first_port, self._last_port
         for port in range(wanted, last + 1):
             try:
                 return self._bind(port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    raise ConfigurationError(
-                        f"cannot listen on {self.host}:{port}: {error.strerror or error}"
-                    ) from error
+                    text = f"cannot listen on {self.host}:{port}: {error.strerror or error}"
+                    raise ConfigurationError(text) from error
             if port < last:
                 log.warning("port %s is taken by another program, trying %s", port, port + 1)
-        raise ConfigurationError(
-            f"port {wanted} is taken by another program; stop it or choose another port"
-        )
+        text = f"port {wanted} is taken by another program; stop it or choose another port"
+        raise ConfigurationError(text)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

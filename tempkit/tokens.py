@@ -152,15 +152,14 @@ def _token_in(status: int, answer: bytes, settings: Settings) -> str | TempkitEr
         detail = _detail(body) or f"{responses.get(status, 'an error')}, without a reason"
         secret = settings.api_key or ""
         return TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
-    if status != 200:
-        text = f"the token request was answered with HTTP {status}; check {URL_VARIABLE}"
-        return ProtocolError(text)
     token = body.get("token") if isinstance(body, dict) else None
-    if not isinstance(token, str) or not token:
-        what = "not JSON" if body is None else "no such field"
-        text = f"the service answered 200 without a token: {what}; check {URL_VARIABLE}"
-        return ProtocolError(text)
-    return token
+    if status == 200 and isinstance(token, str) and token:
+        return token
+    what = f"the token request was answered with HTTP {status}"
+    if status == 200:
+        field = "not JSON" if body is None else "no such field"
+        what = f"the service answered 200 without a token: {field}"
+    return ProtocolError(f"{what}; check {URL_VARIABLE}")
 
 
 def _detail(body: object) -> str:

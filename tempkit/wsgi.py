@@ -16,8 +16,8 @@ from typing import Any
 from tempkit.config import HOW_TO_MAKE, Settings
 from tempkit.errors import expect
 from tempkit.places import PUBLIC
-from tempkit.server.guard import Guard, Request
-from tempkit.server.site import Site, session_cap
+from tempkit.server.guard import Guard, Request, session_cap
+from tempkit.server.site import Site
 
 __all__ = ["Application", "app"]
 
@@ -27,8 +27,7 @@ app: "Application"
 class Application:
     """A WSGI application; what is not given comes from the environment.
 
-    ``authorize`` is that of a Guard, beside what the environment says of one; a whole ``guard``
-    stands in for all of that.
+    ``authorize`` is beside what that says of a Guard, a ``guard`` instead of all of it.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Application:
             settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard,
-            max_session_duration_seconds=session_cap(max_session_duration_seconds),
+            max_session=session_cap(max_session_duration_seconds, os.environ),
             csp=csp or os.environ.get("TEMPKIT_CSP"),
         )
         self._site.warm_up()
@@ -60,30 +59,22 @@ class Application:
         self, environ: dict[str, Any], start_response: Callable[..., object]
     ) -> Iterable[bytes]:
         """The answer to a WSGI request."""
-        request = _request(environ)
-        answer = self._site.answer(request)
-        headers = list(answer.headers)
-        if answer.status not in (204, 304):
-            headers.append(("Content-Length", str(len(answer.body))))
-        start_response(f"{answer.status} {responses[answer.status]}", headers)
-        return () if request.method == "HEAD" else answer.pieces()
-
-
-def _request(environ: dict[str, Any]) -> Request:
-    # WSGI hands bytes over as latin-1.
-    path = str(environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
-    return Request(
-        environ["REQUEST_METHOD"],
-        path or "/",
-        environ.get("QUERY_STRING", ""),
-        {
+        # WSGI hands bytes over as latin-1.
+        path = str(environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
+        headers = {
             name.removeprefix("HTTP_").replace("_", "-").lower(): value
             for name, value in environ.items()
             if name.startswith("HTTP_")
-        },
-        environ.get("REMOTE_ADDR", ""),
-        environ.get("wsgi.url_scheme") == "https",
-    )
+        }
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        client, is_secure = (
+            environ.get("REMOTE_ADDR", ""),
+            environ.get("wsgi.url_scheme") == "https",
+        )
+        answer = self._site.answer(Request(method, path or "/", query, headers, client, is_secure))
+        start_response(f"{answer.status} {responses[answer.status]}", list(answer.headers))
+        body = (answer.body,) if isinstance(answer.body, bytes) else answer.body
+        return () if method == "HEAD" else body
 
 
 if level := os.environ.get("TEMPKIT_LOG_LEVEL"):

@@ -1,10 +1,11 @@
 import os
+from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
-from tempkit.server.files import MOST_KEPT, PIECE, Content, Folder
+from tempkit.server.files import MOST_KEPT, PIECE, Folder
 
 
 @pytest.fixture
@@ -17,14 +18,13 @@ def body(folder: Folder, path: str) -> bytes | None:
     file = folder.find(path)
     if file is None:
         return None
-    return file.body if isinstance(file.body, bytes) else b"".join(file.body.pieces())
+    return file.body if isinstance(file.body, bytes) else b"".join(file.body)
 
 
-def large(folder: Folder, content: bytes) -> Content:
-    (folder.directory / "large.bin").write_bytes(content)
+def large(folder: Folder) -> Iterator[bytes]:
     file = folder.find("/large.bin")
     assert file is not None
-    assert isinstance(file.body, Content)
+    assert not isinstance(file.body, bytes)
     return file.body
 
 
@@ -83,22 +83,21 @@ def test_memory_holds_so_many_small_files_and_no_more(folder: Folder):
 
 def test_a_large_file_is_read_while_it_is_sent(folder: Folder):
     content = os.urandom(5 * PIECE + 1)
-    file = large(folder, content)
-    assert len(file) == len(content)
-    pieces = list(file.pieces())
+    (folder.directory / "large.bin").write_bytes(content)
+    pieces = list(large(folder))
     assert max(map(len, pieces)) == PIECE
     assert b"".join(pieces) == content
 
 
 def test_a_large_file_that_is_cut_short_or_replaced_on_the_way_is_given_up(folder: Folder):
-    file = large(folder, bytes(5 * PIECE + 1))
-    pieces = file.pieces()
+    (folder.directory / "large.bin").write_bytes(bytes(5 * PIECE + 1))
+    pieces, others = large(folder), large(folder)
     next(pieces)
     os.truncate(folder.directory / "large.bin", 70_000)
     with pytest.raises(OSError, match="shorter"):
         list(pieces)
     with pytest.raises(OSError, match="changed"):
-        next(file.pieces())
+        next(others)
 
 
 def test_conditions_tell_an_unchanged_file(folder: Folder):

@@ -42,7 +42,7 @@ def threads() -> int:
 
 
 def open_in(server: TokenServer) -> int:
-    return len(server._engine._room._open)  # type: ignore[union-attr]
+    return len(server._engine._room.open)  # type: ignore[union-attr]
 
 
 @pytest.fixture

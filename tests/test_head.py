@@ -3,7 +3,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tempkit.server.head import BadHead, Head, read_head
+from tempkit.server.head import Head, read_head
 
 BROWSER = """\
 GET /token?a=1 HTTP/1.1
@@ -32,7 +32,7 @@ HONEST = [
 ]
 
 
-def read(data: bytes) -> Head | None:
+def read(data: bytes) -> Head | int | None:
     return read_head(io.BufferedReader(io.BytesIO(data)))  # type: ignore[arg-type]
 
 
@@ -87,22 +87,18 @@ def test_an_honest_request_is_read_as_the_standard_library_reads_it(text: str):
      "GET / HTTP/1.1\nTransfer-Encoding: chunked\nTransfer-Encoding: identity",
      "GET / HTTP/1.1\nContent-Length: 5\nTransfer-Encoding: chunked",
      "GET / HTTP/1.1\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked",
-     "GET / HTTP/1.1\nTransfer-Encoding: xchunked",
+     "GET / HTTP/1.1\nTransfer-Encoding: xchunked", "GET / HTTP/1.1\nTransfer-Encoding:",
      "GET / HTTP/1.1\nTransfer-Encoding: gzip, chunked",
      "GET / HTTP/1.1\nTransfer-Encoding: \x0bchunked",
      "GET / HTTP/1.0\nTransfer-Encoding: chunked"],
 )  # fmt: skip
 def test_what_two_programs_could_read_in_two_ways_is_a_bad_request(text: str):
-    with pytest.raises(BadHead) as caught:
-        read(to_bytes(text))
-    assert caught.value.status == 400
+    assert read(to_bytes(text)) == 400
 
 
 @pytest.mark.parametrize("line", [b"GET / HTTP/1.1\nHost: a", b"GET / HTTP/1.1\r\nA: b\nC: d"])
 def test_a_line_ends_in_carriage_return_and_line_feed(line: bytes):
-    with pytest.raises(BadHead) as caught:
-        read(line + b"\r\n\r\n")
-    assert caught.value.status == 400
+    assert read(line + b"\r\n\r\n") == 400
 
 
 @pytest.mark.parametrize(
@@ -115,9 +111,7 @@ def test_a_line_ends_in_carriage_return_and_line_feed(line: bytes):
     ],
 )
 def test_a_head_that_does_not_end_is_refused(buffer: bytes, status: int):
-    with pytest.raises(BadHead) as caught:
-        read(buffer)
-    assert caught.value.status == status
+    assert read(buffer) == status
 
 
 @pytest.mark.parametrize(
@@ -129,9 +123,7 @@ def test_a_head_that_does_not_end_is_refused(buffer: bytes, status: int):
     ],
 )
 def test_too_much_and_too_new_have_a_status_of_their_own(text: str, status: int):
-    with pytest.raises(BadHead) as caught:
-        read(to_bytes(text))
-    assert caught.value.status == status
+    assert read(to_bytes(text)) == status
 
 
 def test_a_head_ends_at_the_first_empty_line_and_a_half_one_is_none():

@@ -24,26 +24,24 @@ SWITCHES = {  # ``Sandbox`` says which are on
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command takes, a flag for each switch of ``Sandbox``."""
-    parser.add_argument("--port", type=int, default=PORT, help="0: any free port")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets in other machines")
-    parser.add_argument("--tls", action="store_true", help="https and wss, by a new certificate")
+    add = parser.add_argument
+    add("--port", type=int, default=PORT, help="0: any free port")
+    add("--host", default="127.0.0.1", help="0.0.0.0 lets in other machines")
+    add("--tls", action="store_true", help="https and wss, by a new certificate")
     help_text = "with --tls: a name that the certificate is for, too; again for more"
-    parser.add_argument("--name", action="append", default=[], metavar="HOST", help=help_text)
-    help_text = "the only API key that is taken; again for more"
-    parser.add_argument("--api-key", action="append", metavar="KEY", help=help_text)
-    help_text = "hear audio as fast as it comes, not as fast as it sounds"
-    parser.add_argument("--fast", action="store_true", help=help_text)
+    add("--name", action="append", default=[], metavar="HOST", help=help_text)
+    add("--api-key", action="append", metavar="KEY", help="the only key taken; again for more")
+    add("--fast", action="store_true", help="hear audio as fast as it comes, not as it sounds")
     help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
-    help_text = "play this recording of a session to whoever sends similar audio"
-    parser.add_argument("--replay", metavar="FILE", help=help_text)
+    add("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
+    add("--replay", metavar="FILE", help="play this recording to whoever sends similar audio")
     help_text = "new sessions of a key in a minute; without it any number"
-    parser.add_argument("--sessions-per-minute", type=int, metavar="N", help=help_text)
+    add("--sessions-per-minute", type=int, metavar="N", help=help_text)
     help_text = "how far ahead of real time audio may come"
-    parser.add_argument("--most-ahead-seconds", type=float, metavar="SECONDS", help=help_text)
+    add("--most-ahead-seconds", type=float, metavar="SECONDS", help=help_text)
     for name, help_text in SWITCHES.items():
         flag, action = f"--{name.replace('_', '-')}", argparse.BooleanOptionalAction
-        parser.add_argument(flag, action=action, default=argparse.SUPPRESS, help=help_text)
+        add(flag, action=action, default=argparse.SUPPRESS, help=help_text)
     parser.set_defaults(command=_run)
 
 

@@ -27,22 +27,24 @@ CAPTIONS = {"srt": Transcript.to_srt, "vtt": Transcript.to_vtt}
 class Live:
     """The error stream while audio is sent: how far it is and what the open turn says so far.
 
-    On a terminal this is one line that moves; elsewhere each text gets a line of its own. Any
-    thread may call it.
+    On a terminal one line that moves, elsewhere a line for each text; for any thread to call.
     """
 
-    def __init__(self, total_seconds: Callable[[], float | None]) -> None:
-        self._total_seconds = total_seconds
+    def __init__(self, clip: Clip) -> None:
+        self._clip = clip
         self._lock = threading.Lock()
         self._is_terminal = sys.stderr.isatty()
         self._at = 0.0
         self._text = ""
 
-    def move(self, seconds: float) -> None:
-        """So much of the audio has been sent."""
-        with self._lock:
-            self._at = seconds
-            self._draw()
+    def chunks(self) -> Iterator[bytes]:
+        """The clip's chunks; the line shows how far they are."""
+        chunks = self._clip.chunks()
+        for number, chunk in enumerate(chunks):
+            with self._lock:
+                self._at = number * chunks.milliseconds / 1000
+                self._draw()
+            yield chunk
 
     def say(self, text: str, heard_seconds: float) -> None:
         """The open turn says this so far."""
@@ -52,23 +54,19 @@ class Live:
                 print(f"{heard_seconds:5.1f} s  {text}", file=sys.stderr, flush=True)
             self._draw()
 
-    def print(self, text: str, file: TextIO | None = None) -> None:
+    def print(self, text: str, file: TextIO | None = None, *, is_last: bool = False) -> None:
         """Print something that stays, to standard output or to ``file``."""
         with self._lock:
-            self._clear()
+            if self._is_terminal:
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
             print(text, end="", file=file, flush=True)
+            self._is_terminal = self._is_terminal and not is_last
             self._draw()
-
-    def end(self) -> None:
-        """Take the line away; none comes any more."""
-        with self._lock:
-            self._clear()
-            self._is_terminal = False
 
     def _draw(self) -> None:
         if not self._is_terminal:
             return
-        total, place = self._total_seconds(), clock(self._at)
+        total, place = self._clip.duration, clock(self._at)
         if total:
             full, empty = _bar_marks(sys.stderr.encoding)
             bar = full * round(10 * min(1.0, self._at / total))
@@ -76,10 +74,6 @@ class Live:
         room = max(0, shutil.get_terminal_size().columns - len(place) - 3)
         text = self._text[-room:] if room else ""
         print(f"\r\033[K{place}  {text}", end="", file=sys.stderr, flush=True)
-
-    def _clear(self) -> None:
-        if self._is_terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def stream(options: argparse.Namespace) -> int:
@@ -89,21 +83,19 @@ def stream(options: argparse.Namespace) -> int:
     """
     clip, form = Clip.read(options.file, options.channel), options.format
     parameters = SessionParameters(speech_model=options.model, sample_rate=clip.sample_rate)
-    live = Live(lambda: clip.duration)
+    live, rest = Live(clip), ""
     with connect(settings_aside(), parameters, record=options.record) as session:
         try:
-            messages = session.stream(_moving(clip, live), realtime=not options.fast)
-            _print_turns(session, messages, live, LINES.get(form, lambda _: ""))
+            messages = session.stream(live.chunks(), realtime=not options.fast)
+            rest = _print_turns(session, messages, live, LINES.get(form, lambda _: ""))
         except KeyboardInterrupt:
-            live.end()
             partial = session.transcript.partial
-            if form == "text" and partial:  # what was final is printed already
-                print(partial, flush=True)
+            rest = f"{partial}\n" if form == "text" and partial else ""
             raise
         finally:
             if form in CAPTIONS:
-                live.end()
-                print(CAPTIONS[form](session.transcript), end="", flush=True)
+                rest = CAPTIONS[form](session.transcript)
+            live.print(rest, is_last=True)
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)
     if session.lost_seconds:
@@ -113,21 +105,13 @@ def stream(options: argparse.Namespace) -> int:
     return 0
 
 
-def _moving(clip: Clip, live: Live) -> Iterator[bytes]:
-    """The clip's chunks; the line shows how far it is."""
-    chunks = clip.chunks()
-    for number, chunk in enumerate(chunks):
-        live.move(number * chunks.milliseconds / 1000)
-        yield chunk
-
-
 def _print_turns(
     session: StreamingSession,
     messages: Iterator[Message],
     live: Live,
     line: Callable[[Turn], str],
-) -> None:
-    """Print the line of each turn once it is final, and show what comes before that."""
+) -> str:
+    """Print each turn's line once it is final; returns those of what never was said to be."""
     told = 0
     for message in messages:
         if isinstance(message, Reconnecting):
@@ -139,9 +123,7 @@ def _print_turns(
         for turn in session.transcript.turns_from(told):
             live.print(line(turn))
             told = turn.turn_order + 1
-    live.end()
-    for turn in session.transcript.turns_from(told, is_over=True):
-        print(line(turn), end="", flush=True)
+    return "".join(line(turn) for turn in session.transcript.turns_from(told, is_over=True))
 
 
 def _bar_marks(encoding: str) -> tuple[str, str]:

@@ -72,9 +72,9 @@ class TokenServer(Service):
             settings or default_settings(),
             folder,
             guard,
-            max_session_duration_seconds=max_session_duration_seconds,
-            relays=True,
+            max_session=max_session_duration_seconds,
             csp=csp,
+            relays=True,
         )
         self._place: Place | None = None
 
@@ -92,36 +92,28 @@ class TokenServer(Service):
         return Servers(self._site, self.host, port, self._tls)
 
     def _begin(self) -> None:
-        self._site.port = self.port
-        self._place = self._find_place()
-        lines = [f"Server is running at {self._direct_url}"]
+        self._site.port, self._place = self.port, None
+        lines = [f"Server is running at {self.browser_url}"]
         if not is_loopback(self.host):
             rule = "who opens that address may spend your key."
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
                 lines.append("Without TLS (--tls) their browsers give the page no microphone.")
-        if self._place is not None:
-            lines += self._directions(self._place)
+        # The proxies of a hub and of Colab speak plain HTTP to it.
+        place = self._tls is None and (hub_place(os.environ, self.port) or colab_place(self.port))
+        if place:
+            lines += self._move_to(place)
         print("\n".join(lines), flush=True)
         # Nobody has opened the page yet, let alone pressed Start.
         threading.Thread(target=self._site.warm_up, name="tempkit warm-up", daemon=True).start()
 
-    def _find_place(self) -> Place | None:
-        """Where a browser that runs elsewhere finds the server; its name there is let in."""
-        if self._tls is not None:  # the proxies speak plain HTTP to it
-            return None
-        place = hub_place(os.environ, self.port) or colab_place(self.port)
-        if place is None or not place.host:
-            return place
+    def _move_to(self, place: Place) -> list[str]:
+        """Let in a browser that finds the server there; what to open, and what is missing."""
         if not is_loopback(self.host):  # whoever reaches the port itself can write any name
-            return place._replace(host="")
-        guard = self._site.guard
-        self._site.guard = replace(guard, allowed_hosts=guard.allowed_hosts | {place.host})
-        return place
-
-    def _directions(self, place: Place) -> list[str]:
-        """What to open, and what is missing, on a machine whose browser is elsewhere."""
-        start = "this hub's own address, then " if self.browser_url.startswith("/") else ""
+            place = place._replace(host="")
+        guard, self._place = self._site.guard, place
+        self._site.guard = replace(guard, allowed_hosts=guard.allowed_hosts | {place.host} - {""})
+        start = "this hub's own address, then " if place.address.startswith("/") else ""
         lines = [f"In your browser it is at {start}{self.browser_url}"]
         if not place.carries_sockets:
             if self.settings.is_local:
@@ -136,13 +128,6 @@ class TokenServer(Service):
         return page_address(self.url)
 
     @property
-    def _direct_url(self) -> str:
-        """The address to open on this machine, or by its name from another one."""
-        if is_loopback(self.host):
-            return self.page_url
-        return f"{self.page_url}/?{SECRET_PARAMETER}={self.access_secret}"
-
-    @property
     def browser_url(self) -> str:
         """The address that opens the page in your browser, through a hub's or Colab's proxy too.
 
@@ -150,7 +135,8 @@ class TokenServer(Service):
         server cannot know by which name it is called, the address holds the access secret.
         """
         if self._place is None:
-            return self._direct_url
+            shown = "" if is_loopback(self.host) else f"/?{SECRET_PARAMETER}={self.access_secret}"
+            return self.page_url + shown
         address, host, _ = self._place
         if host:
             return address

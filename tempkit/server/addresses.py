@@ -25,12 +25,11 @@ LAUNCH_SECONDS = 60.0  # the recogniser is loaded first
 # JUPYTERHUB_PUBLIC_HUB_URL, _HOST and BINDER_LAUNCH_HOST may name another host than the user's.
 PREFIX_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"  # /user/alice/
 PUBLIC_VARIABLE = "JUPYTERHUB_PUBLIC_URL"  # https://hub.example/user/alice/
+PUBLIC_ADDRESS = re.compile(rf"(https?://{HOST.pattern})(/.*)?", re.ASCII)
 
 CONTEXT_HEADER = "x-proxycontextpath"  # jupyter-server-proxy's own: the path that it took off
-LONGEST_CONTEXT = 1000
-# RFC 3986: a segment, without what could end a path, a header's value or a cookie's attribute.
-SEGMENT = r"(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+"
-CONTEXT = re.compile(rf"(?:/{SEGMENT})+", re.ASCII)
+# RFC 3986: segments, without what could end a path, a header's value or a cookie's attribute.
+CONTEXT = re.compile(r"(?=.{,1000}$)(?:/(?:[\w.~!$&@:+=-]|%[0-9A-Fa-f]{2})+)+", re.ASCII)
 
 # Set where one works on a machine from another one: by ssh, in an editor's remote window, a hub, a
 # cluster. Its localhost may be a forwarded port of the machine that the browser is on.
@@ -41,10 +40,9 @@ REMOTE_VARIABLES = (
 
 
 class Place(NamedTuple):
-    """Where a browser finds a port: ``address`` has a path with a slash at its end.
+    """Where a browser finds a port, with a slash at its end; ``host`` is the name in it.
 
-    ``host`` is the name in it; where that is not known the address is a path, which is right as a
-    link in a notebook.
+    Where that is not known the address is a path, which is right as a link in a notebook.
     """
 
     address: str
@@ -58,16 +56,13 @@ def hub_place(variables: Mapping[str, str], port: int) -> Place | None:
     if not prefix:
         return None
     path = f"/{prefix}/proxy/{port}/"
-    public = variables.get(PUBLIC_VARIABLE, "").rstrip("/")
-    try:
-        parts = urlsplit(public)
-    except ValueError:
+    found = PUBLIC_ADDRESS.fullmatch(variables.get(PUBLIC_VARIABLE, "").rstrip("/"))
+    if found is None:
         return Place(path)
-    if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.netloc):
-        return Place(path)
+    address, host, own = found.groups("")
     # Some hubs write their own address there, without the user's path.
-    before = parts.path.removesuffix(f"/{prefix}") if parts.path.endswith(f"/{prefix}") else ""
-    return Place(f"{parts.scheme}://{parts.netloc}{before}{path}", parts.hostname or "")
+    before = own.removesuffix(f"/{prefix}") if own.endswith(f"/{prefix}") else ""
+    return Place(f"{address}{before}{path}", host.strip("[]").lower())
 
 
 def is_remote(variables: Mapping[str, str]) -> bool:
@@ -81,10 +76,8 @@ def context_path(headers: Mapping[str, str]) -> str | None:
     Anybody can send that header: it says how to write an address for whoever asks, no more.
     """
     path = headers.get(CONTEXT_HEADER, "")
-    if len(path) > LONGEST_CONTEXT or not CONTEXT.fullmatch(path):
-        return None
-    # A browser would climb up these.
-    return None if any(unquote(s) in (".", "..") for s in path.split("/")) else path
+    climbs = any(unquote(segment) in (".", "..") for segment in path.split("/"))
+    return path if CONTEXT.fullmatch(path) and not climbs else None
 
 
 def colab_place(port: int) -> Place | None:

@@ -17,31 +17,34 @@ from tempkit.errors import (
     TempkitError,
     TokenRefused,
 )
-from tempkit.server.files import Content
 from tempkit.server.guard import Request
 
 log = logging.getLogger(__name__)
 
 Headers = tuple[tuple[str, str], ...]
+CODES: dict[type, str] = {
+    ConfigurationError: "not_configured",
+    ServiceUnreachable: "service_unreachable",
+    TokenRefused: "refused_by_service",
+    ProtocolError: "unexpected_answer",
+}
 UNREACHABLE = f"the streaming service cannot be reached; check the network and {URL_VARIABLE}"
 # What another program wrote may hold anything: no address, nothing that could be a key or a token.
 UNFIT = re.compile(r"\w[\w+.-]*://\S*|(?=\S*\d)[\w+/=.-]{20,}|[^ -~]+", re.ASCII)
-UNSTORED = ("Cache-Control", "no-store")
 KEPT = 50  # visits
 SHOWN = 60  # characters of a path, or of an identity
 COLUMNS = ("time", "method", "path", "status", "ms", "for")  # of a visit
 
 
 class Answer(NamedTuple):
-    """An HTTP answer; ``headers`` do not hold the length, nor what concerns the connection."""
+    """An HTTP answer; ``headers`` do not hold what concerns the connection.
+
+    The body of a large file is read while one goes through it.
+    """
 
     status: int
-    headers: Headers
-    body: bytes | Content
-
-    def pieces(self) -> Iterable[bytes]:
-        """The body, of a large file while it is read."""
-        return (self.body,) if isinstance(self.body, bytes) else self.body.pieces()
+    headers: Headers = ()
+    body: bytes | Iterable[bytes] = b""
 
     def plus(self, *headers: tuple[str, str]) -> "Answer":
         """The same with more headers."""
@@ -49,33 +52,33 @@ class Answer(NamedTuple):
 
 
 def json_answer(status: int, body: object) -> Answer:
-    """An answer for programs, which nobody may keep."""
-    headers = (("Content-Type", "application/json"), UNSTORED)
-    return Answer(status, headers, json.dumps(body).encode())
+    """An answer for programs."""
+    return _answer(status, "application/json", json.dumps(body))
 
 
 def text_answer(status: int, text: str) -> Answer:
     """An answer for people: a line."""
-    headers = (("Content-Type", "text/plain; charset=utf-8"), UNSTORED)
-    return Answer(status, headers, f"{status} {text}\n".encode())
+    return _answer(status, "text/plain; charset=utf-8", f"{status} {text}\n")
+
+
+def _answer(status: int, kind: str, text: str) -> Answer:
+    """An answer that nobody may keep."""
+    body = text.encode()
+    length = ("Content-Length", str(len(body)))
+    return Answer(status, (("Content-Type", kind), length, ("Cache-Control", "no-store")), body)
 
 
 def failed_token(error: TempkitError) -> Answer:
     """The published answer when no token could be had, with a code for programs and a hint."""
-    code, hint, more = "error", str(error), {}
-    match error:
-        case ConfigurationError():
-            code = "not_configured"
-        case ServiceUnreachable():
-            code, hint = "service_unreachable", UNREACHABLE
-        case TokenRefused():
-            code = "refused_by_service"
-            hint = hint.replace(error.detail, UNFIT.sub("***", error.detail))
-            more = {"status": error.status}  # whether asking again may help
-        case ProtocolError():
-            code = "unexpected_answer"
-    body = {"error": "Failed to generate token", "code": code, "hint": hint}
-    return json_answer(500, body | more)
+    body: dict[str, str | int] = {
+        "error": "Failed to generate token",
+        "code": CODES.get(type(error), "error"),
+        "hint": UNREACHABLE if isinstance(error, ServiceUnreachable) else str(error),
+    }
+    if isinstance(error, TokenRefused):
+        body["hint"] = str(error).replace(error.detail, UNFIT.sub("***", error.detail))
+        body["status"] = error.status  # whether asking again may help
+    return json_answer(500, body)
 
 
 class Visits:
@@ -88,18 +91,11 @@ class Visits:
     def add(self, request: Request, status: int, took: float, who: str) -> None:
         """A request was answered in ``took`` milliseconds; ``who`` asked, "" for nobody known."""
         if request.path == "/token" or status >= 400:
-            visit = (time.time(), request.method, request.path, status, took, who)
-            self._kept.appendleft(visit)
+            self._kept.appendleft((time.time(), request.method, request.path, status, took, who))
         if log.isEnabledFor(logging.INFO):
-            log.info(
-                "%s %s %s %.0f ms %s%s",
-                quote(request.method),
-                quote(request.path, safe="/~!$&'()*+,;=:@"),
-                status,
-                took,
-                request.client or "-",
-                f" for {_named(who)}" if who else "",
-            )
+            path = quote(request.path, safe="/~!$&'()*+,;=:@")
+            asker = (request.client or "-") + (f" for {_named(who)}" if who else "")
+            log.info("%s %s %s %.0f ms %s", quote(request.method), path, status, took, asker)
 
     def latest(self, most: int) -> Iterator[tuple[str, ...]]:
         """The ``most`` latest as text, newest first, by COLUMNS."""

@@ -25,33 +25,10 @@ TYPES = {
 }
 
 
-class Content:
-    """A file's bytes, read while they are sent; ``len`` is their number."""
-
-    def __init__(self, path: str, status: os.stat_result) -> None:
-        self._path, self._etag, self._size = path, _etag(status), status.st_size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes. Raises OSError when the file is no longer what it was."""
-        with open(self._path, "rb", buffering=0) as source:
-            if _etag(os.fstat(source.fileno())) != self._etag:
-                raise OSError("the file has changed")
-            left = self._size
-            while left:
-                piece = source.read(min(PIECE, left))
-                if not piece:
-                    raise OSError("the file has become shorter")
-                left -= len(piece)
-                yield piece
-
-
 class File(NamedTuple):
-    """A file's content, and what an answer says about it."""
+    """A file's content, and what an answer says about it: the first two headers are of the body."""
 
-    body: bytes | Content
+    body: bytes | Iterator[bytes]
     headers: tuple[tuple[str, str], ...]
     etag: str
     modified: str
@@ -99,13 +76,28 @@ class Folder:
         etag, modified = _etag(status), formatdate(status.st_mtime, usegmt=True)
         headers = (
             ("Content-Type", kind or "application/octet-stream"),
+            ("Content-Length", str(status.st_size)),
             ("Cache-Control", "no-cache"),  # kept, but asked about each time
             ("ETag", etag),
             ("Last-Modified", modified),
         )
-        content = Content(name, status)
-        body = content if len(content) > PIECE else b"".join(content.pieces())
+        pieces = _pieces(name, status)
+        body = pieces if status.st_size > PIECE else b"".join(pieces)
         return File(body, headers, etag, modified)
+
+
+def _pieces(name: str, status: os.stat_result) -> Iterator[bytes]:
+    """A file's bytes. Raises OSError when it is no longer what it was."""
+    with open(name, "rb", buffering=0) as source:
+        if _etag(os.fstat(source.fileno())) != _etag(status):
+            raise OSError("the file has changed")
+        left = status.st_size
+        while left:
+            piece = source.read(min(PIECE, left))
+            if not piece:
+                raise OSError("the file has become shorter")
+            left -= len(piece)
+            yield piece
 
 
 def _etag(status: os.stat_result) -> str:

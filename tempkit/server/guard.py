@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from tempkit.config import is_loopback
 from tempkit.errors import BadType, ConfigurationError, expect
@@ -26,10 +25,9 @@ SECRET_PARAMETER = "access"  # in the printed address
 MASKED_PARAMETER = "access_key"  # the same behind Jupyter, whose log masks what is called a key
 PARAMETERS = (SECRET_PARAMETER, MASKED_PARAMETER)
 ACCESS_HEADER = "x-tempkit-access"  # from a proxy that shows the secret itself
-SHORTEST_SECRET = 16
-SECRET = re.compile(rf"[\w-]{{{SHORTEST_SECRET},}}", re.ASCII)  # as part of a URL
+SECRET = re.compile(r"[\w-]{16,}", re.ASCII)  # as part of a URL
 # A name or an address, maybe with a port: nothing that some read as another host than others.
-HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
+HOST = re.compile(r"([\w-]+(?:\.[\w-]+)*\.?|\[[\da-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
 
 Number = TypeVar("Number", int, None)
 
@@ -58,6 +56,14 @@ class Refusal(NamedTuple):
     retry_after: int = 0
 
 
+UNKNOWN_HOST = Refusal(
+    403,
+    "unknown_host",
+    "this server answers to localhost; for another name, open the printed address "
+    "(server.browser_url), or any with the access secret (?access=...), or name the "
+    "host in Guard(allowed_hosts={...})",
+)
+WRONG_METHOD = Refusal(405, "method", "use GET")
 CROSS_SITE = Refusal(
     403,
     "cross_site",
@@ -82,11 +88,10 @@ class Rate:
     def __post_init__(self) -> None:
         """Raises ConfigurationError for a number below 1 and for another word."""
         for name in ("client", "burst", "overall"):
-            expect(name, getattr(self, name), int)
-        if min(self.client, self.burst, self.overall) < 1:
-            raise ConfigurationError(
-                "a rate is 1 token a minute or more; Guard(rate=None): no limit"
-            )
+            expect(name, number := getattr(self, name), int)
+            if number < 1:
+                advice = "a rate is 1 token a minute or more; Guard(rate=None): no limit"
+                raise ConfigurationError(advice)
         if self.when_down not in ("refuse", "allow"):
             raise ConfigurationError(f"when_down is 'refuse' or 'allow', not {self.when_down!r}")
 
@@ -120,20 +125,15 @@ class Guard:
             raise BadType("authorize takes a plain function, not an async one")
         if self.access_secret is not None and not SECRET.fullmatch(self.access_secret):
             raise ConfigurationError(
-                f"an access secret is {SHORTEST_SECRET} letters, digits, - and _ or more; "
+                "an access secret is 16 letters, digits, - and _ or more; "
                 "take one from: python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
         """The guard that TEMPKIT_ variables describe. Raises ConfigurationError."""
-        # No more than that, masked: a failing frame should hold nobody's secrets.
-        variables = {
-            name: Secret(value)
-            for name, value in variables.items()
-            if value and name.startswith("TEMPKIT_")
-        }
-
+        # No more than ours, masked: a failing frame should hold nobody's secrets.
+        variables = {n: Secret(v) for n, v in variables.items() if v and n.startswith("TEMPKIT_")}
         return cls(
             allowed_hosts=_names(variables.get("TEMPKIT_ALLOWED_HOSTS", "")),
             allowed_origins=_names(variables.get("TEMPKIT_ALLOWED_ORIGINS", "")),
@@ -153,30 +153,23 @@ class Guard:
         ``mints``: it is about a token. The page itself may be linked to and framed by other sites.
         """
         if not self._is_expected(request):
-            return Refusal(
-                403,
-                "unknown_host",
-                "this server answers to localhost; for another name, open the printed address "
-                "(server.browser_url), or any with the access secret (?access=...), or name the "
-                "host in Guard(allowed_hosts={...})",
-            )
+            return UNKNOWN_HOST
         if request.method not in METHODS:
-            return Refusal(405, "method", "use GET")
-        return CROSS_SITE if mints and not self._is_same_site(request) else None
+            return WRONG_METHOD
+        return None if not mints or self._is_same_site(request) else CROSS_SITE
 
     def admit(self, request: Request, counter: "TokenCounter | None") -> tuple[str, Refusal | None]:
         """Who asks for a token, "" unless ``authorize`` says so, and why there is none if so.
 
         What ``check`` lets in only. A token that is let in is counted.
         """
-        who, counted = "", request.client
-        if self.authorize is not None:
-            who = self.authorize(request) or ""
-            if not who:
-                return "", Refusal(401, "unauthorized", "sign in first")
-            expect("the identity that authorize gives", who, str)
-            counted = f"id {who}"
-        return who, counter.take(counted) if counter else None
+        if self.authorize is None:
+            return "", counter.take(request.client) if counter else None
+        who = self.authorize(request) or ""
+        if not who:
+            return "", Refusal(401, "unauthorized", "sign in first")
+        expect("the identity that authorize gives", who, str)
+        return who, counter.take(f"id {who}") if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
         """Why a WebSocket is refused, None when it is not; its token was counted before."""
@@ -188,29 +181,22 @@ class Guard:
         """Whether the address itself carries the access secret, as the printed one does."""
         return self._holds_secret(request.query, "&", *PARAMETERS)
 
-    def without_secret(self, query: str) -> str:
-        """What else an address carries."""
-        return "&".join(p for p in query.split("&") if p.partition("=")[0] not in PARAMETERS)
-
     @property
     def cookie_name(self) -> str:
         """The cookie's name, by the secret: servers on other ports of a host share its cookies."""
         return "tempkit-" + hashlib.sha256((self.access_secret or "").encode()).hexdigest()[:8]
 
     def _is_expected(self, request: Request) -> bool:
-        host = request.headers.get("host", "")
-        if host and not HOST.fullmatch(host):
+        host, headers = HOST.fullmatch(request.headers.get("host", "")), request.headers
+        if not host and headers.get("host"):
             return False
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:  # no address, although in brackets
-            return False
+        name = host[1].strip("[]").lower() if host else ""
         # Whoever calls from elsewhere can write any Host: a loopback name is believed from here.
         if is_loopback(name) and is_loopback(request.client):
             return True
-        if name in self.allowed_hosts or self._is_secret(request.headers.get(ACCESS_HEADER, "")):
+        if name in self.allowed_hosts or self._is_secret(headers.get(ACCESS_HEADER, "")):
             return True
-        cookies = request.headers.get("cookie", "")
+        cookies = headers.get("cookie", "")
         return self._holds_secret(cookies, ";", self.cookie_name) or self.shows_secret(request)
 
     def _holds_secret(self, text: str, separator: str, *names: str) -> bool:
@@ -231,9 +217,13 @@ class Guard:
         origin = request.headers.get("origin")
         if origin is None or origin in self.allowed_origins:
             return True
-        scheme, _, host = origin.lower().partition("://")
-        # Host is one of ours by now, so the two may be compared.
-        return scheme in ("http", "https") and host == request.headers.get("host", "").lower()
+        host = request.headers.get("host", "").lower()  # one of ours by now
+        return origin.lower() in (f"http://{host}", f"https://{host}")
+
+
+def session_cap(given: int | None, variables: Mapping[str, str]) -> int | None:
+    """The cap on sessions that was given, or else the variables'. Raises ConfigurationError."""
+    return given if given is not None else whole_number(variables, "TEMPKIT_MAX_SESSION", None)
 
 
 def whole_number(variables: Mapping[str, str], name: str, otherwise: Number) -> int | Number:

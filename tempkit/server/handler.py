@@ -19,8 +19,8 @@ from urllib.parse import unquote
 
 from tempkit.server.answers import Answer
 from tempkit.server.guard import Request
-from tempkit.server.head import BadHead, Head, read_head
-from tempkit.server.relay import dial, relay
+from tempkit.server.head import read_head
+from tempkit.server.relay import dial, pass_on
 from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
 from tempkit.serving import listen
@@ -44,99 +44,33 @@ class Handler(Connection, BaseHTTPRequestHandler):
     server: "Server"
     rfile: io.BufferedReader
     disable_nagle_algorithm = True
+    may_say_more = False
 
-    def setup(self) -> None:
-        """Begin to wait for the first request."""
-        if self.server.tls is not None:
-            self.request = self.server.tls.wrap_socket(
-                self.request, server_side=True, do_handshake_on_connect=False
-            )
-        super().setup()
-        self.may_say_more = False
+    def __init__(self, request: socket.socket, client: tuple[Any, ...], server: "Server") -> None:
+        self.request, self.client_address, self.server = request, client, server
         self.await_browser(HEAD_SECONDS)
-        self.server.room.enter(self)
 
-    def handle(self) -> None:
-        """Answer requests until one side has had enough."""
-        if isinstance(self.request, ssl.SSLSocket):
-            self.request.do_handshake()
-        super().handle()
-
-    def finish(self) -> None:
-        """Close, with what was written on its way."""
+    def serve(self) -> None:
+        """Answer requests until one side has had enough, as the library's constructor does."""
         try:
-            self._hang_up()
-            super().finish()
+            self.setup()
+            try:
+                self.handle()
+            finally:
+                self.finish()
+        except Exception:
+            self.server.handle_error(self.request, self.client_address)
         finally:
             self.server.room.leave(self)
             self.request.close()
 
-    def handle_one_request(self) -> None:
-        """Read a request's head, strictly, and answer it."""
-        self.close_connection = True
-        if self.rfile.peek(1) and self.was_answered:  # its time begins with its first byte
-            self.await_browser(HEAD_SECONDS)
-        try:
-            head = read_head(self.rfile)
-        except BadHead as bad:
-            self._refuse(bad.status)
-            return
-        if head is None or not self.server.room.begin(self):
-            return
-        self.deadline = time.monotonic() + ANSWER_SECONDS
-        self._answer(head)
-        self.deadline = time.monotonic() + IDLE_SECONDS
+    def setup(self) -> None:
+        """Shake hands, where there is TLS."""
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        super().setup()
 
-    def _refuse(self, status: int) -> None:
-        """Refuse what is no request; nothing after it is read."""
-        self.close_connection = self.may_say_more = True
-        self._send(self.server.site.unreadable(status, self.client_address[0]))
-
-    def _answer(self, head: Head) -> None:
-        self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
-        path, _, query = head.target.partition("?")
-        client, is_secure = self.client_address[0], self.server.tls is not None
-        request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
-        answer = self.server.site.answer(request)
-        if answer.status == SWITCHING:
-            self._relay(head.lines)
-        else:
-            self._send(answer, is_head=head.method == "HEAD")
-
-    def _relay(self, lines: list[bytes]) -> None:
-        """Hand the connection on to the sandbox, for as long as the two have to talk."""
-        self.close_connection = True
-        settings = self.server.site.settings
-        try:
-            service = dial(settings)
-        except OSError:
-            self._refuse(503)
-        else:
-            self.deadline = float("inf")
-            self.request.setblocking(False)
-            early = b""
-            with suppress(ssl.SSLWantReadError):
-                early = self.rfile.read1() or b""
-            relay(self.request, lines, early, service, settings.websocket_url)
-
-    def _send(self, answer: Answer, *, is_head: bool = False) -> None:
-        status, headers, body = answer
-        lines = [f"HTTP/1.1 {status} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
-        lines.append(f"Date: {_date(int(time.time()))}")
-        if status not in (204, 304):
-            lines.append(f"Content-Length: {len(body)}")
-        # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
-        lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
-        unsent = "\r\n".join(lines).encode("latin-1")
-        # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
-        self.was_answered, self.is_sending = True, not isinstance(answer.body, bytes)
-        for piece in (b"",) if is_head else answer.pieces():
-            self.silent_since = time.monotonic()
-            self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
-            unsent = b""
-        self.is_sending = False
-
-    def _hang_up(self) -> None:
+    def finish(self) -> None:
         """Say that this is the end, and take what still comes: a reset would undo the answer."""
         self.is_sending = False
         self.await_browser(DRAIN_SECONDS)
@@ -150,6 +84,66 @@ class Handler(Connection, BaseHTTPRequestHandler):
                 socket.socket.shutdown(self.request, socket.SHUT_WR)
                 while socket.socket.recv(self.request, 65536):
                     pass
+        super().finish()
+
+    def handle_one_request(self) -> None:
+        """Read a request's head, strictly, and answer it."""
+        self.close_connection = True
+        if self.rfile.peek(1) and self.was_answered:  # its time begins with its first byte
+            self.await_browser(HEAD_SECONDS)
+        head = read_head(self.rfile)
+        if isinstance(head, int):
+            self._refuse(head)
+            return
+        if head is None or not self.server.room.begin(self):
+            return
+        self.deadline = time.monotonic() + ANSWER_SECONDS
+        self.close_connection, self.may_say_more = not head.keeps_alive, head.has_body
+        path, _, query = head.target.partition("?")
+        client, is_secure = self.client_address[0], isinstance(self.request, ssl.SSLSocket)
+        request = Request(head.method, unquote(path), query, head.headers, client, is_secure)
+        answer = self.server.site.answer(request)
+        if answer.status == SWITCHING:
+            self._relay(head.lines)
+        else:
+            self._send(answer, is_head=head.method == "HEAD")
+        self.deadline = time.monotonic() + IDLE_SECONDS
+
+    def _refuse(self, status: int) -> None:
+        """Refuse what is no request; nothing after it is read."""
+        self.close_connection = self.may_say_more = True
+        self._send(self.server.site.unreadable(status, self.client_address[0]))
+
+    def _relay(self, lines: list[bytes]) -> None:
+        """Hand the connection on to the sandbox, for as long as the two have to talk."""
+        self.close_connection = True
+        try:
+            service = dial(self.server.site.settings, lines)
+        except OSError:
+            self._refuse(503)
+            return
+        self.deadline = float("inf")
+        with service:
+            self.request.setblocking(False)
+            early = b""
+            with suppress(ssl.SSLWantReadError):
+                early = self.rfile.read1() or b""
+            pass_on(self.request, service, early)
+
+    def _send(self, answer: Answer, *, is_head: bool = False) -> None:
+        status, headers, body = answer
+        lines = [f"HTTP/1.1 {status} {responses[status]}", *(f"{k}: {v}" for k, v in headers)]
+        lines.append(f"Date: {_date(int(time.time()))}")
+        # HTTP/1.0 has to be told what HTTP/1.1 takes for granted.
+        lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n")
+        unsent = "\r\n".join(lines).encode("latin-1")
+        # Before it is sent: whoever has the answer may ask elsewhere before this thread goes on.
+        self.was_answered, self.is_sending = True, not isinstance(body, bytes)
+        for piece in (b"",) if is_head else (body,) if isinstance(body, bytes) else body:
+            self.silent_since = time.monotonic()
+            self.wfile.write(unsent + piece)  # head and body in one go: it is one packet
+            unsent = b""
+        self.is_sending = False
 
 
 class Server(ThreadingHTTPServer):
@@ -160,7 +154,9 @@ class Server(ThreadingHTTPServer):
     ) -> None:
         BaseServer.__init__(self, listener.getsockname()[:2], Handler)  # it has its socket
         self.socket = listener
-        self.site, self.room, self.tls = site, room, tls
+        if tls is not None:
+            self.socket = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        self.site, self.room = site, room
         self._next_sweep = 0.0
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -175,7 +171,7 @@ class Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Have a connection served in a thread, or turn it away."""
-        if not self.room.take(partial(self.process_request_thread, request, client_address)):
+        if not self.room.take(Handler(request, client_address, self)):
             with request, suppress(OSError):
                 request.setblocking(False)
                 request.send(BUSY)
@@ -201,9 +197,8 @@ class Servers:
 
     def __init__(self, site: Site, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._room = Room()
-        listeners = listen(host, port)
-        self._servers = [Server(site, self._room, each, tls) for each in listeners]
-        self.port: int = listeners[0].getsockname()[1]
+        self._servers = [Server(site, self._room, each, tls) for each in listen(host, port)]
+        self.port: int = self._servers[0].server_address[1]
 
     def serve_forever(self) -> None:
         """Serve until ``shutdown``."""
@@ -223,7 +218,8 @@ class Servers:
 
     def forget(self) -> None:
         """Close a forked child's copies of the sockets, without a word to the other side."""
-        for each in (*(server.socket for server in self._servers), *self._room.sockets()):
+        sockets = [server.socket for server in self._servers]
+        for each in (*sockets, *(connection.request for connection in self._room.open)):
             with suppress(OSError):
                 each.close()
 

@@ -19,46 +19,33 @@ SEND_SECONDS = 30.0  # how long one side may take nothing of what the other one 
 OURS = (b"host", b"cookie", ACCESS_HEADER.encode())
 
 
-def dial(settings: Settings) -> socket.socket:
-    """A connection to the service of ``settings``. Raises OSError."""
+def dial(settings: Settings, head: list[bytes]) -> socket.socket:
+    """A connection to the service, on which the request of these lines was said. Raises OSError."""
     parts = urlsplit(settings.websocket_url)
     address = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
     service = socket.create_connection(address, settings.timeout)
-    if parts.scheme == "ws":
-        return service
-    from tempkit.network import trusted  # few sandboxes speak TLS
+    if parts.scheme == "wss":
+        from tempkit.network import trusted  # few sandboxes speak TLS
 
-    return trusted().wrap_socket(service, server_hostname=address[0])
-
-
-def relay(
-    browser: socket.socket, head: list[bytes], early: bytes, service: socket.socket, url: str
-) -> None:
-    """Pass a request on to the service at ``url``, then bytes both ways until one side ends.
-
-    ``head`` is the request's lines, ``early`` what the browser said after them. Raises OSError.
-    """
-    parts = urlsplit(url)
+        service = trusted().wrap_socket(service, server_hostname=address[0])
     query = head[0].split(b" ")[1].partition(b"?")[2]
     names = parts.path.encode(), query, parts.netloc.encode()
-    line = b"GET %s?%s HTTP/1.1\r\nHost: %s\r\n" % names
-    theirs = [line for line in head[1:] if line.partition(b":")[0].lower() not in OURS]
-    with service:
-        service.sendall(b"".join([line, *theirs, b"\r\n", early]))
-        browser.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
-        pass_on(browser, service)
+    theirs = (line for line in head[1:] if line.partition(b":")[0].lower() not in OURS)
+    service.sendall(b"GET %s?%s HTTP/1.1\r\nHost: %s\r\n" % names + b"".join(theirs) + b"\r\n")
+    return service
 
 
-def pass_on(browser: socket.socket, service: socket.socket) -> None:
+def pass_on(browser: socket.socket, service: socket.socket, early: bytes = b"") -> None:
     """Pass bytes both ways until one side ends, or takes nothing for too long. Raises OSError.
 
-    In one thread, as a TLS connection wants it; a side is read only when the other one has taken
-    what it said before.
+    ``early`` is what the browser has said already. In one thread, as a TLS connection wants it; a
+    side is read only when the other one has taken what it said before.
     """
     others = {browser: service, service: browser}
-    unsent = {browser: b"", service: b""}
+    unsent = {browser: b"", service: early}
     for side in others:
         side.setblocking(False)
+        side.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # it may have lost its power
     while True:
         with Waiting() as waiting:
             for side, other in others.items():

@@ -5,7 +5,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 MOST_THREADS = 256
@@ -14,12 +13,16 @@ STALL_SECONDS = 2.0  # who takes nothing of an answer for so long may have to ma
 
 
 class Connection:
-    """What a room knows of a connection: what it may be cut off for."""
+    """A browser's connection: how it is served, and what it may be cut off for."""
 
     request: socket.socket
     silent_since: float | None  # when the browser last said or took something; None: it waits
     deadline: float
     was_answered = is_sending = False
+
+    def serve(self) -> None:
+        """Serve it, until it leaves the room."""
+        raise NotImplementedError
 
     def await_browser(self, seconds: float) -> None:
         """Give the browser so long to say something, or to take what is sent."""
@@ -35,104 +38,82 @@ class Connection:
 
 
 class Room:
-    """Threads that are used again, so many and no more, each with a connection."""
+    """Connections, so many and no more, and threads that are used again, one for each of them."""
 
     def __init__(self) -> None:
-        self._open: set[Connection] = set()
-        self._is_closed = False
+        self.open: set[Connection] = set()
         self._most = most_threads()
-        self._change = threading.Condition()
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = 0
-        # Idle threads; below zero, connections that wait for the thread of one that was cut.
-        self._free = 0
+        self._change = threading.Condition()
+        self._waiting: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
 
-    def take(self, serve: Callable[[], None]) -> bool:
+    def take(self, connection: Connection) -> bool:
         """Have a connection served in a thread; False when there is none to be had."""
+        most = self._most
         with self._change:
-            if self._free <= 0 and self._has_one_more():
-                self._threads += 1
-            elif self._free > 0 or self.cut_longest_silent(SETTLE_SECONDS):
-                self._free -= 1
+            if self._threads == len(self.open) < most:
+                try:
+                    threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
+                    self._threads += 1
+                except RuntimeError:  # the system gives no more
+                    most = self._threads
+            # In a burst, those that have just come are given a moment to ask and to leave.
+            for patience in (0.0, SETTLE_SECONDS):
+                has_room = self._change.wait_for(lambda: len(self.open) < most, patience)
+                if has_room or self.cut_longest_silent():
+                    break
             else:
                 return False
-        self._jobs.put(serve)
+            self.open.add(connection)
+        self._waiting.put(connection)
         return True
-
-    def enter(self, connection: Connection) -> None:
-        """A connection has its thread."""
-        with self._change:
-            self._open.add(connection)
-            self._change.notify_all()
-        if self._is_closed:
-            connection.cut()
-
-    def leave(self, connection: Connection) -> None:
-        """A connection is over."""
-        self._open.discard(connection)
 
     def begin(self, connection: Connection) -> bool:
         """Mark that we are at work for it; False when it had to make room meanwhile."""
         with self._change:
-            is_here = connection.silent_since is not None
             connection.silent_since = None
-        return is_here
+            return connection in self.open
+
+    def leave(self, connection: Connection) -> None:
+        """A connection is over."""
+        with self._change:
+            self.open.discard(connection)
+            self._change.notify()
 
     def sweep(self, now: float) -> None:
         """Cut the connections whose time is over."""
-        for connection in list(self._open):
+        for connection in list(self.open):
             if connection.deadline < now:
                 connection.cut()
 
-    def sockets(self) -> list[socket.socket]:
-        """The sockets of every connection."""
-        return [connection.request for connection in list(self._open)]
-
     def close(self) -> None:
         """Cut every connection, and let every thread end."""
-        self._is_closed = True
-        for _ in range(self._threads):
-            self._jobs.put(None)
-        for connection in list(self._open):
+        for connection in list(self.open):
             connection.cut()
+        for _ in range(self._threads):
+            self._waiting.put(None)
 
-    def cut_longest_silent(self, patience: float = 0.0) -> bool:
-        """Whether one could be cut: who never asked anything goes first, who reads slowly last.
-
-        Those that are on their way in or out are waited for: else, in a burst, one that was
-        answered before would have to go for one that never asked.
-        """
+    def cut_longest_silent(self) -> bool:
+        """Whether one could be cut: who never asked anything goes first, who reads slowly last."""
         with self._change:
-            self._change.wait_for(lambda: self._threads - self._free == len(self._open), patience)
             silent = [
                 (each.is_sending, each.was_answered, each.silent_since, each)
-                for each in list(self._open)
+                for each in self.open
                 if each.silent_since is not None
             ]
             if not silent:
                 return False
             is_sending, _, since, connection = min(silent, key=lambda found: found[:3])
-            if is_sending and time.monotonic() - since < STALL_SECONDS:
+            if time.monotonic() - since < (STALL_SECONDS if is_sending else SETTLE_SECONDS):
                 return False
-            connection.silent_since = None
+            self.open.remove(connection)
         connection.cut()
         return True
 
-    def _has_one_more(self) -> bool:
-        if self._threads == self._most:
-            return False
-        try:
-            threading.Thread(target=self._run, name="tempkit worker", daemon=True).start()
-        except RuntimeError:  # the system gives no more
-            return False
-        return True
-
     def _run(self) -> None:
-        while (serve := self._jobs.get()) is not None:
-            serve()
-            with self._change:
-                self._free += 1
-                self._change.notify_all()
+        while (connection := self._waiting.get()) is not None:
+            connection.serve()
+            del connection  # an idle thread holds none
 
 
 def most_threads() -> int:

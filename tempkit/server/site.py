@@ -6,7 +6,6 @@ import re
 import threading
 import time
 import traceback
-from dataclasses import KW_ONLY, dataclass
 from http.client import responses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,16 +16,9 @@ from tempkit.errors import TempkitError
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
-from tempkit.server.answers import (
-    Answer,
-    Headers,
-    Visits,
-    failed_token,
-    json_answer,
-    text_answer,
-)
+from tempkit.server.answers import Answer, Headers, Visits, failed_token, json_answer, text_answer
 from tempkit.server.files import Folder
-from tempkit.server.guard import HOST, METHODS, Guard, Rate, Refusal, Request, whole_number
+from tempkit.server.guard import HOST, METHODS, PARAMETERS, Guard, Rate, Refusal, Request
 from tempkit.tokens import generate_temp_token
 
 if TYPE_CHECKING:
@@ -43,61 +35,64 @@ FRAMES = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"  # a not
 PRINTABLE = re.compile(r"[ -~]+")
 
 
-@dataclass(eq=False, repr=False)
 class Site:
     """The files of a folder, and tokens of a service, past a guard.
 
-    ``max_session_duration_seconds`` caps the sessions of its tokens; ``relays`` says that whoever
-    serves it can hand a connection on to a service on this machine. ``csp`` is the policy of the
-    pages: without it the kit's own has a strict one, and others are only kept out of foreign
-    frames. Raises ValueError for a cap that is out of range and a policy that is no header.
+    ``max_session`` caps the sessions of its tokens, in seconds; ``relays`` says that whoever serves
+    it can hand a connection on to a service on this machine. ``csp`` is the policy of the pages:
+    without it the kit's own has a strict one, and others are only kept out of foreign frames.
+    Raises ValueError for a cap that is out of range and a policy that is no header.
     """
 
-    settings: Settings
-    directory: Path
-    guard: Guard
-    _: KW_ONLY
-    max_session_duration_seconds: int | None = None
-    relays: bool = False
-    csp: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.csp is not None and not PRINTABLE.fullmatch(self.csp):
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        guard: Guard,
+        *,
+        max_session: int | None,
+        csp: str | None,
+        relays: bool = False,
+    ) -> None:
+        if csp is not None and not PRINTABLE.fullmatch(csp):
             raise ValueError("csp is a policy of printable ASCII characters, on one line")
-        if (most := self.max_session_duration_seconds) is not None:
-            check_whole_number("max_session_duration_seconds", most, MAX_SESSION_DURATION_SECONDS)
-        self.relays = self.relays and self.settings.is_local
+        if max_session is not None:
+            limits = MAX_SESSION_DURATION_SECONDS
+            check_whole_number("max_session_duration_seconds", max_session, limits)
+        self.settings, self.guard, self.visits = settings, guard, Visits()
         self.port = 0  # where it is served, once that is known
-        self.visits = Visits()
+        self._max_session, self._csp = max_session, csp
+        self._relays = relays and settings.is_local
         self._service = {
-            "websocket_url": SOCKET if self.relays else self.settings.websocket_url,
-            "service": "sandbox" if self.settings.is_local else "assemblyai",
+            "websocket_url": SOCKET if self._relays else settings.websocket_url,
+            "service": "sandbox" if settings.is_local else "assemblyai",
         }
-        parts = urlsplit(self.settings.websocket_url)
-        other = () if self.relays else (f"{parts.scheme}://{parts.netloc}",)
+        parts = urlsplit(settings.websocket_url)
+        other = () if self._relays else (f"{parts.scheme}://{parts.netloc}",)
         self._sockets = " ".join(dict.fromkeys(SERVICES + other))
-        self._folder = Folder(self.directory)
+        self._folder = Folder(directory)
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
-        if trouble := self.settings.key_trouble:
+        if trouble := settings.key_trouble:
             log.warning("there will be no tokens: %s", trouble)
         self._counter: TokenCounter | None = None
-        self._warming = threading.Lock()
-        if self.guard.rate is not None and self.guard.rate.storage != Rate.storage:
-            self._ready_to_count()  # now, in case there is no such storage
+        self._counting = threading.Lock()
+        if guard.rate is not None and guard.rate.storage != Rate.storage:
+            self._ready_counter()  # now, in case there is no such storage
 
     def warm_up(self) -> None:
         """Make ready what the first token would have to wait for."""
         from tempkit.http_client import prepare  # httpx takes long to import
 
-        self._ready_to_count()
+        self._ready_counter()
         prepare(self.settings)
 
-    def _ready_to_count(self) -> None:
-        with self._warming:
+    def _ready_counter(self) -> "TokenCounter | None":
+        with self._counting:
             if self._counter is None and self.guard.rate is not None:
                 from tempkit.server.rate import TokenCounter
 
                 self._counter = TokenCounter(self.guard.rate)
+            return self._counter
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request, and a line in the log about it."""
@@ -124,9 +119,9 @@ class Site:
         if path == "/health":  # no guard: watchers come by address, and learn little
             trouble = self.settings.key_trouble
             return "", json_answer(503 if trouble else 200, {"status": trouble or "ok"})
-        if self._is_for_sandbox(request):
+        if self._relays and path == f"/{SOCKET}" and _opens_socket(request):
             refusal = guard.check_socket(request)
-            return "", self._refuse(request, refusal) if refusal else Answer(SWITCHING, (), b"")
+            return "", self._refuse(request, refusal) if refusal else Answer(SWITCHING)
         if refusal := guard.check(request, mints=path == "/token"):
             return "", self._refuse(request, refusal)
         if path == "/token":
@@ -135,19 +130,23 @@ class Site:
             return "", self._remember(request)
         if path == "/service":  # whom one will talk to, before a token is spent
             return "", json_answer(200, self._told(request))
-        return "", self._file(request)
+        file = self._folder.find(path)
+        if file is None:
+            return "", text_answer(404, "Not Found")
+        if file.is_unchanged(request.headers):
+            return "", Answer(304, file.headers[2:])
+        return "", Answer(200, file.headers, file.body)
 
     def _token(self, request: Request) -> tuple[str, Answer]:
         if request.method == "HEAD":  # a token is spent money; nobody would see this one
             return "", json_answer(200, {})
-        self._ready_to_count()
-        who, refusal = self.guard.admit(request, self._counter)
+        who, refusal = self.guard.admit(request, self._ready_counter())
         if refusal:
             return who, self._refuse(request, refusal)
         try:
             token = generate_temp_token(
                 TOKEN_SECONDS,
-                max_session_duration_seconds=self.max_session_duration_seconds,
+                max_session_duration_seconds=self._max_session,
                 settings=self.settings,
             )
         except TempkitError as error:
@@ -156,53 +155,35 @@ class Site:
         return who, json_answer(200, answer | self._told(request))
 
     def _told(self, request: Request) -> dict[str, str | bool]:
-        """Whom a token is for, and where that is."""
-        return {**self._service, "is_here": self._is_here(request)}
-
-    def _is_here(self, request: Request) -> bool:
-        """Whether the browser is certainly on this machine, where the sandbox is.
-
-        Not behind a forwarded port, which a container and ssh have, nor on another device.
-        """
+        """Whom a token is for, where that is, and whether the browser is surely on this machine."""
+        # It is not behind a forwarded port, which a container and ssh have.
         name, _, port = request.headers.get("host", "").rpartition(":")
-        if not self.relays or port != str(self.port) or is_remote(os.environ):
-            return False
-        return is_loopback(name.strip("[]")) and is_loopback(request.client)
-
-    def _is_for_sandbox(self, request: Request) -> bool:
-        """Whether a page opens its WebSocket here, on the port that it came from."""
-        if not self.relays or request.method != "GET" or request.path != f"/{SOCKET}":
-            return False
-        return request.headers.get("upgrade", "").lower() == "websocket"
-
-    def _file(self, request: Request) -> Answer:
-        file = self._folder.find(request.path)
-        if file is None:
-            return text_answer(404, "Not Found")
-        if file.is_unchanged(request.headers):
-            return Answer(304, file.headers[1:], b"")
-        return Answer(200, file.headers, file.body)
+        is_here = self._relays and port == str(self.port) and not is_remote(os.environ)
+        is_here = is_here and is_loopback(name.strip("[]")) and is_loopback(request.client)
+        return {**self._service, "is_here": is_here}
 
     def _remember(self, request: Request) -> Answer:
         """The same address without the secret, which is in a cookie from now on."""
-        rest = self.guard.without_secret(request.query)
+        pairs = request.query.split("&")
+        rest = "&".join(p for p in pairs if p.partition("=")[0] not in PARAMETERS)
         # Relative, as a proxy may have taken a prefix off the path.
         place = "./" + quote(request.path.rpartition("/")[2]) + (rest and f"?{rest}")
         # A hub's users share its name: their servers must not see each other's cookies.
         prefix = context_path(request.headers) or "/"
         protocol = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
-        is_secure = request.is_secure or protocol == "https"
         cookie = (
             f"{self.guard.cookie_name}={self.guard.access_secret}; Path={prefix}; HttpOnly; "
-            f"SameSite=Lax; Max-Age={COOKIE_SECONDS}" + ("; Secure" if is_secure else "")
+            f"SameSite=Lax; Max-Age={COOKIE_SECONDS}"
         )
+        if request.is_secure or protocol == "https":
+            cookie += "; Secure"
         answer = text_answer(303, "See Other")
         return answer.plus(("Location", place), ("Set-Cookie", cookie))
 
     def _refuse(self, request: Request, refusal: Refusal) -> Answer:
         status, code, hint, retry_after = refusal
         if status == 405 and request.method == "OPTIONS" and self._is_shared(request):
-            return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),), b"")
+            return Answer(204, (("Access-Control-Allow-Headers", "Authorization"),))
         answer = text_answer(status, hint)
         if request.path == "/token":
             error = "Method not allowed" if status == 405 else "Refused"
@@ -235,8 +216,8 @@ class Site:
         To a sandbox here or to a service elsewhere, whichever it is now: the server may be started
         again, with a key or without one, under a page that is open.
         """
-        if self.csp is not None:
-            return self.csp if "frame-ancestors" in self.csp else f"{self.csp}; {FRAMES}"
+        if self._csp is not None:
+            return self._csp if "frame-ancestors" in self._csp else f"{self._csp}; {FRAMES}"
         if not self._is_own_page:  # it may have scripts and styles anywhere
             return FRAMES
         host = request.headers.get("host", "")
@@ -248,6 +229,5 @@ class Site:
         )
 
 
-def session_cap(given: int | None) -> int | None:
-    """The cap on sessions that was given, or else the environment's. Raises ConfigurationError."""
-    return given if given is not None else whole_number(os.environ, "TEMPKIT_MAX_SESSION", None)
+def _opens_socket(request: Request) -> bool:
+    return request.method == "GET" and request.headers.get("upgrade", "").lower() == "websocket"
