@@ -41,7 +41,7 @@ class Conversation:
         recorder: Recorder | None,
     ) -> None:
         self._rules = policy or Reconnect()
-        self.half = half = ClientSession(parameters, self._rules)
+        self.half = ClientSession(parameters, self._rules)
         self.begin = Begin("", 0)
         self._settings = settings
         self._token = token
@@ -52,10 +52,10 @@ class Conversation:
         self._is_due = False  # there may be more to send than was seen
         self._sessions = 0  # that have begun
         self._attempt = 0
-        self._lost_at: float | None = None  # until there is progress again
-        self._progress = half.progress
+        self._lost_at = 0.0  # since when there was no progress
+        self._progress: object = None  # what there was of it then
         self.closing = threading.Event()  # once set, the thread closes the connection, soon
-        self._error: Exception | None = None  # what ended the session
+        self._error: BaseException | None = None  # what ended the session
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._link: Link | None = None
         self._watch: Watch  # of the latest link
@@ -84,6 +84,11 @@ class Conversation:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(STOP_SECONDS)
 
+    def fail(self, error: BaseException) -> None:
+        """Close the connection; who reads the messages gets this error after them."""
+        self._error = error
+        self.close()
+
     def check_open(self) -> None:
         """Raises SessionClosed when no more audio can be sent."""
         if self.closing.is_set() or self.half.termination or self.half.has_ended_audio:
@@ -107,7 +112,7 @@ class Conversation:
         self._send_due()
 
     def messages(self) -> Iterator[Message]:
-        """The messages as they come, to the end. Raises SessionClosed and ProtocolError."""
+        """The messages as they come, to the end. Raises what ended the session early."""
         while True:
             try:
                 item = self._messages.get(timeout=TICK_SECONDS)
@@ -178,20 +183,18 @@ class Conversation:
     def _run(self) -> None:
         end: Exception | None = None
         try:
-            while (cut := self._converse()) and not self.closing.is_set():
-                end = self._recover(cut) if isinstance(cut, SessionClosed) else cut
-                if end:
-                    break
-        except Exception as error:  # a defect, which nobody would see in this thread
+            while not end and (cut := self._converse()) and not self.closing.is_set():
+                end = self._recover(cut)
+        except Exception as error:  # also a defect, which nobody would see in this thread
             end = error
         finally:
-            self._error = end
+            self._error = self._error or end
             self.closing.set()
             if self._recorder is not None:
                 self._recorder.close()
             self._messages.put(None)
 
-    def _converse(self) -> TempkitError | None:
+    def _converse(self) -> SessionClosed | None:
         """See a connection through; why it was lost, or None when the session has ended."""
         link = self._link
         assert link is not None
@@ -202,8 +205,8 @@ class Conversation:
                 self._receive(link)
         except LinkClosed as closed:
             return self.half.closed(closed.code, closed.reason)
-        except TempkitError as error:
-            return error
+        except SessionClosed as lost:
+            return lost
         finally:
             with self._lock:
                 self._link = None
@@ -222,9 +225,6 @@ class Conversation:
         with self._lock:
             message = self.half.receive(text)
             self._watch.hear(time.monotonic(), self.half.taken_ms)
-            if self.half.progress != self._progress:
-                self._progress = self.half.progress
-                self._attempt, self._lost_at = 0, None
         if message is not None:
             self._messages.put(message)
 
@@ -265,25 +265,26 @@ class Conversation:
         link.send(piece)
         return True
 
-    def _recover(self, cut: SessionClosed) -> TempkitError | None:
+    def _recover(self, cut: SessionClosed) -> SessionClosed | None:
         """Connect again; gives the error to end with when that is not to be."""
-        began = time.monotonic()
-        has_held = began - self._watch.began > self._rules.give_up_after_seconds
-        if has_held and self.half.taken_ms is None and not self.half.is_terminating:
-            self._attempt, self._lost_at = 0, None  # no heartbeat could tell of progress in silence
-        lost_at = self._lost_at = self._lost_at or began
+        half, began = self.half, time.monotonic()
         why: TempkitError = cut
+        has_held = began - self._watch.began > self._rules.give_up_after_seconds
+        # No heartbeat could tell of progress in silence.
+        is_fresh = has_held and half.taken_ms is None and not half.is_terminating
+        if is_fresh or half.progress != self._progress:
+            self._attempt, self._lost_at, self._progress = 0, began, half.progress
         while self._policy is not None:
             pause = pause_before(self._attempt, why, random.random())
-            gone = time.monotonic() - lost_at
+            gone = time.monotonic() - self._lost_at
             if pause is None or gone + pause > self._policy.give_up_after_seconds:
                 break
-            heard = self.half.backlog.audio.seconds(self.half.backlog.end)
+            heard = half.backlog.audio.seconds(half.backlog.end)
             if is_blown(self._sessions, heard):
                 text = f"{self._sessions} sessions were opened for {heard:.0f} s of audio"
                 why = SessionClosed(cut.code, f"{text}, the last {why}", cut.advice)
                 break
-            at_risk = self.half.backlog.seconds
+            at_risk = half.backlog.seconds
             self._messages.put(Reconnecting(self._attempt, pause, at_risk, str(why)))
             self._attempt += 1
             if self.closing.wait(pause):
@@ -293,7 +294,7 @@ class Conversation:
             except TempkitError as failure:
                 why = failure
                 continue
-            gap, lost = time.monotonic() - began, self.half.lost_seconds
-            self._messages.put(Reconnected(self.begin.id, gap, at_risk, lost))
+            gap = time.monotonic() - began
+            self._messages.put(Reconnected(self.begin.id, gap, at_risk, half.lost_seconds))
             return None
-        return self.half.given_up(cut, why)
+        return half.given_up(cut, why)
