@@ -13,7 +13,7 @@ from tempkit.sound.samples import MOST_CHANNELS, Sound
 from tempkit.sound.source import Source
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioLayout, AudioResampler
+    from av import AudioFrame, AudioResampler
     from av.container import InputContainer
 
 LOWEST, HIGHEST = 8000, 48_000  # Hz: what rates become that the service does not take
@@ -94,9 +94,6 @@ class _Decoding:
     def __init__(self, container: "InputContainer") -> None:
         self.damages = 0  # packets that could not be decoded
         self._container = container
-        self._layout: AudioLayout | None = None  # of what comes out: that of the first frame
-        self._form: tuple[object, ...] = ()  # of what went in last
-        self._resampler: AudioResampler | None = None
 
     def frames(self) -> Iterator["AudioFrame"]:
         """What the packets decode to."""
@@ -118,31 +115,23 @@ class _Decoding:
         """The samples as 16-bit PCM at that rate, all channels of the first frame."""
         import av
 
+        resampler: AudioResampler | None = None
+        layout = form = None
         for frame in chain(self.frames(), [None]):  # and the end
+            new = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+            done: list[AudioFrame] = []
             try:
-                converted = self._converted(frame, sample_rate) if frame else self._rest()
+                # It may change on the way, as in a recorded radio programme.
+                if resampler and new != form:
+                    done, resampler = resampler.resample(None), None
+                if frame:
+                    layout, form = layout or frame.layout, new
+                    resampler = resampler or av.AudioResampler("s16", layout, sample_rate)
+                    done += resampler.resample(frame)
             except (av.FFmpegError, ValueError):  # a rate or channels that cannot be
-                self._resampler, self._form = None, ()
+                resampler = None
                 self.damages += 1
-                continue
-            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in converted)
-
-    def _converted(self, frame: "AudioFrame", sample_rate: int) -> "list[AudioFrame]":
-        import av
-
-        form = (frame.format.name, frame.layout.name, frame.sample_rate)
-        rest = []
-        if form != self._form:  # it may change on the way, as in a recorded radio programme
-            rest = self._rest()
-            self._form, self._layout = form, self._layout or frame.layout
-            self._resampler = av.AudioResampler("s16", self._layout, sample_rate)
-        assert self._resampler is not None
-        return rest + self._resampler.resample(frame)
-
-    def _rest(self) -> "list[AudioFrame]":
-        """What is still inside the resampler, whose end this is."""
-        resampler, self._resampler, self._form = self._resampler, None, ()
-        return resampler.resample(None) if resampler else []
+            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in done)
 
 
 class _Bytes:
