@@ -146,7 +146,6 @@ def test_chunks_hold_every_sample_and_a_silent_rest(milliseconds: int):
     clip = Clip(tone(2345), 16000)
     pieces = list(clip.chunks(milliseconds))
     assert {len(piece) for piece in pieces} == {milliseconds * 32}
-    assert len(pieces) == len(clip.chunks(milliseconds))
     joined = b"".join(pieces)
     assert joined.startswith(clip.pcm)
     assert not any(joined[len(clip.pcm) :])
@@ -208,8 +207,6 @@ def test_a_recording_of_a_browser_has_no_length_before_its_end(tmp_path: Path):
     assert clip.duration is None
     assert repr(clip) == "Clip(? s, sample_rate=48000)"
     assert len(list(clip.chunks())) == 30
-    with pytest.raises(TypeError, match="not known before the end"):
-        len(clip.chunks())
     assert "0:03.0, 48000 Hz" in clip._repr_html_()
 
 

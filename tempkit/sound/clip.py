@@ -7,7 +7,7 @@ from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
-from tempkit.errors import BadType, BadValue, expect, require, unfailing
+from tempkit.errors import BadValue, expect, require, unfailing
 from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.sound.decoder import Decoded
@@ -26,6 +26,7 @@ from tempkit.sound.wav import Wav, read_header, sound_size
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+LARGEST_PIECE = 2**15  # bytes, of a clip that is read as a whole
 MOST_OVER = 2.0  # a filter overshoots by less; what is beyond that is no share of 1
 
 
@@ -110,7 +111,7 @@ class Clip:
     @property
     def pcm(self) -> bytes:
         """All of it, decoded into memory."""
-        return b"".join(self._pieces(CHUNK_MILLISECONDS[1]))
+        return b"".join(self._pieces(LARGEST_PIECE))
 
     def channels(self) -> list[Self]:
         """A clip for each channel, all on one clock; for calls with a speaker a side."""
@@ -137,10 +138,10 @@ class Clip:
             raise BadValue(f"a chunk holds {low} to {high} ms, not {milliseconds}")
         return Chunks(self, milliseconds)
 
-    def _pieces(self, milliseconds: int) -> Iterator[bytes]:
-        """Its one channel, in pieces of ``milliseconds``."""
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        """Its one channel, in pieces of ``size`` bytes."""
         sound, left = self._sound, self._frames * WIDTH
-        pieces = sound.pieces(AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels)
+        pieces = sound.pieces(size * sound.channels)
         if sound.channels > 1:
             pieces = map(Mixer(sound, self._channel).mix, pieces)
         for piece in pieces if left else ():
@@ -171,20 +172,10 @@ class Chunks:
     clip: Clip
     milliseconds: int
 
-    def __len__(self) -> int:
-        """How many there are. Raises TypeError where the file does not say how long it is."""
-        seconds = self.clip.duration
-        if seconds is None:
-            raise BadType("how many chunks there are is not known before the end")
-        return -(-round(seconds * self.clip.sample_rate) * WIDTH // self._size)
-
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self.clip._pieces(self.milliseconds):
-            yield piece.ljust(self._size, b"\x00")
-
-    @property
-    def _size(self) -> int:
-        return AudioFormat(self.clip.sample_rate).size(self.milliseconds)
+        size = AudioFormat(self.clip.sample_rate).size(self.milliseconds)
+        for piece in self.clip._pieces(size):
+            yield piece.ljust(size, b"\x00")
 
 
 def _recording(source: Source) -> Sound:
