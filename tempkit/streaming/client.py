@@ -1,6 +1,7 @@
 """connect, StreamingSession and transcribe: the client half of a session over a real WebSocket."""
 
 import json
+import math
 import weakref
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -17,7 +18,7 @@ from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.link import Recorder
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.session import Message
-from tempkit.streaming.stream import Stream
+from tempkit.streaming.stream import Stream, paced
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
 
@@ -133,7 +134,8 @@ class StreamingSession:
 
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
-        for piece in self._half.backlog.cut([chunk]):
+        # More at once would push out what is older before that is sent.
+        for piece in paced([chunk], self._half.backlog.audio, math.inf):
             self._conversation.send(piece)
 
     def force_endpoint(self) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from tempkit.errors import SessionClosed, TempkitError
+from tempkit.errors import SessionClosed, TempkitError, expect
 from tempkit.sound.clip import Chunks
-from tempkit.sound.samples import AudioFormat
+from tempkit.sound.samples import OF_AN_ARRAY, AudioFormat
+from tempkit.streaming.backlog import LARGEST_CHUNK
 from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.session import Message
 from tempkit.streaming.transcript import Transcript
@@ -77,7 +78,7 @@ class Stream(Iterator[Message], Generic[Owner]):
 def _messages(
     conversation: Conversation, chunks: Iterable[bytes], realtime: bool
 ) -> Generator[Message, None, None]:
-    given = (conversation, chunks, realtime)
+    given = (conversation, chunks, 1.0 if realtime else math.inf)
     source = threading.Thread(target=_send, args=given, name="tempkit source", daemon=True)
     source.start()
     try:
@@ -89,20 +90,16 @@ def _messages(
             source.join(STOP_SECONDS)  # it may be inside a source that blocks
 
 
-def _send(conversation: Conversation, chunks: Iterable[bytes], realtime: bool) -> None:
+def _send(conversation: Conversation, chunks: Iterable[bytes], rate: float) -> None:
     """Take the audio from where it comes, until it or the session ends."""
-    backlog, closing = conversation.half.backlog, conversation.closing
-    pieces = backlog.cut(chunks)
-    if realtime:
-        pieces = paced(pieces, backlog.audio, sleep=closing.wait)
-    else:
-        backlog.rate = math.inf
+    backlog, wait = conversation.half.backlog, conversation.closing.wait
+    backlog.rate = max(backlog.rate, rate)
     try:
-        for piece in pieces:
+        for piece in paced(chunks, backlog.audio, rate, sleep=wait):
             # More would push out what has no final text yet.
-            while not realtime and backlog.seconds > backlog.limit_seconds / 2:
+            while rate == math.inf and backlog.seconds > backlog.limit_seconds / 2:
                 conversation.check_open()
-                closing.wait(WAIT_SECONDS)
+                wait(WAIT_SECONDS)
             conversation.send(piece)
         conversation.end_audio()
     except SessionClosed:
@@ -112,20 +109,24 @@ def _send(conversation: Conversation, chunks: Iterable[bytes], realtime: bool) -
 
 
 def paced(
-    pieces: Iterable[bytes],
+    chunks: Iterable[bytes],
     audio: AudioFormat,
+    rate: float,
     *,
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], object],
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[bytes]:
-    """The pieces at the speed at which they sound, counted from the first one.
+    """Audio in pieces of 100 ms at the most, at ``rate`` times the speed at which it sounds.
 
     Deadlines come from one clock, so waits do not add up; a late source is not slowed down further.
     """
-    start, sent = clock(), 0
-    for piece in pieces:
-        sent += len(piece)
-        yield piece
-        wait = start + audio.seconds(sent) - clock()
-        if wait > 0:
-            sleep(wait)
+    start, sent, largest = clock(), 0, audio.size(LARGEST_CHUNK)
+    for chunk in chunks:
+        expect("audio", chunk, bytes, bytearray, memoryview, advice=OF_AN_ARRAY)
+        for at in range(0, len(chunk), largest):
+            piece = chunk[at : at + largest]
+            sent += len(piece)
+            yield piece
+            wait = start + audio.seconds(sent) / rate - clock()
+            if wait > 0:
+                sleep(wait)
