@@ -59,29 +59,30 @@ class Conversation:
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._link: Link | None = None
         self._watch: Watch  # of the latest link
-        self._thread = threading.Thread(target=self._run, name="tempkit session", daemon=True)
+        self._thread: threading.Thread
 
     def open(self) -> None:
         """Connect and wait for Begin. Raises TempkitError."""
         for attempt in itertools.count():
             try:
-                self._connect()
+                link = self._connect()
                 break
             except TempkitError as failure:
                 luck = random.random()
                 pause = pause_before_opening(attempt, failure, luck) if self._policy else None
                 if pause is None or self.closing.wait(pause):
                     raise
+        self._thread = threading.Thread(
+            target=self._run, args=(link,), name="tempkit session", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
         """Close the connection and end the thread; messages that came in can still be read."""
         self.closing.set()
-        with self._lock:
-            link = self._link
-        if link is not None:
+        if link := self._link:
             link.close()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread():
             self._thread.join(STOP_SECONDS)
 
     def fail(self, error: BaseException) -> None:
@@ -125,8 +126,8 @@ class Conversation:
                 return
             yield item
 
-    def _connect(self) -> None:
-        """Open a link and wait until a session has begun on it. Raises TempkitError."""
+    def _connect(self) -> Link:
+        """A link on which a session has begun. Raises TempkitError."""
         is_own = self._token is None
         try:
             link = self._dial()
@@ -143,9 +144,10 @@ class Conversation:
             self._sessions += 1
             self._link = link
             self._watch = Watch(self._rules.stall_seconds, now, ends, time.time() - now)
+        return link
 
     def _dial(self) -> Link:
-        """A link on which a session has begun, with the next token."""
+        """The same with the next token, whatever has become of it."""
         token, self._token = self._token or generate_temp_token(settings=self._settings), None
         if self.closing.is_set():  # nobody waits for it any more
             raise CloseCode.ENDED.error("the session has ended")
@@ -153,7 +155,7 @@ class Conversation:
             token.spend()
         query = self.half.parameters.client_query()
         link = Link.open(self._settings, query, token, self._rules.pong_seconds)
-        if self._recorder is not None:
+        if self._recorder:
             link.tells = self._recorder.begin(query)
         with self._lock:
             self.half.connected(time.monotonic())
@@ -180,24 +182,20 @@ class Conversation:
             raise refused from None
         self.begin = self.half.begin
 
-    def _run(self) -> None:
-        end: Exception | None = None
+    def _run(self, link: Link) -> None:
         try:
-            while not end and (cut := self._converse()) and not self.closing.is_set():
-                end = self._recover(cut)
+            while (cut := self._converse(link)) and not self.closing.is_set():
+                link = self._recover(cut)
         except Exception as error:  # also a defect, which nobody would see in this thread
-            end = error
+            self._error = self._error or error
         finally:
-            self._error = self._error or end
             self.closing.set()
-            if self._recorder is not None:
+            if self._recorder:
                 self._recorder.close()
             self._messages.put(None)
 
-    def _converse(self) -> SessionClosed | None:
+    def _converse(self, link: Link) -> SessionClosed | None:
         """See a connection through; why it was lost, or None when the session has ended."""
-        link = self._link
-        assert link is not None
         try:
             while not (self.closing.is_set() or self.half.termination):
                 self._look()
@@ -265,8 +263,8 @@ class Conversation:
         link.send(piece)
         return True
 
-    def _recover(self, cut: SessionClosed) -> SessionClosed | None:
-        """Connect again; gives the error to end with when that is not to be."""
+    def _recover(self, cut: SessionClosed) -> Link:
+        """Another link in the place of a lost one. Raises SessionClosed when none is to be."""
         half, began = self.half, time.monotonic()
         why: TempkitError = cut
         has_held = began - self._watch.began > self._rules.give_up_after_seconds
@@ -290,11 +288,11 @@ class Conversation:
             if self.closing.wait(pause):
                 break
             try:
-                self._connect()
+                link = self._connect()
             except TempkitError as failure:
                 why = failure
                 continue
             gap = time.monotonic() - began
             self._messages.put(Reconnected(self.begin.id, gap, at_risk, half.lost_seconds))
-            return None
-        return half.given_up(cut, why)
+            return link
+        raise half.given_up(cut, why)
