@@ -189,7 +189,7 @@ class SessionParameters:
         """The parameters that were given, as they travel in the query of the address."""
         given = {name: getattr(self, name) for name in RULES}
         query = {name: _encoded(value) for name, value in given.items() if value is not None}
-        return query | {name: Secret(query[name]) for name in HIDDEN if name in query}
+        return {name: Secret(text) if name in SECRET else text for name, text in query.items()}
 
     def client_query(self) -> dict[str, str]:
         """The same as a client of this kit asks: with heartbeats, unless they were declined."""
@@ -214,7 +214,6 @@ class SessionParameters:
 
 
 RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}
-HIDDEN = [each.name for each in fields(SessionParameters) if not each.repr]
 
 # Older names that the service still reads.
 ALIASES = {

@@ -69,7 +69,8 @@ class Clip:
         import numpy as np
 
         values = np.asarray(samples)
-        if values.ndim not in (1, 2) or not 0 < (*values.shape, 1)[1] <= MOST_CHANNELS:
+        channels = values.shape[1] if values.ndim == 2 else 1
+        if values.ndim not in (1, 2) or not 0 < channels <= MOST_CHANNELS:
             turned = "; pass samples.T" if values.ndim == 2 else ""
             shapes = "the shape (n,) or (n, channels)"
             raise BadValue(f"samples have {shapes}, not {values.shape}{turned}")
@@ -84,7 +85,6 @@ class Clip:
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
             raise BadValue(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
-        channels = 1 if values.ndim == 1 else values.shape[1]
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
@@ -124,7 +124,7 @@ class Clip:
         expect("seconds", seconds, Real)
         if seconds <= 0:
             raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
-        frames = min(self._frames, round(seconds * self.sample_rate))
+        frames = min(self._frames, max(1, round(seconds * self.sample_rate)))
         return self._of(self._sound, self._channel, frames)
 
     def chunks(self, milliseconds: int = 100) -> "Chunks":
@@ -144,7 +144,7 @@ class Clip:
         pieces = sound.pieces(size * sound.channels)
         if sound.channels > 1:
             pieces = map(Mixer(sound, self._channel).mix, pieces)
-        for piece in pieces if left else ():
+        for piece in pieces:
             yield piece[:left]
             left -= len(piece)
             if left <= 0:

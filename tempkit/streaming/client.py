@@ -99,6 +99,7 @@ class StreamingSession:
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._half = conversation.half
+        self.transcript: Transcript = self._half.transcript
         conversation.open()
         weakref.finalize(self, conversation.closing.set)  # a session that nobody closed
 
@@ -116,11 +117,6 @@ class StreamingSession:
     def expires_at(self) -> int:
         """Unix seconds at which the service will end the session."""
         return self._conversation.begin.expires_at
-
-    @property
-    def transcript(self) -> Transcript:
-        """What was said so far."""
-        return self._half.transcript
 
     @property
     def lost_seconds(self) -> float:

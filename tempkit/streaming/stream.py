@@ -24,8 +24,9 @@ WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may
 class Stream(Iterator[Message], Generic[Owner]):
     """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
 
-    The audio starts with the first message that is asked for. ``is_stopped`` says that ``stop`` was
-    called. Any thread may call ``stop`` and ``close``, and more than once.
+    The audio starts with the first message that is asked for. ``transcript`` is what was said so
+    far, ``is_stopped`` says that ``stop`` was called. Any thread may call ``stop`` and ``close``,
+    and more than once.
     """
 
     def __init__(
@@ -33,16 +34,12 @@ class Stream(Iterator[Message], Generic[Owner]):
     ) -> None:
         # Kept, as a session that nobody holds closes itself: connect(...).stream(...) is one.
         self.session = session
+        self.transcript: Transcript = conversation.half.transcript
         self.is_stopped = False
         self._clip = chunks.clip if isinstance(chunks, Chunks) else None
         self._conversation = conversation
         # It knows nothing of this object: who drops the stream ends it.
         self._messages = _messages(conversation, chunks, realtime)
-
-    @property
-    def transcript(self) -> Transcript:
-        """What was said so far."""
-        return self._conversation.half.transcript
 
     @property
     def total_seconds(self) -> float | None:
