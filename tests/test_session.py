@@ -4,6 +4,7 @@ import pytest
 
 from tempkit import Reconnect, SessionParameters, Transcript, Turn, Word
 from tempkit.errors import ProtocolError
+from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Begin, Error, Heartbeat, dump
 from tempkit.streaming.session import ClientSession
 from tests.doubles import load
@@ -79,7 +80,7 @@ def test_turns_are_in_order_whatever_came_first():
 def test_the_error_message_explains_a_close_better_than_its_reason():
     half = ClientSession(SessionParameters(), Reconnect())
     half.receive(dump(Error(3007, "too long")))
-    closed = half.closed(1006, "")
+    closed = half.closed(CloseCode.ABNORMAL.error(""))
     assert closed is not None
     assert (closed.code, closed.reason) == (3007, "too long")
 

@@ -13,7 +13,7 @@ from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Begin
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, SessionParameters
-from tempkit.streaming.link import Link, LinkClosed, Recorder
+from tempkit.streaming.link import Link, Recorder
 from tempkit.streaming.retry import Reconnect, is_blown, pause_before, pause_before_opening
 from tempkit.streaming.session import ClientSession, Message, Reconnected, Reconnecting
 from tempkit.streaming.watch import Watch
@@ -174,9 +174,8 @@ class Conversation:
         except TimeoutError:
             text = f"the service opened the connection but sent no Begin within {timeout:g} s"
             raise ServiceUnreachable(text, may_pass=True) from None
-        except LinkClosed as closed:
-            refused = self.half.closed(closed.code, closed.reason)
-            assert refused is not None  # no Termination can have come
+        except SessionClosed as closed:
+            refused = self.half.closed(closed) or closed
             if refused.code == CloseCode.REFUSED and isinstance(token, TemporaryToken):
                 token.refuse(refused.reason)
             raise refused from None
@@ -201,10 +200,8 @@ class Conversation:
                 self._look()
                 self._send_due()
                 self._receive(link)
-        except LinkClosed as closed:
-            return self.half.closed(closed.code, closed.reason)
         except SessionClosed as lost:
-            return lost
+            return self.half.closed(lost)
         finally:
             with self._lock:
                 self._link = None
@@ -246,7 +243,7 @@ class Conversation:
                 self._is_due = False
                 while self._send_next():
                     pass
-            except LinkClosed:
+            except SessionClosed:
                 return  # receiving finds out, too, and knows why
             finally:
                 self._sending.release()

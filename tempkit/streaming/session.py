@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tempkit.errors import ProtocolError, SessionClosed, TempkitError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import (
+    END_REASON,
     Begin,
     Error,
     Heartbeat,
@@ -162,16 +163,17 @@ class ClientSession:
         if not self.transcript.partial:
             self.backlog.release_silence(now - self._connected_at)
 
-    def closed(self, code: int, reason: str) -> SessionClosed | None:
-        """What the close of the connection means: None after the Termination, which ends it."""
+    def closed(self, end: SessionClosed) -> SessionClosed | None:
+        """What the end of the connection means: nothing after the Termination."""
         if self._error is not None:
             # The close reason says nothing, the Error before it says it all.
             code, reason = self._error.error_code, self._error.error
-        elif self.termination is not None:
+            return SessionClosed(code, reason, CloseCode.advice_for(code, reason))
+        if self.termination is not None:
             return None
-        elif code == CloseCode.ENDED:
-            reason = "closed before everything was said"
-        return SessionClosed(code, reason, CloseCode.advice_for(code, reason))
+        if end.code == CloseCode.ENDED and end.reason in ("", END_REASON):
+            return CloseCode.ENDED.error("closed before everything was said")
+        return end
 
     def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:
         """The error to end with: what cut the session off, and ``why`` it was not opened again."""

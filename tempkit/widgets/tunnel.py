@@ -13,7 +13,7 @@ from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.sound.samples import AudioFormat
-from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.link import Link
 from tempkit.streaming.retry import Reconnect
 from tempkit.tokens import TemporaryToken
 
@@ -108,7 +108,7 @@ class Tunnel:
                 link.send(data)
         except queue.Empty:
             log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
-        except LinkClosed:
+        except SessionClosed:
             pass  # the reader says so
 
     def _read(self, link: Link) -> None:
@@ -118,7 +118,7 @@ class Tunnel:
             while True:
                 text = link.receive()
                 self._tell("message", text=text if isinstance(text, str) else text.decode())
-        except LinkClosed as closed:
+        except SessionClosed as closed:
             if not self._is_late:  # 1000 would tell the browser that all is said
                 code, reason = closed.code, closed.reason
         finally:
