@@ -75,7 +75,7 @@ def test_plain_wav_needs_no_decoder_and_the_rest_says_which_extra_to_install(tmp
     code = f"{WITHOUT_AV}Clip.read({str(other)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     said = done.stderr.splitlines()[-1]
-    assert "other.wav (WAV of 24-bit PCM at 16000 Hz) needs av" in said
+    assert "other.wav is not a plain 16-bit WAV file: it needs av" in said
     assert said.endswith('install it: pip install "av>=18"')
     assert ConfigurationError.__name__ in said
 

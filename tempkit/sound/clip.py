@@ -182,13 +182,12 @@ def _recording(source: Source) -> Sound:
     """The sound in a file: plain WAV as it is, the rest by way of a decoder."""
     header = read_header(source)
     if header is None:
-        return Decoded(source, source.name, {})
+        return Decoded(source, {})
     size, notice = sound_size(source, header)
     if header.is_plain:
         sound: Sound = Wav(source, header, size)
     else:
-        options = {"ignore_length": "1"} if header.promised and size is None else {}
-        sound = Decoded(source, f"{source.name} ({header})", options)
+        sound = Decoded(source, {"ignore_length": "1"} if header.promised and not size else {})
     if notice:
         sound.say(notice)
     return sound

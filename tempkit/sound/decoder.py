@@ -35,12 +35,11 @@ CUT_OFF_SECONDS = 0.5  # so much less than the file says it lasts is worth a wor
 class Decoded(Sound):
     """The first sound track of a file, be it a film. Raises AudioError when there is none.
 
-    ``what`` says what the file is to somebody who has no decoder: that is a ConfigurationError.
-    ``options`` are those of FFmpeg's reader of such files.
+    ``options`` are those of FFmpeg's reader of such files. Raises ConfigurationError without PyAV.
     """
 
-    def __init__(self, source: Source, what: str, options: dict[str, str]) -> None:
-        require("av", "audio", what)
+    def __init__(self, source: Source, options: dict[str, str]) -> None:
+        require("av", "audio", f"{source.name} is not a plain 16-bit WAV file: it")
         self._source, self._options = source, options
         with _opened(source, source.look(), options) as container:
             frame = _first_frame(source, container)
