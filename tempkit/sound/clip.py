@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from tempkit.errors import BadValue, expect, require, unfailing
 from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
+from tempkit.protocol.parameters import check_whole_number
 from tempkit.sound.decoder import Decoded
 from tempkit.sound.samples import (
     MOST_CHANNELS,
@@ -133,19 +134,17 @@ class Clip:
         Iterate it as often as needed, of a pipe once.
         """
         expect("milliseconds", milliseconds, int)
-        low, high = CHUNK_MILLISECONDS
-        if not low <= milliseconds <= high:
-            raise BadValue(f"a chunk holds {low} to {high} ms, not {milliseconds}")
+        check_whole_number("milliseconds", milliseconds, CHUNK_MILLISECONDS)
         return Chunks(self, milliseconds)
 
-    def _pieces(self, size: int) -> Iterator[bytes]:
-        """Its one channel, in pieces of ``size`` bytes."""
+    def _pieces(self, size: int, least: int = 0) -> Iterator[bytes]:
+        """Its one channel in pieces of ``size`` bytes, the last one with silence to ``least``."""
         sound, left = self._sound, self._frames * WIDTH
         pieces = sound.pieces(size * sound.channels)
         if sound.channels > 1:
             pieces = map(Mixer(sound, self._channel).mix, pieces)
         for piece in pieces:
-            yield piece[:left]
+            yield piece[:left].ljust(least, b"\x00")
             left -= len(piece)
             if left <= 0:
                 return
@@ -174,8 +173,7 @@ class Chunks:
 
     def __iter__(self) -> Iterator[bytes]:
         size = AudioFormat(self.clip.sample_rate).size(self.milliseconds)
-        for piece in self.clip._pieces(size):
-            yield piece.ljust(size, b"\x00")
+        return self.clip._pieces(size, least=size)
 
 
 def _recording(source: Source) -> Sound:
