@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import overload
 
 from tempkit.protocol.messages import Json, Turn, Word, dump
 from tempkit.protocol.parameters import US_MODELS, SessionParameters
@@ -127,13 +126,7 @@ class Transcript:
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
 
-    @overload
-    def __getitem__(self, index: int) -> Turn: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Turn, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Turn | tuple[Turn, ...]:
+    def __getitem__(self, index: int) -> Turn:
         return self.turns[index]
 
     def __str__(self) -> str:
