@@ -55,7 +55,7 @@ class Conversation:
         self._lost_at = 0.0  # since when there was no progress
         self._progress: object = None  # what there was of it then
         self.closing = threading.Event()  # once set, the thread closes the connection, soon
-        self._error: BaseException | None = None  # what ended the session
+        self._error: Exception | None = None  # what ended the session
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._link: Link | None = None
         self._watch: Watch  # of the latest link
@@ -85,11 +85,6 @@ class Conversation:
         if self._thread is not threading.current_thread():
             self._thread.join(STOP_SECONDS)
 
-    def fail(self, error: BaseException) -> None:
-        """Close the connection; who reads the messages gets this error after them."""
-        self._error = error
-        self.close()
-
     def check_open(self) -> None:
         """Raises SessionClosed when no more audio can be sent."""
         if self.closing.is_set() or self.half.termination or self.half.has_ended_audio:
@@ -113,7 +108,7 @@ class Conversation:
         self._send_due()
 
     def messages(self) -> Iterator[Message]:
-        """The messages as they come, to the end. Raises what ended the session early."""
+        """The messages as they come, to the end. Raises SessionClosed and ProtocolError."""
         while True:
             try:
                 item = self._messages.get(timeout=TICK_SECONDS)
@@ -186,7 +181,7 @@ class Conversation:
             while (cut := self._converse(link)) and not self.closing.is_set():
                 link = self._recover(cut)
         except Exception as error:  # also a defect, which nobody would see in this thread
-            self._error = self._error or error
+            self._error = error
         finally:
             self.closing.set()
             if self._recorder:

@@ -75,7 +75,8 @@ class Stream(Iterator[Message], Generic[Owner]):
 def _messages(
     conversation: Conversation, chunks: Iterable[bytes], realtime: bool
 ) -> Generator[Message, None, None]:
-    given = (conversation, chunks, 1.0 if realtime else math.inf)
+    failures: list[BaseException] = []  # what the source of the audio raised
+    given = (conversation, chunks, 1.0 if realtime else math.inf, failures)
     source = threading.Thread(target=_send, args=given, name="tempkit source", daemon=True)
     source.start()
     try:
@@ -85,9 +86,16 @@ def _messages(
             conversation.close()
         finally:
             source.join(STOP_SECONDS)  # it may be inside a source that blocks
+        if failures:
+            raise failures[0]
 
 
-def _send(conversation: Conversation, chunks: Iterable[bytes], rate: float) -> None:
+def _send(
+    conversation: Conversation,
+    chunks: Iterable[bytes],
+    rate: float,
+    failures: list[BaseException],
+) -> None:
     """Take the audio from where it comes, until it or the session ends."""
     backlog, wait = conversation.half.backlog, conversation.closing.wait
     backlog.rate = max(backlog.rate, rate)
@@ -102,7 +110,8 @@ def _send(conversation: Conversation, chunks: Iterable[bytes], rate: float) -> N
     except SessionClosed:
         pass  # the messages say so
     except BaseException as error:
-        conversation.fail(error)
+        failures.append(error)
+        conversation.close()
 
 
 def paced(
