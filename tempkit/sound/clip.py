@@ -17,9 +17,9 @@ from tempkit.sound.samples import (
     OF_AN_ARRAY,
     WIDTH,
     AudioFormat,
-    Mixer,
     Samples,
     Sound,
+    one_channel,
 )
 from tempkit.sound.source import Source
 from tempkit.sound.wav import Wav, read_header, sound_size
@@ -142,7 +142,7 @@ class Clip:
         sound, left = self._sound, self._frames * WIDTH
         pieces = sound.pieces(size * sound.channels)
         if sound.channels > 1:
-            pieces = map(Mixer(sound, self._channel).mix, pieces)
+            pieces = one_channel(sound, pieces, self._channel)
         for piece in pieces:
             yield piece[:left].ljust(least, b"\x00")
             left -= len(piece)
