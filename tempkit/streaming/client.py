@@ -171,9 +171,7 @@ class StreamingSession:
         """The messages until the session ends. Raises SessionClosed unless it ends well."""
         return self._conversation.messages()
 
-    def stream(
-        self, chunks: Iterable[bytes], *, realtime: bool = True
-    ) -> "Stream[StreamingSession]":
+    def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Stream:
         """Send audio, yield every message meanwhile, then terminate and yield the last ones.
 
         ``chunks`` is audio in pieces of any size, also from a source that blocks; it is sent in 50
@@ -183,7 +181,7 @@ class StreamingSession:
         """
         _check(self.parameters, chunks)
         self._conversation.check_open()
-        return Stream(self, self._conversation, chunks, realtime=realtime)
+        return Stream(self, self._conversation, chunks, 1.0 if realtime else math.inf)
 
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""

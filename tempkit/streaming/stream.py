@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from typing import Generic, TypeVar
 
 from tempkit.errors import SessionClosed, TempkitError, expect
 from tempkit.sound.clip import Chunks
@@ -15,13 +14,11 @@ from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.session import Message
 from tempkit.streaming.transcript import Transcript
 
-Owner = TypeVar("Owner", covariant=True)  # the session, of which no more is known here
-
 STOP_SECONDS = 2.0  # how long the end of a stream waits for a source that blocks
 WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
 
 
-class Stream(Iterator[Message], Generic[Owner]):
+class Stream(Iterator[Message]):
     """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
 
     The audio starts with the first message that is asked for. ``transcript`` is what was said so
@@ -30,7 +27,7 @@ class Stream(Iterator[Message], Generic[Owner]):
     """
 
     def __init__(
-        self, session: Owner, conversation: Conversation, chunks: Iterable[bytes], *, realtime: bool
+        self, session: object, conversation: Conversation, chunks: Iterable[bytes], rate: float
     ) -> None:
         # Kept, as a session that nobody holds closes itself: connect(...).stream(...) is one.
         self.session = session
@@ -39,7 +36,7 @@ class Stream(Iterator[Message], Generic[Owner]):
         self._clip = chunks.clip if isinstance(chunks, Chunks) else None
         self._conversation = conversation
         # It knows nothing of this object: who drops the stream ends it.
-        self._messages = _messages(conversation, chunks, realtime)
+        self._messages = _messages(conversation, chunks, rate)
 
     @property
     def total_seconds(self) -> float | None:
@@ -73,10 +70,10 @@ class Stream(Iterator[Message], Generic[Owner]):
 
 
 def _messages(
-    conversation: Conversation, chunks: Iterable[bytes], realtime: bool
+    conversation: Conversation, chunks: Iterable[bytes], rate: float
 ) -> Generator[Message, None, None]:
     failures: list[BaseException] = []  # what the source of the audio raised
-    given = (conversation, chunks, 1.0 if realtime else math.inf, failures)
+    given = (conversation, chunks, rate, failures)
     source = threading.Thread(target=_send, args=given, name="tempkit source", daemon=True)
     source.start()
     try:
