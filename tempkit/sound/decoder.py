@@ -22,8 +22,7 @@ LEAST_RATE = 1000  # Hz: no speech has less, but a header that was hit may
 WITHOUT_LENGTH = {"aac", "ac3", "dts", "eac3", "loas", "truehd"}
 # How an MP4 file marks sound that needs a key: Apple's, the standard's, and Audible's way.
 PROTECTED = {"drms", "drmi", "enca", "aavd", "aaxc"}
-WINDOWS_MEDIA = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le
-WINDOWS_MEDIA_KEYS = (  # either in its header says that it needs a key
+WINDOWS_MEDIA_KEYS = (  # in the header of Windows Media either says the same
     UUID("2211b3fb-bd23-11d2-b4b7-00a0c955fc6e").bytes_le,
     UUID("298ae614-2622-4c17-b935-dae07ee9289c").bytes_le,
 )
@@ -33,9 +32,9 @@ CUT_OFF_SECONDS = 0.5  # so much less than the file says it lasts is worth a wor
 
 
 class Decoded(Sound):
-    """The first sound track of a file, be it a film. Raises AudioError when there is none.
+    """The first sound track of a file, be it a film; ``options`` are those of FFmpeg's reader.
 
-    ``options`` are those of FFmpeg's reader of such files. Raises ConfigurationError without PyAV.
+    Raises AudioError when there is none, ConfigurationError without PyAV.
     """
 
     def __init__(self, source: Source, options: dict[str, str]) -> None:
@@ -194,13 +193,11 @@ def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
     codec_name = codec.name  # PyAV 19.0 crashes when asked after a decoder that could not be opened
     if codec.layout.nb_channels > MOST_CHANNELS:
         raise AudioError(f"{name} is damaged: it says {codec.layout.nb_channels} channels")
-    head = source.head()
     try:
         is_protected = codec.codec_tag in PROTECTED
     except UnicodeDecodeError:  # a damaged file's tag may be no letters
         is_protected = False
-    is_keyed = head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
-    if is_protected or is_keyed:
+    if is_protected or any(key in source.head() for key in WINDOWS_MEDIA_KEYS):
         raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
     decoding = _Decoding(container)
     frame = next(decoding.frames(), None)
