@@ -84,8 +84,7 @@ class Rule:
 
     def _is_of_kind(self, value: object) -> bool:
         if self.kind is list:
-            is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-            return is_list and all(isinstance(item, str) for item in value)  # type: ignore[attr-defined]
+            return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
         if self.kind is dict:
             return isinstance(value, Mapping)
         if isinstance(value, bool):

@@ -4,6 +4,7 @@ import json
 import math
 import weakref
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -153,7 +154,7 @@ class StreamingSession:
             if name in FIXED:
                 raise BadValue(f"{name} is fixed when a session opens; open another session")
             RULES[name].check(name, value)
-        self._half.update(**changes)
+        self._half.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
         self._command({"type": "UpdateConfiguration", **changes})
 
     def terminate(self) -> Transcript:

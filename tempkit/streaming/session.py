@@ -69,7 +69,7 @@ class ClientSession:
     """What a client knows of its session. ``now`` is seconds of any clock that never goes back."""
 
     def __init__(self, parameters: SessionParameters, policy: Reconnect) -> None:
-        self.parameters = parameters
+        self.parameters = parameters  # that the next connection is opened with
         self.transcript = Transcript()
         self.termination: Termination | None = None
         self.has_ended_audio = False
@@ -105,10 +105,6 @@ class ClientSession:
         if not self.has_ended_audio:
             self.has_ended_audio = True
             self.backlog.command(TERMINATE)
-
-    def update(self, **changes: object) -> None:
-        """Parameters that a later connection is opened with, too."""
-        self.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
 
     def connected(self, now: float) -> None:
         """A new connection is there: it carries everything that is kept."""
