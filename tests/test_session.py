@@ -90,7 +90,7 @@ def test_an_odd_message_is_counted_and_told_once_for_each_kind(caplog: pytest.Lo
     half.receive(dump(Begin("s", 1)))
     for odd in ("{", "[]", b"{}", '{"type": "Turn"}', '{"type": "Turn"}', '{"type": "Begin"}'):
         assert half.receive(odd) is None
-    assert half.odd_messages == 6
+    assert half.odd.total() == 6
     kinds = ("Invalid JSON", "Turn message came without its list", "Begin message came without")
     told = [record.getMessage() for record in caplog.records]
     assert all(kind in text for kind, text in zip(kinds, told, strict=True))

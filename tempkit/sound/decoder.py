@@ -170,10 +170,9 @@ def _why_it_cannot_be_opened(source: Source, error: Exception) -> str:
     import av
 
     name, head = source.name, source.head()
-    if head[4:8] == b"ftyp" and source.is_pipe:
-        return INDEX_AT_END.format(name)
     if head[4:8] == b"ftyp":
-        return f"{name} is an MP4 file without an index: its recorder or a copy was cut off"
+        cut_off = f"{name} is an MP4 file without an index: its recorder or a copy was cut off"
+        return INDEX_AT_END.format(name) if source.is_pipe else cut_off
     if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
         return f"{name} cannot be read: {error.strerror}"
     if len(set(head)) > MOST_VALUES:

@@ -127,7 +127,7 @@ class StreamingSession:
     @property
     def odd_messages(self) -> int:
         """How many messages of the service could not be read, and were left out; 0 as a rule."""
-        return self._half.odd_messages
+        return self._half.odd.total()
 
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""

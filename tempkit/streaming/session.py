@@ -75,7 +75,7 @@ class ClientSession:
         self.has_ended_audio = False
         audio = AudioFormat(parameters.sample_rate, parameters.encoding)
         self.backlog = Backlog(audio, limit_seconds=policy.buffer_seconds, rate=policy.replay_rate)
-        self._odd: Counter[str] = Counter()
+        self.odd: Counter[str] = Counter()  # messages that could not be read, by their type
         self._taken_until = 0  # ms: up to where some connection took the audio, by its heartbeats
         self._said_until = 0  # ms: where the last message's words end
         self.connected(0.0)
@@ -84,11 +84,6 @@ class ClientSession:
     def lost_seconds(self) -> float:
         """Audio that could not be kept for a connection to carry."""
         return self.backlog.audio.seconds(self.backlog.lost)
-
-    @property
-    def odd_messages(self) -> int:
-        """How many messages of the service could not be read, and were left out."""
-        return self._odd.total()
 
     @property
     def progress(self) -> tuple[int, int, int]:
@@ -133,8 +128,8 @@ class ClientSession:
         except ProtocolError as odd:
             if kind == Begin.type and self.begin is None:
                 raise
-            self._odd[kind] += 1
-            if self._odd[kind] == 1:
+            self.odd[kind] += 1
+            if self.odd[kind] == 1:
                 log.warning("left out a message of the service: %s", odd)
             return None
         if isinstance(message, Turn):
