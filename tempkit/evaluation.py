@@ -78,9 +78,8 @@ def _heard(settings: Settings, parameters: SessionParameters, realtime: bool, fi
                     if message.end_of_turn:  # it may come once more, formatted: the first counts
                         finals.setdefault(message.turn_order, now - message.words[-1].end / 1000)
             text = session.transcript.text
-    except SessionClosed as closed:
-        text, error = closed.transcript, str(closed)
     except TempkitError as failure:
+        text = failure.transcript if isinstance(failure, SessionClosed) else ""
         error = str(failure)
     first = firsts[0] if firsts else None
     return Heard(file, text, duration, first, tuple(finals.values()), error)

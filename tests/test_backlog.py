@@ -23,15 +23,6 @@ def taken(backlog: Backlog, now: float = 0.0) -> list[bytes | str]:
     return pieces
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 44100])
-def test_long_pieces_are_cut_and_short_ones_left_as_they_are(rate: int):
-    audio, sound = AudioFormat(rate), tone(1310, rate)
-    pieces = list(backlog(audio).cut([sound, b"", sound[:200]]))
-    assert [len(piece) for piece in pieces[:13]] == [audio.size(100)] * 13
-    assert b"".join(pieces) == sound + sound[:200]
-    assert pieces[-1] == sound[:200]
-
-
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("size", [1, 7, 256, 640, 777, 3200, 50_000, 500_000])
 def test_audio_goes_out_at_once_in_lawful_pieces_and_no_byte_is_lost(rate: int, size: int):

@@ -75,7 +75,7 @@ def test_plain_wav_needs_no_decoder_and_the_rest_says_which_extra_to_install(tmp
     code = f"{WITHOUT_AV}Clip.read({str(other)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     said = done.stderr.splitlines()[-1]
-    assert "other.wav (WAV of 24-bit PCM at 16000 Hz) needs av" in said
+    assert "other.wav is not a plain 16-bit WAV file: it needs av" in said
     assert said.endswith('install it: pip install "av>=18"')
     assert ConfigurationError.__name__ in said
 
@@ -146,7 +146,6 @@ def test_chunks_hold_every_sample_and_a_silent_rest(milliseconds: int):
     clip = Clip(tone(2345), 16000)
     pieces = list(clip.chunks(milliseconds))
     assert {len(piece) for piece in pieces} == {milliseconds * 32}
-    assert len(pieces) == len(clip.chunks(milliseconds))
     joined = b"".join(pieces)
     assert joined.startswith(clip.pcm)
     assert not any(joined[len(clip.pcm) :])
@@ -162,7 +161,7 @@ def test_chunks_of_any_rate_are_lawful(rate: int):
 
 @pytest.mark.parametrize("milliseconds", [0, 49, 1001])
 def test_chunks_that_the_service_would_refuse_are_not_made(milliseconds: int):
-    with pytest.raises(ValueError, match="50 to 1000 ms"):
+    with pytest.raises(ValueError, match="milliseconds takes a whole number from 50 to 1000"):
         Clip(tone(100), 16000).chunks(milliseconds)
 
 
@@ -208,8 +207,6 @@ def test_a_recording_of_a_browser_has_no_length_before_its_end(tmp_path: Path):
     assert clip.duration is None
     assert repr(clip) == "Clip(? s, sample_rate=48000)"
     assert len(list(clip.chunks())) == 30
-    with pytest.raises(TypeError, match="not known before the end"):
-        len(clip.chunks())
     assert "0:03.0, 48000 Hz" in clip._repr_html_()
 
 

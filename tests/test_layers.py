@@ -56,7 +56,7 @@ STREAMING = {
     "backlog": set(),
     "session": {"backlog", "retry", "transcript"},
     "conversation": {"link", "retry", "session", "watch"},
-    "stream": {"conversation", "session", "transcript"},
+    "stream": {"backlog", "conversation", "session", "transcript"},
     "client": {"conversation", "link", "retry", "session", "stream", "transcript"},
 }
 SANDBOX = {

@@ -193,11 +193,11 @@ def test_what_a_session_makes_of_its_connections(case):
         elif step == "receive":
             assert received(half, message(values[0])) == values[1]
         elif step == "odd":
-            count = half.odd_messages
+            count = half.odd.total()
             assert half.receive(values[0]) is None
-            assert half.odd_messages == count + 1
+            assert half.odd.total() == count + 1
         elif step == "closed":
-            closed = half.closed(values[0], "")
+            closed = half.closed(failure(values[0]))
             assert (closed and closed.code) == values[1]
         else:
             getattr(half, step)(*values)

@@ -84,8 +84,7 @@ class Rule:
 
     def _is_of_kind(self, value: object) -> bool:
         if self.kind is list:
-            is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-            return is_list and all(isinstance(item, str) for item in value)  # type: ignore[attr-defined]
+            return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
         if self.kind is dict:
             return isinstance(value, Mapping)
         if isinstance(value, bool):
@@ -189,7 +188,7 @@ class SessionParameters:
         """The parameters that were given, as they travel in the query of the address."""
         given = {name: getattr(self, name) for name in RULES}
         query = {name: _encoded(value) for name, value in given.items() if value is not None}
-        return query | {name: Secret(query[name]) for name in HIDDEN if name in query}
+        return {name: Secret(text) if name in SECRET else text for name, text in query.items()}
 
     def client_query(self) -> dict[str, str]:
         """The same as a client of this kit asks: with heartbeats, unless they were declined."""
@@ -214,7 +213,6 @@ class SessionParameters:
 
 
 RULES: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(SessionParameters)}
-HIDDEN = [each.name for each in fields(SessionParameters) if not each.repr]
 
 # Older names that the service still reads.
 ALIASES = {

@@ -7,18 +7,19 @@ from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
-from tempkit.errors import BadType, BadValue, expect, require, unfailing
+from tempkit.errors import BadValue, expect, require, unfailing
 from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
+from tempkit.protocol.parameters import check_whole_number
 from tempkit.sound.decoder import Decoded
 from tempkit.sound.samples import (
     MOST_CHANNELS,
     OF_AN_ARRAY,
     WIDTH,
     AudioFormat,
-    Mixer,
     Samples,
     Sound,
+    one_channel,
 )
 from tempkit.sound.source import Source
 from tempkit.sound.wav import Wav, read_header, sound_size
@@ -26,6 +27,7 @@ from tempkit.sound.wav import Wav, read_header, sound_size
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+LARGEST_PIECE = 2**15  # bytes, of a clip that is read as a whole
 MOST_OVER = 2.0  # a filter overshoots by less; what is beyond that is no share of 1
 
 
@@ -68,7 +70,8 @@ class Clip:
         import numpy as np
 
         values = np.asarray(samples)
-        if values.ndim not in (1, 2) or not 0 < (*values.shape, 1)[1] <= MOST_CHANNELS:
+        channels = values.shape[1] if values.ndim == 2 else 1
+        if values.ndim not in (1, 2) or not 0 < channels <= MOST_CHANNELS:
             turned = "; pass samples.T" if values.ndim == 2 else ""
             shapes = "the shape (n,) or (n, channels)"
             raise BadValue(f"samples have {shapes}, not {values.shape}{turned}")
@@ -83,7 +86,6 @@ class Clip:
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
             raise BadValue(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
-        channels = 1 if values.ndim == 1 else values.shape[1]
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
@@ -110,7 +112,7 @@ class Clip:
     @property
     def pcm(self) -> bytes:
         """All of it, decoded into memory."""
-        return b"".join(self._pieces(CHUNK_MILLISECONDS[1]))
+        return b"".join(self._pieces(LARGEST_PIECE))
 
     def channels(self) -> list[Self]:
         """A clip for each channel, all on one clock; for calls with a speaker a side."""
@@ -123,7 +125,7 @@ class Clip:
         expect("seconds", seconds, Real)
         if seconds <= 0:
             raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
-        frames = min(self._frames, round(seconds * self.sample_rate))
+        frames = min(self._frames, max(1, round(seconds * self.sample_rate)))
         return self._of(self._sound, self._channel, frames)
 
     def chunks(self, milliseconds: int = 100) -> "Chunks":
@@ -132,19 +134,17 @@ class Clip:
         Iterate it as often as needed, of a pipe once.
         """
         expect("milliseconds", milliseconds, int)
-        low, high = CHUNK_MILLISECONDS
-        if not low <= milliseconds <= high:
-            raise BadValue(f"a chunk holds {low} to {high} ms, not {milliseconds}")
+        check_whole_number("milliseconds", milliseconds, CHUNK_MILLISECONDS)
         return Chunks(self, milliseconds)
 
-    def _pieces(self, milliseconds: int) -> Iterator[bytes]:
-        """Its one channel, in pieces of ``milliseconds``."""
+    def _pieces(self, size: int, least: int = 0) -> Iterator[bytes]:
+        """Its one channel in pieces of ``size`` bytes, the last one with silence to ``least``."""
         sound, left = self._sound, self._frames * WIDTH
-        pieces = sound.pieces(AudioFormat(sound.sample_rate).size(milliseconds) * sound.channels)
+        pieces = sound.pieces(size * sound.channels)
         if sound.channels > 1:
-            pieces = map(Mixer(sound, self._channel).mix, pieces)
-        for piece in pieces if left else ():
-            yield piece[:left]
+            pieces = one_channel(sound, pieces, self._channel)
+        for piece in pieces:
+            yield piece[:left].ljust(least, b"\x00")
             left -= len(piece)
             if left <= 0:
                 return
@@ -171,33 +171,21 @@ class Chunks:
     clip: Clip
     milliseconds: int
 
-    def __len__(self) -> int:
-        """How many there are. Raises TypeError where the file does not say how long it is."""
-        seconds = self.clip.duration
-        if seconds is None:
-            raise BadType("how many chunks there are is not known before the end")
-        return -(-round(seconds * self.clip.sample_rate) * WIDTH // self._size)
-
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self.clip._pieces(self.milliseconds):
-            yield piece.ljust(self._size, b"\x00")
-
-    @property
-    def _size(self) -> int:
-        return AudioFormat(self.clip.sample_rate).size(self.milliseconds)
+        size = AudioFormat(self.clip.sample_rate).size(self.milliseconds)
+        return self.clip._pieces(size, least=size)
 
 
 def _recording(source: Source) -> Sound:
     """The sound in a file: plain WAV as it is, the rest by way of a decoder."""
     header = read_header(source)
     if header is None:
-        return Decoded(source, source.name, {})
+        return Decoded(source, {})
     size, notice = sound_size(source, header)
     if header.is_plain:
         sound: Sound = Wav(source, header, size)
     else:
-        options = {"ignore_length": "1"} if header.promised and size is None else {}
-        sound = Decoded(source, f"{source.name} ({header})", options)
+        sound = Decoded(source, {"ignore_length": "1"} if header.promised and not size else {})
     if notice:
         sound.say(notice)
     return sound

@@ -13,7 +13,7 @@ from tempkit.sound.samples import MOST_CHANNELS, Sound
 from tempkit.sound.source import Source
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioLayout, AudioResampler
+    from av import AudioFrame, AudioResampler
     from av.container import InputContainer
 
 LOWEST, HIGHEST = 8000, 48_000  # Hz: what rates become that the service does not take
@@ -22,8 +22,7 @@ LEAST_RATE = 1000  # Hz: no speech has less, but a header that was hit may
 WITHOUT_LENGTH = {"aac", "ac3", "dts", "eac3", "loas", "truehd"}
 # How an MP4 file marks sound that needs a key: Apple's, the standard's, and Audible's way.
 PROTECTED = {"drms", "drmi", "enca", "aavd", "aaxc"}
-WINDOWS_MEDIA = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le
-WINDOWS_MEDIA_KEYS = (  # either in its header says that it needs a key
+WINDOWS_MEDIA_KEYS = (  # in the header of Windows Media either says the same
     UUID("2211b3fb-bd23-11d2-b4b7-00a0c955fc6e").bytes_le,
     UUID("298ae614-2622-4c17-b935-dae07ee9289c").bytes_le,
 )
@@ -33,14 +32,13 @@ CUT_OFF_SECONDS = 0.5  # so much less than the file says it lasts is worth a wor
 
 
 class Decoded(Sound):
-    """The first sound track of a file, be it a film. Raises AudioError when there is none.
+    """The first sound track of a file, be it a film; ``options`` are those of FFmpeg's reader.
 
-    ``what`` says what the file is to somebody who has no decoder: that is a ConfigurationError.
-    ``options`` are those of FFmpeg's reader of such files.
+    Raises AudioError when there is none, ConfigurationError without PyAV.
     """
 
-    def __init__(self, source: Source, what: str, options: dict[str, str]) -> None:
-        require("av", "audio", what)
+    def __init__(self, source: Source, options: dict[str, str]) -> None:
+        require("av", "audio", f"{source.name} is not a plain 16-bit WAV file: it")
         self._source, self._options = source, options
         with _opened(source, source.look(), options) as container:
             frame = _first_frame(source, container)
@@ -94,9 +92,6 @@ class _Decoding:
     def __init__(self, container: "InputContainer") -> None:
         self.damages = 0  # packets that could not be decoded
         self._container = container
-        self._layout: AudioLayout | None = None  # of what comes out: that of the first frame
-        self._form: tuple[object, ...] = ()  # of what went in last
-        self._resampler: AudioResampler | None = None
 
     def frames(self) -> Iterator["AudioFrame"]:
         """What the packets decode to."""
@@ -118,31 +113,23 @@ class _Decoding:
         """The samples as 16-bit PCM at that rate, all channels of the first frame."""
         import av
 
+        resampler: AudioResampler | None = None
+        layout = form = None
         for frame in chain(self.frames(), [None]):  # and the end
+            new = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+            done: list[AudioFrame] = []
             try:
-                converted = self._converted(frame, sample_rate) if frame else self._rest()
+                # It may change on the way, as in a recorded radio programme.
+                if resampler and new != form:
+                    done, resampler = resampler.resample(None), None
+                if frame:
+                    layout, form = layout or frame.layout, new
+                    resampler = resampler or av.AudioResampler("s16", layout, sample_rate)
+                    done += resampler.resample(frame)
             except (av.FFmpegError, ValueError):  # a rate or channels that cannot be
-                self._resampler, self._form = None, ()
+                resampler = None
                 self.damages += 1
-                continue
-            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in converted)
-
-    def _converted(self, frame: "AudioFrame", sample_rate: int) -> "list[AudioFrame]":
-        import av
-
-        form = (frame.format.name, frame.layout.name, frame.sample_rate)
-        rest = []
-        if form != self._form:  # it may change on the way, as in a recorded radio programme
-            rest = self._rest()
-            self._form, self._layout = form, self._layout or frame.layout
-            self._resampler = av.AudioResampler("s16", self._layout, sample_rate)
-        assert self._resampler is not None
-        return rest + self._resampler.resample(frame)
-
-    def _rest(self) -> "list[AudioFrame]":
-        """What is still inside the resampler, whose end this is."""
-        resampler, self._resampler, self._form = self._resampler, None, ()
-        return resampler.resample(None) if resampler else []
+            yield from (bytes(each.planes[0])[: each.samples * frame_size] for each in done)
 
 
 class _Bytes:
@@ -183,10 +170,9 @@ def _why_it_cannot_be_opened(source: Source, error: Exception) -> str:
     import av
 
     name, head = source.name, source.head()
-    if head[4:8] == b"ftyp" and source.is_pipe:
-        return INDEX_AT_END.format(name)
     if head[4:8] == b"ftyp":
-        return f"{name} is an MP4 file without an index: its recorder or a copy was cut off"
+        cut_off = f"{name} is an MP4 file without an index: its recorder or a copy was cut off"
+        return INDEX_AT_END.format(name) if source.is_pipe else cut_off
     if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
         return f"{name} cannot be read: {error.strerror}"
     if len(set(head)) > MOST_VALUES:
@@ -206,13 +192,11 @@ def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
     codec_name = codec.name  # PyAV 19.0 crashes when asked after a decoder that could not be opened
     if codec.layout.nb_channels > MOST_CHANNELS:
         raise AudioError(f"{name} is damaged: it says {codec.layout.nb_channels} channels")
-    head = source.head()
     try:
         is_protected = codec.codec_tag in PROTECTED
     except UnicodeDecodeError:  # a damaged file's tag may be no letters
         is_protected = False
-    is_keyed = head.startswith(WINDOWS_MEDIA) and any(key in head for key in WINDOWS_MEDIA_KEYS)
-    if is_protected or is_keyed:
+    if is_protected or any(key in source.head() for key in WINDOWS_MEDIA_KEYS):
         raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
     decoding = _Decoding(container)
     frame = next(decoding.frames(), None)

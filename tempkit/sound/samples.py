@@ -94,44 +94,36 @@ class Samples(Sound):
             yield self._pcm[start : start + size]
 
 
-class Mixer:
-    """Makes one channel of all that a sound has: their mean, unless that cancels them out.
+def one_channel(sound: Sound, pieces: Iterable[bytes], channel: int | None) -> Iterator[bytes]:
+    """Pieces of a sound with one channel in the place of all: their mean, or ``channel``.
 
-    It does where one channel is the other's inverse, as behind a microphone cable that is wired the
-    wrong way round. There the loudest channel is taken. ``channel`` picks one instead.
+    The mean of channels cancels them out where one is the other's inverse, as behind a microphone
+    cable that is wired the wrong way round. There the loudest one is taken.
     """
-
-    def __init__(self, sound: Sound, channel: int | None) -> None:
-        self._sound = sound
-        self._channel = channel
-        self._powers = [0.0] * sound.channels
-        self._mixed_power = 0.0
-
-    def mix(self, piece: bytes) -> bytes:
-        """The one channel of the sound's next piece."""
-        count, samples = self._sound.channels, array("h", piece)
-        if self._channel is not None:
-            return samples[self._channel :: count].tobytes()
+    count = sound.channels
+    powers, mixed_power = [0.0] * count, 0.0
+    for piece in pieces:
+        samples = array("h", piece)
+        if channel is not None:
+            yield samples[channel::count].tobytes()
+            continue
         channels = [samples[at::count] for at in range(count)]
         sums: Iterable[int] = channels[0]
-        for channel in channels[1:]:
-            sums = map(add, sums, channel)
+        for each in channels[1:]:
+            sums = map(add, sums, each)
         mixed = array("h", [total // count for total in sums])
-        self._powers = [
-            FADING * power + _power(channel)
-            for power, channel in zip(self._powers, channels, strict=True)
-        ]
-        self._mixed_power = FADING * self._mixed_power + _power(mixed)
+        powers = [FADING * old + _power(new) for old, new in zip(powers, channels, strict=True)]
+        mixed_power = FADING * mixed_power + _power(mixed)
         # Channels that have nothing to do with each other make a mix of this power.
-        unlike = sum(self._powers) / count**2
-        if self._mixed_power >= CANCELLED * unlike:
-            return mixed.tobytes()
-        loudest = self._powers.index(max(self._powers))
-        self._sound.say(
-            f"the channels of {self._sound.name} cancel each other out when they are mixed, so"
-            f" the loudest is taken (now channel {loudest}); channel=0, 1 ... picks one"
-        )
-        return channels[loudest].tobytes()
+        unlike = sum(powers) / count**2
+        if mixed_power < CANCELLED * unlike:
+            loudest = powers.index(max(powers))
+            sound.say(
+                f"the channels of {sound.name} cancel each other out when they are mixed, so the"
+                f" loudest is taken (now channel {loudest}); channel=0, 1 ... picks one"
+            )
+            mixed = channels[loudest]
+        yield mixed.tobytes()
 
 
 def _power(samples: "array[int]") -> int:

@@ -16,10 +16,7 @@ SIGNATURES = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
     b"%PDF": "a PDF document",
-    b"MThd": "a MIDI file, which is notes",
     b"PK\x03\x04": "a ZIP archive or office document",
-    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
     b"\x1f\x8b": "a gzip archive",
     b"\x93NUMPY": "a NumPy array (what np.load makes of it, Clip.from_samples takes)",
     b"Salted__": "encrypted with a password (OpenSSL)",
@@ -38,7 +35,6 @@ class Source:
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         self._path = 0 if path == "-" else os.fspath(path)
         self.name = "standard input" if path == "-" else os.fspath(path)
-        self._size: int | None = None
         file = self._open()
         self.is_pipe = not S_ISREG(os.fstat(file.fileno()).st_mode)
         self._pipe = _Pipe(file, self.name) if self.is_pipe else None
@@ -52,10 +48,10 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """Bytes that are there now; None for a pipe."""
-        with suppress(OSError):  # it may have been removed, and can still be read
-            self._size = None if self.is_pipe else os.stat(self._path).st_size
-        return self._size
+        """Bytes that are there now; None where nobody can say."""
+        with suppress(OSError):  # it may have been removed meanwhile
+            return None if self.is_pipe else os.stat(self._path).st_size
+        return None
 
     @contextmanager
     def look(self) -> Iterator[io.RawIOBase]:

@@ -12,8 +12,7 @@ from tempkit.sound.samples import MOST_CHANNELS, WIDTH, Sound
 from tempkit.sound.source import Source, read_all
 
 ENDLESS = 0x7FFF_0000  # bytes: what a program writes as length when it does not know it yet
-PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
-FORMATS = {PCM: "PCM", FLOAT: "floating point", ALAW: "A-law", MULAW: "mu-law"}
+PCM, EXTENSIBLE = 1, 0xFFFE
 LONGEST_FORM = 40  # bytes of a header that say how the sound is stored
 UNHEARD_SECONDS = 0.05  # so much more or less than was promised is not worth a word
 LARGEST_SKIP = 2**20  # bytes that are passed over at once
@@ -39,11 +38,6 @@ class Header:
         low, high = SAMPLE_RATE
         is_pcm = self.format == PCM and self.bits == 16 and self.channels <= MOST_CHANNELS
         return is_pcm and self.frame == self.channels * WIDTH and low <= self.sample_rate <= high
-
-    def __str__(self) -> str:
-        """What the sound is, in words."""
-        known = FORMATS.get(self.format, f"format {self.format}")
-        return f"WAV of {self.bits}-bit {known} at {self.sample_rate} Hz"
 
 
 def read_header(source: Source) -> Header | None:

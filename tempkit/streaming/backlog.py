@@ -6,12 +6,10 @@ The service counts from the start of each connection; ``own_time`` turns its tim
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
 
-from tempkit.errors import expect
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SAMPLE_WIDTH
-from tempkit.sound.samples import OF_AN_ARRAY, AudioFormat
+from tempkit.sound.samples import AudioFormat
 
 LARGEST_CHUNK = 100  # ms: what is sent at once; the service allows ten times as much
 SILENCE = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
@@ -61,16 +59,6 @@ class Backlog:
         """Whether the present connection carried all there is."""
         return self.sent == self.end and self._told == len(self._commands)
 
-    def cut(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Audio in pieces of 100 ms at the most, each to be offered and sent before the next.
-
-        More at once would push out what is older before that is sent.
-        """
-        for chunk in chunks:
-            expect("audio", chunk, bytes, bytearray, memoryview, advice=OF_AN_ARRAY)
-            for start in range(0, len(chunk), self._largest):
-                yield chunk[start : start + self._largest]
-
     def offer(self, data: bytes) -> None:
         """More audio; what is more than the limit pushes the oldest out."""
         self._bytes += data
@@ -97,7 +85,13 @@ class Backlog:
         rest = place - self.sent - size
         if text is not None and 0 < rest < self._smallest:
             size -= (self._smallest - rest) // self._frame * self._frame
-        return self._carry(size)
+        at = self.sent - self.start
+        piece = bytes(self._bytes[at : at + size]).ljust(self._smallest, self._silence)
+        self.sent += size
+        self._carried += len(piece)
+        if len(piece) > size:  # silence that is on the connection alone: the clocks part here
+            self._clock.append((self._carried, self.sent))
+        return piece
 
     def due(self, now: float) -> float:
         """When the next piece may be sent: replayed audio keeps its rate, other goes at once."""
@@ -143,15 +137,6 @@ class Backlog:
         """By how much the session's clock is ahead where the connection had carried so much."""
         at, position = self._clock[bisect_right(self._clock, (carried, math.inf)) - 1]
         return position - at
-
-    def _carry(self, size: int) -> bytes:
-        at = self.sent - self.start
-        piece = bytes(self._bytes[at : at + size]).ljust(self._smallest, self._silence)
-        self.sent += size
-        self._carried += len(piece)
-        if len(piece) > size:  # silence that is on the connection alone: the clocks part here
-            self._clock.append((self._carried, self.sent))
-        return piece
 
     def _forget(self, position: int) -> None:
         """Drop what the limit pushes out: lost if it was never sent, at risk until it is heard."""

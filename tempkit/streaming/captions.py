@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import NamedTuple
+from typing import TypeAlias
 
 from tempkit.protocol.messages import Turn, Word
 
@@ -15,21 +16,17 @@ NO_TAG = "\N{WORD JOINER}"  # SubRip has no way to write these signs, and player
 TAGS = str.maketrans({"<": f"<{NO_TAG}", "{": f"{{{NO_TAG}"})
 
 
-class Cue(NamedTuple):
+# A word, or a part of one that is too long for a line: what comes before it, text, start and end.
+Piece: TypeAlias = tuple[str, str, int, int]
+
+
+@dataclass
+class Cue:
     """A caption: from when to when it is shown, in ms, and its lines."""
 
     start: int
     end: int
-    lines: tuple[str, ...]
-
-
-class Piece(NamedTuple):
-    """A word, or a part of one that is too long for a line; ``space`` is what comes before it."""
-
-    space: str
-    text: str
-    start: int
-    end: int
+    lines: list[str]
 
 
 def to_srt(turns: Sequence[Turn]) -> str:
@@ -47,34 +44,29 @@ def _blocks(turns: Sequence[Turn], point: str, escaped: Callable[[str], str]) ->
     """The captions: none lasts less than half a second, and none begins before the last ends."""
     at = 0
     for number, turn in enumerate(turns):
-        for start, end, lines in _in_cues(_pieces(turn, at, turns[number + 1 :])):
-            start = max(start, at)
-            at = max(min(end, start + LONGEST), start + SHORTEST)
-            text = escaped("".join(f"{line}\n" for line in lines))
+        for cue in _in_cues(_pieces(turn, at, turns[number + 1 :])):
+            start = max(cue.start, at)
+            at = max(min(cue.end, start + LONGEST), start + SHORTEST)
+            text = escaped("".join(f"{line}\n" for line in cue.lines))
             yield f"{_time(start, point)} --> {_time(at, point)}\n{text}"
 
 
-def _in_cues(pieces: Iterable[Piece]) -> Iterator[Cue]:
+def _in_cues(pieces: Iterable[Piece]) -> list[Cue]:
     """A turn in captions: a new one at a pause, after seven seconds, and after two full lines."""
-    cue: Cue | None = None
-    for piece in pieces:
-        longer = None if cue is None else _with(cue, piece)
-        if cue is not None and longer is None:
-            yield cue
-        cue = longer or Cue(piece.start, piece.end, (piece.text,))
-    if cue is not None:
-        yield cue
-
-
-def _with(cue: Cue, piece: Piece) -> Cue | None:
-    """A caption with one word more, if that may stand there."""
-    if piece.start - cue.end >= PAUSE or piece.end - cue.start > LONGEST:
-        return None
-    *above, last = cue.lines
-    end, longer = max(cue.end, piece.end), last + piece.space + piece.text
-    if len(longer) <= LINE:
-        return Cue(cue.start, end, (*above, longer))
-    return None if above else Cue(cue.start, end, (last, piece.text))
+    cues: list[Cue] = []
+    for space, text, start, end in pieces:
+        cue = cues[-1] if cues else None
+        if cue and (start - cue.end >= PAUSE or end - cue.start > LONGEST):
+            cue = None
+        if cue and len(cue.lines[-1] + space + text) <= LINE:
+            cue.lines[-1] += space + text
+        elif cue and len(cue.lines) == 1:
+            cue.lines.append(text)
+        else:
+            cue = Cue(start, end, [text])
+            cues.append(cue)
+        cue.end = max(cue.end, end)
+    return cues
 
 
 def _pieces(turn: Turn, at: int, later: Sequence[Turn]) -> Iterator[Piece]:
@@ -89,7 +81,7 @@ def _pieces(turn: Turn, at: int, later: Sequence[Turn]) -> Iterator[Piece]:
             part = text[place : place + LINE]
             begin = start + (end - start) * place // length
             until = start + (end - start) * (place + len(part)) // length
-            yield Piece("" if place else space, part, begin, until)
+            yield "" if place else space, part, begin, until
 
 
 def _timed(turn: Turn) -> list[Word]:

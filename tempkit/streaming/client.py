@@ -1,8 +1,10 @@
 """connect, StreamingSession and transcribe: the client half of a session over a real WebSocket."""
 
 import json
+import math
 import weakref
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -17,7 +19,7 @@ from tempkit.streaming.conversation import Conversation
 from tempkit.streaming.link import Recorder
 from tempkit.streaming.retry import Reconnect
 from tempkit.streaming.session import Message
-from tempkit.streaming.stream import Stream
+from tempkit.streaming.stream import Stream, paced
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
 
@@ -98,6 +100,7 @@ class StreamingSession:
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._half = conversation.half
+        self.transcript: Transcript = self._half.transcript
         conversation.open()
         weakref.finalize(self, conversation.closing.set)  # a session that nobody closed
 
@@ -117,11 +120,6 @@ class StreamingSession:
         return self._conversation.begin.expires_at
 
     @property
-    def transcript(self) -> Transcript:
-        """What was said so far."""
-        return self._half.transcript
-
-    @property
     def lost_seconds(self) -> float:
         """Audio that could not be kept while there was no connection; 0.0 as a rule."""
         return self._half.lost_seconds
@@ -129,11 +127,12 @@ class StreamingSession:
     @property
     def odd_messages(self) -> int:
         """How many messages of the service could not be read, and were left out; 0 as a rule."""
-        return self._half.odd_messages
+        return self._half.odd.total()
 
     def send_audio(self, chunk: bytes) -> None:
         """Send audio in the session's encoding, any amount. Raises SessionClosed after the end."""
-        for piece in self._half.backlog.cut([chunk]):
+        # More at once would push out what is older before that is sent.
+        for piece in paced([chunk], self._half.backlog.audio, math.inf):
             self._conversation.send(piece)
 
     def force_endpoint(self) -> None:
@@ -155,7 +154,7 @@ class StreamingSession:
             if name in FIXED:
                 raise BadValue(f"{name} is fixed when a session opens; open another session")
             RULES[name].check(name, value)
-        self._half.update(**changes)
+        self._half.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
         self._command({"type": "UpdateConfiguration", **changes})
 
     def terminate(self) -> Transcript:
@@ -173,9 +172,7 @@ class StreamingSession:
         """The messages until the session ends. Raises SessionClosed unless it ends well."""
         return self._conversation.messages()
 
-    def stream(
-        self, chunks: Iterable[bytes], *, realtime: bool = True
-    ) -> "Stream[StreamingSession]":
+    def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Stream:
         """Send audio, yield every message meanwhile, then terminate and yield the last ones.
 
         ``chunks`` is audio in pieces of any size, also from a source that blocks; it is sent in 50
@@ -185,7 +182,7 @@ class StreamingSession:
         """
         _check(self.parameters, chunks)
         self._conversation.check_open()
-        return Stream(self, self._conversation, chunks, realtime=realtime)
+        return Stream(self, self._conversation, chunks, 1.0 if realtime else math.inf)
 
     def close(self) -> None:
         """Close the connection; without ``terminate`` before it the last words are lost."""

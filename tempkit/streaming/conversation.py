@@ -13,7 +13,7 @@ from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Begin
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, SessionParameters
-from tempkit.streaming.link import Link, LinkClosed, Recorder
+from tempkit.streaming.link import Link, Recorder
 from tempkit.streaming.retry import Reconnect, is_blown, pause_before, pause_before_opening
 from tempkit.streaming.session import ClientSession, Message, Reconnected, Reconnecting
 from tempkit.streaming.watch import Watch
@@ -41,7 +41,7 @@ class Conversation:
         recorder: Recorder | None,
     ) -> None:
         self._rules = policy or Reconnect()
-        self.half = half = ClientSession(parameters, self._rules)
+        self.half = ClientSession(parameters, self._rules)
         self.begin = Begin("", 0)
         self._settings = settings
         self._token = token
@@ -52,36 +52,37 @@ class Conversation:
         self._is_due = False  # there may be more to send than was seen
         self._sessions = 0  # that have begun
         self._attempt = 0
-        self._lost_at: float | None = None  # until there is progress again
-        self._progress = half.progress
+        self._lost_at = 0.0  # since when there was no progress
+        self._progress: object = None  # what there was of it then
         self.closing = threading.Event()  # once set, the thread closes the connection, soon
         self._error: Exception | None = None  # what ended the session
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._link: Link | None = None
         self._watch: Watch  # of the latest link
-        self._thread = threading.Thread(target=self._run, name="tempkit session", daemon=True)
+        self._thread: threading.Thread
 
     def open(self) -> None:
         """Connect and wait for Begin. Raises TempkitError."""
         for attempt in itertools.count():
             try:
-                self._connect()
+                link = self._connect()
                 break
             except TempkitError as failure:
                 luck = random.random()
                 pause = pause_before_opening(attempt, failure, luck) if self._policy else None
                 if pause is None or self.closing.wait(pause):
                     raise
+        self._thread = threading.Thread(
+            target=self._run, args=(link,), name="tempkit session", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
         """Close the connection and end the thread; messages that came in can still be read."""
         self.closing.set()
-        with self._lock:
-            link = self._link
-        if link is not None:
+        if link := self._link:
             link.close()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread():
             self._thread.join(STOP_SECONDS)
 
     def check_open(self) -> None:
@@ -120,8 +121,8 @@ class Conversation:
                 return
             yield item
 
-    def _connect(self) -> None:
-        """Open a link and wait until a session has begun on it. Raises TempkitError."""
+    def _connect(self) -> Link:
+        """A link on which a session has begun. Raises TempkitError."""
         is_own = self._token is None
         try:
             link = self._dial()
@@ -138,9 +139,10 @@ class Conversation:
             self._sessions += 1
             self._link = link
             self._watch = Watch(self._rules.stall_seconds, now, ends, time.time() - now)
+        return link
 
     def _dial(self) -> Link:
-        """A link on which a session has begun, with the next token."""
+        """The same with the next token, whatever has become of it."""
         token, self._token = self._token or generate_temp_token(settings=self._settings), None
         if self.closing.is_set():  # nobody waits for it any more
             raise CloseCode.ENDED.error("the session has ended")
@@ -148,7 +150,7 @@ class Conversation:
             token.spend()
         query = self.half.parameters.client_query()
         link = Link.open(self._settings, query, token, self._rules.pong_seconds)
-        if self._recorder is not None:
+        if self._recorder:
             link.tells = self._recorder.begin(query)
         with self._lock:
             self.half.connected(time.monotonic())
@@ -167,43 +169,34 @@ class Conversation:
         except TimeoutError:
             text = f"the service opened the connection but sent no Begin within {timeout:g} s"
             raise ServiceUnreachable(text, may_pass=True) from None
-        except LinkClosed as closed:
-            refused = self.half.closed(closed.code, closed.reason)
-            assert refused is not None  # no Termination can have come
+        except SessionClosed as closed:
+            refused = self.half.closed(closed) or closed
             if refused.code == CloseCode.REFUSED and isinstance(token, TemporaryToken):
                 token.refuse(refused.reason)
             raise refused from None
         self.begin = self.half.begin
 
-    def _run(self) -> None:
-        end: Exception | None = None
+    def _run(self, link: Link) -> None:
         try:
-            while (cut := self._converse()) and not self.closing.is_set():
-                end = self._recover(cut) if isinstance(cut, SessionClosed) else cut
-                if end:
-                    break
-        except Exception as error:  # a defect, which nobody would see in this thread
-            end = error
+            while (cut := self._converse(link)) and not self.closing.is_set():
+                link = self._recover(cut)
+        except Exception as error:  # also a defect, which nobody would see in this thread
+            self._error = error
         finally:
-            self._error = end
             self.closing.set()
-            if self._recorder is not None:
+            if self._recorder:
                 self._recorder.close()
             self._messages.put(None)
 
-    def _converse(self) -> TempkitError | None:
+    def _converse(self, link: Link) -> SessionClosed | None:
         """See a connection through; why it was lost, or None when the session has ended."""
-        link = self._link
-        assert link is not None
         try:
             while not (self.closing.is_set() or self.half.termination):
                 self._look()
                 self._send_due()
                 self._receive(link)
-        except LinkClosed as closed:
-            return self.half.closed(closed.code, closed.reason)
-        except TempkitError as error:
-            return error
+        except SessionClosed as lost:
+            return self.half.closed(lost)
         finally:
             with self._lock:
                 self._link = None
@@ -222,9 +215,6 @@ class Conversation:
         with self._lock:
             message = self.half.receive(text)
             self._watch.hear(time.monotonic(), self.half.taken_ms)
-            if self.half.progress != self._progress:
-                self._progress = self.half.progress
-                self._attempt, self._lost_at = 0, None
         if message is not None:
             self._messages.put(message)
 
@@ -248,7 +238,7 @@ class Conversation:
                 self._is_due = False
                 while self._send_next():
                     pass
-            except LinkClosed:
+            except SessionClosed:
                 return  # receiving finds out, too, and knows why
             finally:
                 self._sending.release()
@@ -265,35 +255,36 @@ class Conversation:
         link.send(piece)
         return True
 
-    def _recover(self, cut: SessionClosed) -> TempkitError | None:
-        """Connect again; gives the error to end with when that is not to be."""
-        began = time.monotonic()
-        has_held = began - self._watch.began > self._rules.give_up_after_seconds
-        if has_held and self.half.taken_ms is None and not self.half.is_terminating:
-            self._attempt, self._lost_at = 0, None  # no heartbeat could tell of progress in silence
-        lost_at = self._lost_at = self._lost_at or began
+    def _recover(self, cut: SessionClosed) -> Link:
+        """Another link in the place of a lost one. Raises SessionClosed when none is to be."""
+        half, began = self.half, time.monotonic()
         why: TempkitError = cut
+        has_held = began - self._watch.began > self._rules.give_up_after_seconds
+        # No heartbeat could tell of progress in silence.
+        is_fresh = has_held and half.taken_ms is None and not half.is_terminating
+        if is_fresh or half.progress != self._progress:
+            self._attempt, self._lost_at, self._progress = 0, began, half.progress
         while self._policy is not None:
             pause = pause_before(self._attempt, why, random.random())
-            gone = time.monotonic() - lost_at
+            gone = time.monotonic() - self._lost_at
             if pause is None or gone + pause > self._policy.give_up_after_seconds:
                 break
-            heard = self.half.backlog.audio.seconds(self.half.backlog.end)
+            heard = half.backlog.audio.seconds(half.backlog.end)
             if is_blown(self._sessions, heard):
                 text = f"{self._sessions} sessions were opened for {heard:.0f} s of audio"
                 why = SessionClosed(cut.code, f"{text}, the last {why}", cut.advice)
                 break
-            at_risk = self.half.backlog.seconds
+            at_risk = half.backlog.seconds
             self._messages.put(Reconnecting(self._attempt, pause, at_risk, str(why)))
             self._attempt += 1
             if self.closing.wait(pause):
                 break
             try:
-                self._connect()
+                link = self._connect()
             except TempkitError as failure:
                 why = failure
                 continue
-            gap, lost = time.monotonic() - began, self.half.lost_seconds
-            self._messages.put(Reconnected(self.begin.id, gap, at_risk, lost))
-            return None
-        return self.half.given_up(cut, why)
+            gap = time.monotonic() - began
+            self._messages.put(Reconnected(self.begin.id, gap, at_risk, half.lost_seconds))
+            return link
+        raise half.given_up(cut, why)

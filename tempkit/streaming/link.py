@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 from tempkit.config import Settings
 from tempkit.deadline import Deadline
 from tempkit.env_file import URL_VARIABLE
-from tempkit.errors import ProtocolError, ServiceUnreachable
+from tempkit.errors import ProtocolError, ServiceUnreachable, SessionClosed
 from tempkit.network import Route, forget_frames, route_to, unreachable
 from tempkit.protocol.close_codes import PASSING, CloseCode
 from tempkit.protocol.recording import Close, Frame, Side, head_line
@@ -35,14 +35,6 @@ library_log = logging.getLogger("tempkit.websocket.client")
 library_log.setLevel(logging.CRITICAL)
 
 Tells = Callable[[Side, str | bytes | Close], None]
-
-
-class LinkClosed(Exception):  # noqa: N818 - it becomes a SessionClosed, or nothing
-    """The connection is closed, with this code and reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code, self.reason = code, reason
 
 
 class Link:
@@ -87,7 +79,7 @@ class Link:
         return cls(connection, pong_seconds)
 
     def send(self, data: str | bytes) -> None:
-        """Send a message. Raises LinkClosed, also when nothing is read at the other end."""
+        """Send a message. Raises SessionClosed, also when nothing is read at the other end."""
         self.tells("client", data)
         try:
             with self._bound(self._send_seconds):
@@ -96,7 +88,7 @@ class Link:
             raise _as_ours(closed) from None
 
     def receive(self, timeout: float | None = None) -> str | bytes:
-        """The next message. Raises TimeoutError and, when there is none left, LinkClosed."""
+        """The next message. Raises TimeoutError and, when there is none left, SessionClosed."""
         try:
             data = self._connection.recv(timeout)
         except ConnectionClosed as closed:
@@ -118,9 +110,10 @@ class Link:
         return deadline
 
 
-def _as_ours(closed: ConnectionClosed) -> LinkClosed:
+def _as_ours(closed: ConnectionClosed) -> SessionClosed:
     frame = closed.rcvd
-    return LinkClosed(frame.code, frame.reason) if frame else LinkClosed(CloseCode.ABNORMAL, "")
+    code, reason = (frame.code, frame.reason) if frame else (CloseCode.ABNORMAL, "")
+    return SessionClosed(code, reason, CloseCode.advice_for(code, reason))
 
 
 def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoReturn:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tempkit.errors import ProtocolError, SessionClosed, TempkitError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import (
+    END_REASON,
     Begin,
     Error,
     Heartbeat,
@@ -68,13 +69,13 @@ class ClientSession:
     """What a client knows of its session. ``now`` is seconds of any clock that never goes back."""
 
     def __init__(self, parameters: SessionParameters, policy: Reconnect) -> None:
-        self.parameters = parameters
+        self.parameters = parameters  # that the next connection is opened with
         self.transcript = Transcript()
         self.termination: Termination | None = None
         self.has_ended_audio = False
         audio = AudioFormat(parameters.sample_rate, parameters.encoding)
         self.backlog = Backlog(audio, limit_seconds=policy.buffer_seconds, rate=policy.replay_rate)
-        self._odd: Counter[str] = Counter()
+        self.odd: Counter[str] = Counter()  # messages that could not be read, by their type
         self._taken_until = 0  # ms: up to where some connection took the audio, by its heartbeats
         self._said_until = 0  # ms: where the last message's words end
         self.connected(0.0)
@@ -83,11 +84,6 @@ class ClientSession:
     def lost_seconds(self) -> float:
         """Audio that could not be kept for a connection to carry."""
         return self.backlog.audio.seconds(self.backlog.lost)
-
-    @property
-    def odd_messages(self) -> int:
-        """How many messages of the service could not be read, and were left out."""
-        return self._odd.total()
 
     @property
     def progress(self) -> tuple[int, int, int]:
@@ -104,10 +100,6 @@ class ClientSession:
         if not self.has_ended_audio:
             self.has_ended_audio = True
             self.backlog.command(TERMINATE)
-
-    def update(self, **changes: object) -> None:
-        """Parameters that a later connection is opened with, too."""
-        self.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
 
     def connected(self, now: float) -> None:
         """A new connection is there: it carries everything that is kept."""
@@ -136,8 +128,8 @@ class ClientSession:
         except ProtocolError as odd:
             if kind == Begin.type and self.begin is None:
                 raise
-            self._odd[kind] += 1
-            if self._odd[kind] == 1:
+            self.odd[kind] += 1
+            if self.odd[kind] == 1:
                 log.warning("left out a message of the service: %s", odd)
             return None
         if isinstance(message, Turn):
@@ -162,16 +154,17 @@ class ClientSession:
         if not self.transcript.partial:
             self.backlog.release_silence(now - self._connected_at)
 
-    def closed(self, code: int, reason: str) -> SessionClosed | None:
-        """What the close of the connection means: None after the Termination, which ends it."""
+    def closed(self, end: SessionClosed) -> SessionClosed | None:
+        """What the end of the connection means: nothing after the Termination."""
         if self._error is not None:
             # The close reason says nothing, the Error before it says it all.
             code, reason = self._error.error_code, self._error.error
-        elif self.termination is not None:
+            return SessionClosed(code, reason, CloseCode.advice_for(code, reason))
+        if self.termination is not None:
             return None
-        elif code == CloseCode.ENDED:
-            reason = "closed before everything was said"
-        return SessionClosed(code, reason, CloseCode.advice_for(code, reason))
+        if end.code == CloseCode.ENDED and end.reason in ("", END_REASON):
+            return CloseCode.ENDED.error("closed before everything was said")
+        return end
 
     def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:
         """The error to end with: what cut the session off, and ``why`` it was not opened again."""

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import overload
 
 from tempkit.protocol.messages import Json, Turn, Word, dump
 from tempkit.protocol.parameters import US_MODELS, SessionParameters
@@ -76,10 +75,11 @@ class Transcript:
     def settle(self, turn: Turn, parameters: SessionParameters) -> int | None:
         """Up to when, in ms, all is said for good; None when this message settles nothing.
 
-        A turn is settled by its last form, which ``parameters`` tell, or by a later turn.
+        A turn is settled by its last form, or by a later turn.
         """
-        is_settled = _form(turn) >= _last_form(parameters)
-        settled = turn.turn_order + 1 if is_settled else turn.turn_order
+        # On US models format_turns brings each final once more, formatted.
+        is_twice = parameters.format_turns and parameters.speech_model in US_MODELS
+        settled = turn.turn_order + (_form(turn) >= (2 if is_twice else 1))
         if settled <= self.settled:
             return None
         turns = [turn for order, turn in self._turns.items() if self.settled <= order < settled]
@@ -126,13 +126,7 @@ class Transcript:
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
 
-    @overload
-    def __getitem__(self, index: int) -> Turn: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Turn, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Turn | tuple[Turn, ...]:
+    def __getitem__(self, index: int) -> Turn:
         return self.turns[index]
 
     def __str__(self) -> str:
@@ -155,11 +149,6 @@ class Transcript:
 def _form(turn: Turn) -> int:
     """How far a turn has come: partial, final, formatted."""
     return turn.end_of_turn + (turn.end_of_turn and turn.turn_is_formatted)
-
-
-def _last_form(parameters: SessionParameters) -> int:
-    """The form after which no other comes: on US models ``format_turns`` brings another final."""
-    return 2 if parameters.format_turns and parameters.speech_model in US_MODELS else 1
 
 
 def _times(turn: Turn) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from tempkit.protocol.parameters import (
 )
 from tempkit.server.addresses import is_remote
 from tempkit.sound.clip import Clip
-from tempkit.streaming.client import StreamingSession, connect
+from tempkit.streaming.client import connect
 from tempkit.streaming.stream import Stream
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken, generate_temp_token
@@ -61,7 +61,7 @@ class Microphone(anywidget.AnyWidget):
     state = traitlets.Unicode("idle", read_only=True)
     error = traitlets.Unicode("", read_only=True)
     _tunnel: Tunnel | None = None  # the latest
-    _playing: Stream[StreamingSession] | None = None  # a clip
+    _playing: Stream | None = None  # a clip
 
     def __init__(
         self,

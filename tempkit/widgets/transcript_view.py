@@ -26,7 +26,7 @@ CLOSED_EARLY = (
     "leave its `with` only after view.wait(), or do without one: the stream closes the session"
 )
 
-_watched: WeakSet[Stream[object]] = WeakSet()
+_watched: WeakSet[Stream] = WeakSet()
 
 
 class TranscriptView:
@@ -58,7 +58,7 @@ class TranscriptView:
         """Whether the stream was stopped, by the button or by ``stop``."""
         return self._watching is not None and self._watching.stream.is_stopped
 
-    def watch(self, stream: Stream[object], on_message: OnMessage | None = None) -> Self:
+    def watch(self, stream: Stream, on_message: OnMessage | None = None) -> Self:
         """Take over a stream, show what comes of it, and return at once.
 
         ``on_message`` is called with each message, in the thread that reads them; what it raises
@@ -141,7 +141,7 @@ class TranscriptView:
 class _Watching:
     """A stream that is read to its end, in a thread of its own."""
 
-    def __init__(self, stream: Stream[object], on_message: OnMessage | None) -> None:
+    def __init__(self, stream: Stream, on_message: OnMessage | None) -> None:
         self.stream = stream
         self._on_message = on_message
         self.error: BaseException | None = None

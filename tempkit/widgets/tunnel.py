@@ -13,7 +13,7 @@ from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SessionParameters
 from tempkit.sound.samples import AudioFormat
-from tempkit.streaming.link import Link, LinkClosed
+from tempkit.streaming.link import Link
 from tempkit.streaming.retry import Reconnect
 from tempkit.tokens import TemporaryToken
 
@@ -82,7 +82,7 @@ class Tunnel:
         self._tell("opened")
         name = "tempkit tunnel reader"
         threading.Thread(target=self._read, args=(link,), name=name, daemon=True).start()
-        with closing(link), suppress(LinkClosed):  # the reader says so
+        with closing(link), suppress(SessionClosed):  # the reader says so
             self._write(link)
 
     def _write(self, link: Link) -> None:
@@ -110,7 +110,7 @@ class Tunnel:
             while True:
                 text = link.receive()
                 self._tell("message", text=text if isinstance(text, str) else text.decode())
-        except LinkClosed as closed:
+        except SessionClosed as closed:
             if not self._closing.is_set():  # by us: 1000 would tell the browser that all is said
                 code, reason = closed.code, closed.reason
         finally:
