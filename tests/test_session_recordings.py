@@ -201,7 +201,7 @@ def test_at_audio_pace_nothing_is_said_before_its_time():
     assert list(session.receive(tone(1000))) == []
     assert session.deadline == begun + 2
     clock.now = begun + 2
-    assert [json.loads(text)["type"] for text in session.tick()] == ["Turn"]
+    assert [output.type for output in session.tick()] == ["Turn"]
     assert list(session.receive(TERMINATE)) == []
     clock.now = begun + 3.5
     *_, closing = session.tick()

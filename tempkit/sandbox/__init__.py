@@ -15,7 +15,7 @@ from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
-from tempkit.sandbox.journal import Entry, Journal
+from tempkit.sandbox.journal import Entry
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.state import State
 from tempkit.serving import Engine, Report, Service
@@ -106,9 +106,9 @@ class Sandbox(Service):
         self._state.faults = faults
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> list[Entry]:
         """What was asked and answered, oldest first, without keys and tokens."""
-        return self._state.journal
+        return self._state.journal.entries[:]
 
     @property
     def link(self) -> str:

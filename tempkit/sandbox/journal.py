@@ -3,9 +3,8 @@
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import overload
 
 from tempkit.protocol.messages import Json
 from tempkit.protocol.parameters import ALIASES, RULES, SECRET
@@ -32,52 +31,30 @@ class Entry:
     def detail(self) -> dict[str, Json]:
         """What else there is to say, by name."""
         said: dict[str, Json] = json.loads(self.text)
+        said.pop("type", None)  # of a message: its name says it
         return said
 
 
-class Journal(Sequence[Entry]):
-    """The entries, oldest first; safe to read while sessions write."""
+class Journal:
+    """The entries, oldest first; safe to copy while sessions write."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self.entries: list[Entry] = []
         self._size = 0
         self._lock = threading.Lock()
 
     def add(
-        self, at: float, session: int, kind: str, name: str, detail: Mapping[str, Json]
+        self, at: float, session: int, kind: str, name: str, said: Mapping[str, Json] | str
     ) -> None:
-        """Write an entry; of a very long one only the length."""
-        text = json.dumps(detail)
+        """Write an entry, of an object or its JSON; of a very long one only the length."""
+        text = said if isinstance(said, str) else json.dumps(said)
         if len(text) > MOST:
             text = json.dumps({"characters": len(text)})
         with self._lock:
-            self._entries.append(Entry(at, session, kind, name, text))
+            self.entries.append(Entry(at, session, kind, name, text))
             self._size += len(text)
-            while len(self._entries) > LENGTH or self._size > SIZE:
-                self._size -= len(self._entries.pop(0).text)
-
-    def clear(self) -> None:
-        """Forget every entry."""
-        with self._lock:
-            self._entries.clear()
-            self._size = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Entry]: ...
-    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
-        return self._entries[index]
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries[:])
-
-    def __repr__(self) -> str:
-        """How many entries there are."""
-        return f"<Journal of {len(self)} entries>"
+            while len(self.entries) > LENGTH or self._size > SIZE:
+                self._size -= len(self.entries.pop(0).text)
 
 
 def shown(given: Mapping[str, Json]) -> dict[str, Json]:

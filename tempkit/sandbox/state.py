@@ -50,4 +50,4 @@ class State:
         """Start over: no faults, an empty journal, every token unknown; open sessions go on."""
         self.ledger = Ledger(self.switches)
         self.faults = Faults()
-        self.journal.clear()
+        self.journal = Journal()

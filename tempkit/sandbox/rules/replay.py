@@ -1,10 +1,9 @@
 """A session that is played back: what the service said, to whoever sends similar audio. No I/O."""
 
-import json
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import dropwhile
+from itertools import chain, dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import END_REASON, Json, parse_object
+from tempkit.protocol.messages import END_REASON, Json, Unknown, parse_object
 from tempkit.protocol.recording import Close, Recording
 from tempkit.sandbox.rules import Violation
 from tempkit.sandbox.rules.opening import bad_input, read_parameters
@@ -21,20 +20,29 @@ from tempkit.sandbox.rules.session import Note, Output, ServerSession
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be similar
 MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the recording by
 TAIL_SECONDS = 1.0  # audio may end so much earlier or later than it did then
-BLOCK_SECONDS = 0.1
 LIKE, QUIET = 0.25, 200.0  # of the loudness, and on the scale of 16 bits: what may differ
 DIFFERS = 10  # the warning code of what is not as it was recorded
-MARKS = ("Terminate", "ForceEndpoint")  # what the service answers
 TIMES = ("timestamp", "start", "end", "start_ms", "end_ms", "total_audio_received_ms")
 
 
 class Cue(NamedTuple):
-    """What the service said, and when: after so much audio, so many marks, so many seconds."""
+    """What the service said, and when: after so much audio, so many seconds, and Terminate."""
 
-    data: str | Close
+    output: Unknown | Close
     audio_bytes: int
-    marks: int
     at: float
+    has_ended: bool
+
+    @property
+    def message(self) -> dict[str, Json]:
+        """The message; that of a close is empty."""
+        return self.output.payload if isinstance(self.output, Unknown) else {}
+
+    @property
+    def words(self) -> list[dict[str, Json]]:
+        """The words of a Turn."""
+        words = self.message.get("words")
+        return [w for w in words if isinstance(w, dict)] if isinstance(words, list) else []
 
 
 class Score:
@@ -45,27 +53,25 @@ class Score:
         self.begin: dict[str, Json] = {}
         self.cues: list[Cue] = []
         self.sound, self.has_sound = bytearray(), True
-        self.size = marks = 0  # bytes of audio, messages that are answered
-        begun = 0.0
-        for frame in recording.frames:
-            data = frame.data
-            if frame.by == "client":
-                if isinstance(data, str):
-                    marks += any(f'"{mark}"' in data for mark in MARKS)
-                elif isinstance(data, bytes):
-                    self.sound += data
-                    self.size += len(data)
-                elif isinstance(data, int):  # the sound itself was not kept
-                    self.has_sound = False
-                    self.size += data
-            elif isinstance(data, str) and not self.begin and '"Begin"' in data:
-                self.begin, begun = parse_object(data), frame.at
-            elif isinstance(data, (str, Close)):
-                self.cues.append(Cue(data, self.size, marks, frame.at - begun))
+        has_ended, begun = False, 0.0
+        for at, by, data in ((frame.at, frame.by, frame.data) for frame in recording.frames):
+            if by == "client" and isinstance(data, str):
+                has_ended |= '"Terminate"' in data
+            elif by == "client" and isinstance(data, (bytes, int)):
+                self.sound += bytes(data)  # as many zeros where only the size was kept
+                self.has_sound &= isinstance(data, bytes)
+            elif isinstance(data, str) and '"Begin"' in data and not self.begin:
+                self.begin, begun = parse_object(data), at
+            elif isinstance(data, str):
+                message = parse_object(data)
+                output = Unknown(str(message.get("type")), message)
+                self.cues.append(Cue(output, len(self.sound), at - begun, has_ended))
+            elif isinstance(data, Close):
+                self.cues.append(Cue(data, len(self.sound), at - begun, has_ended))
         # Who has the Termination need not have waited for the close.
-        if self.cues and _loaded(self.cues[-1]).get("type") == "Termination":
+        if self.cues and self.cues[-1].message.get("type") == "Termination":
             end = Close(CloseCode.ENDED, END_REASON)
-            self.cues.append(self.cues[-1]._replace(data=end))
+            self.cues.append(self.cues[-1]._replace(output=end))
 
 
 class ReplaySession(ServerSession):
@@ -81,13 +87,14 @@ class ReplaySession(ServerSession):
         self._score = scores[0]
         self._cues: deque[Cue] = deque()  # that are still to be said
         self._is_placed = self._has_ended = False
-        self._offset = self._checked = 0  # bytes of the recording's audio
+        self._offset = 0  # bytes of the recording's audio before what is heard now
         self._heard = bytearray()
-        self._marks = self._first_order = 0
+        self._compared = 0  # bytes of what is heard
         self._started_at = self._begun_at  # what the times of the cues count from
 
     def _begin(self) -> Iterator[Output]:
         self._has_begun = True
+        self._rate = round(1000 / self._decoder.milliseconds(b"x"))  # bytes a second
         asked_then = read_parameters(self._score.query)
         for name in COMPARED:
             now, then = getattr(self._parameters, name), getattr(asked_then, name)
@@ -97,13 +104,15 @@ class ReplaySession(ServerSession):
             asked = self._query.get(name, "not given")
             if asked != sent and name not in COMPARED:
                 yield Note(DIFFERS, f"{name} is {asked}, the recording was made with {sent}")
-        begin = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}
-        yield json.dumps({"type": "Begin", **self._score.begin, **begin})
+        own: dict[str, Json] = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}
+        yield Unknown("Begin", {"type": "Begin", **self._score.begin, **own})
 
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         self._audio_milliseconds += self._decoder.milliseconds(data)
         self._heard += data
-        if not self._is_placed and self._is_telling():
+        latest = self._heard[-round(MATCH_SECONDS * self._rate) :]
+        is_long = self._audio_milliseconds >= 1000 * MATCH_SECONDS
+        if not self._is_placed and is_long and loudness(samples(latest)) > 2 * QUIET:
             self._place()
         if self._is_placed:
             self._compare()
@@ -111,18 +120,17 @@ class ReplaySession(ServerSession):
 
     def _receive_text(self, text: str) -> Iterator[Output]:
         try:
-            kind = parse_object(text).get("type")
+            message = parse_object(text)
         except ProtocolError as error:
             raise bad_input(error) from None
-        if not self._is_placed and kind in MARKS:
-            self._place()
-        self._marks += kind in MARKS
-        if kind == "Terminate":
-            missing = self._score.size - self._offset - len(self._heard)
-            if abs(self._seconds_of(missing)) > TAIL_SECONDS:
-                said = f"{self._seconds_of(self._score.size):.1f} s of audio"
-                ended = self._seconds_of(self._offset + len(self._heard))
-                raise differing(f"the client ended after {ended:.1f} s, then it was {said}")
+        if message.get("type") == "Terminate":
+            if not self._is_placed:
+                self._place()
+            then = len(self._score.sound) / self._rate
+            now = (self._offset + len(self._heard)) / self._rate
+            if abs(then - now) > TAIL_SECONDS:
+                text = f"the client ended after {now:.1f} s, then it was {then:.1f} s of audio"
+                raise differing(text)
             self._has_ended = True  # all answers may come
         yield from self._play()
 
@@ -137,99 +145,73 @@ class ReplaySession(ServerSession):
     def deadline(self) -> float:
         """When the next answer is due, or what else time alone leads to."""
         due = super().deadline
-        if self._switches.realtime and self._cues and self._has_come(self._cues[0]):
+        if self._switches.realtime and self._cues and self._is_answer(self._cues[0]):
             due = min(due, self._started_at + self._cues[0].at)
         return due
 
-    def _is_telling(self) -> bool:
-        latest = self._heard[-round(MATCH_SECONDS / self._seconds_of(1)) :]
-        is_long = self._audio_milliseconds >= 1000 * MATCH_SECONDS
-        return is_long and loudness(samples(latest)) > 2 * QUIET
-
     def _place(self) -> None:
         """Find out where in the recording this audio starts: at a start, or else somewhere."""
-        self._is_placed = True
-        for score in self._scores:
-            if not score.has_sound or self._is_like(score.sound, self._heard):
-                self._score, self._cues = score, deque(score.cues)
-                return
-        for score in self._scores:
-            offset = find(score.sound, self._heard)
-            if offset is not None and self._is_like(score.sound[offset:], self._heard):
+        starts = ((score, 0) for score in self._scores)
+        others = ((score, find(score.sound, self._heard)) for score in self._scores)
+        for score, offset in chain(starts, others):
+            if not score.has_sound or self._is_like(score.sound[offset:], self._heard):
                 self._start_at(score, offset)
                 return
         raise differing("the audio is not that of the recording")
 
     def _start_at(self, score: Score, offset: int) -> None:
-        self._score, self._offset, self._checked = score, offset, offset
-        earlier = (cue.marks for cue in score.cues if cue.audio_bytes <= offset)
-        self._marks += max(earlier, default=0)
-        self._cues = deque(dropwhile(self._is_past, score.cues))
-        rest = map(_loaded, self._cues)
-        orders = [message["turn_order"] for message in rest if "turn_order" in message]
-        self._first_order = int(str(orders[0])) if orders else 0
-        if self._cues:
-            self._started_at = self._clock() - self._cues[0].at
+        self._is_placed = True
+        self._score, self._offset = score, offset
+        self._started_at -= offset / self._rate
+        milliseconds = round(1000 * offset / self._rate)
 
-    def _is_past(self, cue: Cue) -> bool:
-        """Whether it was said, or its turn began, before the audio that was sent now."""
-        start = next(iter(_words(_loaded(cue))), {}).get("start")
-        is_cut = isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
-        return is_cut or cue.audio_bytes < self._offset
+        def is_past(cue: Cue) -> bool:
+            """Whether it was said, or its turn began, before the audio that was sent now."""
+            start = cue.words[0].get("start") if cue.words else None
+            is_cut = isinstance(start, int) and start < milliseconds
+            return is_cut or cue.audio_bytes < offset
+
+        self._cues = deque(dropwhile(is_past, score.cues))
+        if not offset:
+            return
+        # What is left is said as by a session that began here.
+        orders = [cue.message["turn_order"] for cue in self._cues if "turn_order" in cue.message]
+        for cue in self._cues:
+            for part in (cue.message, *cue.words):
+                for name in TIMES:
+                    if isinstance(value := part.get(name), int):
+                        part[name] = max(0, value - milliseconds)
+            if isinstance(order := cue.message.get("turn_order"), int):
+                cue.message["turn_order"] = order - int(str(orders[0]))
 
     def _compare(self) -> None:
         """Raises Violation when what came since the last time is not what came then."""
-        block = int(BLOCK_SECONDS / self._seconds_of(1)) // 2 * 2
-        end = self._offset + len(self._heard)
-        while self._score.has_sound and self._checked + block <= min(end, self._score.size):
-            start = self._checked - self._offset
-            then = self._score.sound[self._checked : self._checked + block]
-            if not self._is_like(then, self._heard[start : start + block]):
-                at = self._seconds_of(self._checked)
-                raise differing(f"the audio differs from the recording after {at:.1f} s")
-            self._checked += block
+        start, now = self._offset + self._compared, self._heard[self._compared :]
+        then = self._score.sound[start : start + len(now)]
+        if self._score.has_sound and then and not self._is_like(then, now):
+            at = start / self._rate
+            raise differing(f"the audio differs from the recording after {at:.1f} s")
+        self._compared += len(now) // 2 * 2
 
     def _is_like(self, then: bytes | bytearray, now: bytes | bytearray) -> bool:
-        if self._parameters.encoding != "pcm_s16le":
-            return then[: len(now)] == now[: len(then)]
-        a, b = samples(then), samples(now)
-        size = min(len(a), len(b))
-        if not size:
-            return True
-        return loudness(a[:size] - b[:size]) <= max(QUIET, LIKE * loudness(a[:size]))
+        size = min(len(then), len(now))
+        if not size or self._parameters.encoding != "pcm_s16le":
+            return then[:size] == now[: size or None]
+        a, b = samples(then[:size]), samples(now[:size])
+        return loudness(a - b) <= max(QUIET, LIKE * loudness(a))
 
-    def _has_come(self, cue: Cue) -> bool:
+    def _is_answer(self, cue: Cue) -> bool:
         """Whether that was sent which this answers."""
         has_audio = self._offset + len(self._heard) >= cue.audio_bytes
-        return self._has_ended or (has_audio and self._marks >= cue.marks)
+        return self._has_ended or (has_audio and not cue.has_ended)
 
     def _play(self) -> Iterator[Output]:
-        while self._cues and not self._is_over:
-            cue = self._cues[0]
-            is_early = self._switches.realtime and self._clock() < self._started_at + cue.at
-            if is_early or not self._has_come(cue):
+        while self._cues and not self._is_over and self._is_answer(self._cues[0]):
+            if self._switches.realtime and self._clock() < self._started_at + self._cues[0].at:
                 return
-            self._cues.popleft()
-            if isinstance(cue.data, Close):
-                self._is_over = True
-                yield cue.data
-            else:
-                yield self._moved(cue.data) if self._offset else cue.data
-
-    def _moved(self, text: str) -> str:
-        """A message as a session says it that began at the offset."""
-        milliseconds = round(1000 * self._seconds_of(self._offset))
-        message = parse_object(text)
-        for part in (message, *_words(message)):
-            for name in TIMES:
-                if isinstance(value := part.get(name), int):
-                    part[name] = max(0, value - milliseconds)
-        if isinstance(order := message.get("turn_order"), int):
-            message["turn_order"] = order - self._first_order
-        return json.dumps(message)
-
-    def _seconds_of(self, size: int) -> float:
-        return size * self._decoder.milliseconds(b"x") / 1000
+            output = self._cues.popleft().output
+            self._is_over = isinstance(output, Close)
+            yield output
 
 
 def differing(text: str) -> Violation:
@@ -237,11 +219,11 @@ def differing(text: str) -> Violation:
     return bad_input(f"Replay: {text}")
 
 
-def find(sound: bytes | bytearray, start: bytes | bytearray) -> int | None:
-    """Where in a sound, in bytes, another one starts that is nearly a part of it."""
+def find(sound: bytes | bytearray, start: bytes | bytearray) -> int:
+    """Where in a sound, in bytes, another one starts that is nearly a part of it, or its end."""
     whole, part = samples(sound), samples(start)
     if len(part) > len(whole) or not part.any():
-        return None
+        return len(sound)
     size = 1 << (len(whole) + len(part) - 1).bit_length()
     product = np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size))
     alike = np.fft.irfft(product, size)[: len(whole) - len(part) + 1]
@@ -252,18 +234,9 @@ def find(sound: bytes | bytearray, start: bytes | bytearray) -> int | None:
 
 def loudness(sound: NDArray[np.float64]) -> float:
     """The standard deviation: a constant is no sound."""
-    return float(np.std(sound))
+    return float(np.std(sound)) if len(sound) else 0.0
 
 
 def samples(sound: bytes | bytearray) -> NDArray[np.float64]:
     """16-bit samples; half a one at the end is left out."""
     return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2").astype(np.float64)
-
-
-def _loaded(cue: Cue) -> dict[str, Json]:
-    return parse_object(cue.data) if isinstance(cue.data, str) else {}
-
-
-def _words(message: dict[str, Json]) -> list[dict[str, Json]]:
-    words = message.get("words")
-    return [w for w in words if isinstance(w, dict)] if isinstance(words, list) else []

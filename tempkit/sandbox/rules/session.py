@@ -18,11 +18,11 @@ from tempkit.protocol.messages import (
     Error,
     Heartbeat,
     Json,
+    ServerMessage,
     Silence,
     Termination,
     Turn,
     Warning,  # noqa: A004 - the service's own name
-    dump,
     parse_object,
 )
 from tempkit.protocol.parameters import RULES
@@ -55,7 +55,7 @@ class Note(NamedTuple):
     warning: str
 
 
-Output = str | Close | Note
+Output = ServerMessage | Close | Note
 
 
 class ServerSession:
@@ -103,7 +103,7 @@ class ServerSession:
         """Termination and the close with 1000, whether that was asked for or not."""
         self._is_over = True
         audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
-        yield dump(Termination(int(audio), int(session)))
+        yield Termination(int(audio), int(session))
         yield Close(CloseCode.ENDED, END_REASON)
 
     def fail(self) -> Iterator[Output]:
@@ -158,7 +158,7 @@ class ServerSession:
     def _refuse(self, violation: Violation) -> Iterator[Output]:
         # "Error: always fatal"; the close carries the same code and the fixed reason.
         self._is_over = True
-        yield dump(Error(violation.code, str(violation)))
+        yield Error(violation.code, str(violation))
         yield Close(violation.code, ERROR_REASON)
 
     def _open(self) -> Iterator[Output]:
@@ -174,8 +174,7 @@ class ServerSession:
         self._turns = TurnDetector(self._listen(), turn_rules(self._parameters))
         self._messages = TurnMessages(self._parameters, self._switches)
         self._has_begun = True
-        begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
-        yield dump(begin)
+        yield Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
         given = {name: getattr(self._parameters, name) for name in RULES}
         warnings = without_effect(given, self._parameters.speech_model)
         yield from self._warn(warnings, aloud=self._switches.warnings)
@@ -202,7 +201,7 @@ class ServerSession:
 
     def _about(self, found: Iterable[Heard | Silence]) -> Iterator[Output]:
         for heard in found:
-            yield from map(dump, self._messages.about(heard))
+            yield from self._messages.about(heard)
 
     def _receive_text(self, text: str) -> Iterator[Output]:
         # 3006 - a text message is a JSON object of a known type.
@@ -236,7 +235,7 @@ class ServerSession:
         for warning in warnings:
             if warning.warning_code not in self._warned_of:
                 self._warned_of.add(warning.warning_code)
-                yield dump(warning) if aloud else Note(warning.warning_code, warning.warning)
+                yield warning if aloud else Note(warning.warning_code, warning.warning)
 
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."
@@ -245,7 +244,7 @@ class ServerSession:
         yield from self._about(self._turns.finish())
         # Seen on the live service, but for U3: an empty final with the next turn_order.
         if not self._messages.is_u3:
-            yield dump(Turn(self._messages.turn_order, False, True, "", 0.0, ()))
+            yield Turn(self._messages.turn_order, False, True, "", 0.0, ())
         yield from self.end()
 
     def _tick(self) -> Iterator[Output]:
@@ -271,7 +270,7 @@ class ServerSession:
         self._start_window(now)
         audio, passed = round(self._audio_milliseconds), round(1000 * (now - self._begun_at))
         loudest = self._turns.take_highest_probability()
-        yield dump(Heartbeat(audio, passed, round(new / (1000 * elapsed), 2), round(loudest, 4)))
+        yield Heartbeat(audio, passed, round(new / (1000 * elapsed), 2), round(loudest, 4))
 
     def _start_window(self, now: float) -> None:
         """Count the time to the next heartbeat, and the audio until then, from now on."""

@@ -18,6 +18,7 @@ from tempkit.protocol.parameters import (
     check_whole_number,
 )
 from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
+from tempkit.sandbox.journal import harmless
 from tempkit.sandbox.rules.opening import read_query
 from tempkit.sandbox.state import State
 
@@ -30,6 +31,7 @@ USUAL = {"expires_in_seconds": 60, "max_session_duration_seconds": 10_800}
 OTHER_PRODUCTS = ("tts", "agents")
 TOKEN = "/v3/token"
 UNIFIED_TOKEN = "/v1/token"  # of the token host
+TOKENS = (TOKEN, UNIFIED_TOKEN)
 OLD_TOKEN = "/v2/realtime/token"
 WEBSOCKET = "/v3/ws"
 OLD_WEBSOCKET = "/v2/realtime/ws"
@@ -73,9 +75,19 @@ class HttpAnswer(NamedTuple):
 
 def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
+    given = _answer(request, state, url)
+    if not request.path.startswith("/sandbox"):
+        detail: dict[str, Json] = {"status": given.status}
+        detail |= {name: harmless(v) for name, v in request.query.items() if name in LIMITS}
+        name = f"{request.method} {harmless(request.path)}"
+        state.journal.add(state.clock(), 0, "request", name, detail)
+    return given
+
+
+def _answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     if request.body and request.path not in (UNIFIED_TOKEN, OLD_TOKEN):
         return NO_REQUEST
-    if request.path in (TOKEN, UNIFIED_TOKEN):
+    if request.path in TOKENS:
         status = state.faults.token_status
         if status is not None and state.is_hit("token_failures"):
             return _json(status, {"error": "A fault that was asked for"})
@@ -91,8 +103,8 @@ def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
         case "GET", "/sandbox":
             return _page(state, url)
         case "GET", "/sandbox/journal":
-            names = ("at", "session", "kind", "name", "detail")
-            return _json(200, [{n: getattr(entry, n) for n in names} for entry in state.journal])
+            names, entries = ("at", "session", "kind", "name", "detail"), state.journal.entries[:]
+            return _json(200, [{n: getattr(entry, n) for n in names} for entry in entries])
         case "GET", "/sandbox/faults":
             return _json(200, {**state.faults.given()})
         case "POST", "/sandbox/faults":
@@ -217,7 +229,7 @@ def _page(state: State, url: str) -> HttpAnswer:
         socket=escape(socket),
         host=escape(urlsplit(url).netloc),
         sessions=len(state.open_sessions),
-        entries=len(state.journal),
+        entries=len(state.journal.entries),
         faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
         ways=", ".join(WAYS),
         whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
