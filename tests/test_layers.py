@@ -71,8 +71,8 @@ SANDBOX_LATE = {"": {"hearing", "wire"}}
 WITHOUT_IO = (
     *("pictures", "protocol", "sandbox.rules", "sandbox.faults", "sandbox.journal"),
     *("sandbox.state", "sandbox.wire.routes", "sandbox.wire.inbox"),
-    *("sandbox.hearing.heard", "sandbox.hearing.pcm", "sandbox.hearing.pool"),
-    *("sandbox.hearing.recognizer", "sandbox.hearing.turns", "server.guard", "server.head"),
+    *("sandbox.hearing.pcm", "sandbox.hearing.recognizer", "sandbox.hearing.turns"),
+    *("server.guard", "server.head"),
     *("streaming.backlog", "streaming.captions", "streaming.retry", "streaming.session"),
     *("streaming.transcript", "streaming.watch"),
 )

@@ -134,9 +134,8 @@ def test_final_words_never_change_and_partials_grow(sandbox: Sandbox, clip: Clip
 
 
 def test_no_partial_repeats_itself_wherever_the_audio_ends(clip: Clip):
-    from tempkit.sandbox.hearing.heard import Heard, TurnRules
     from tempkit.sandbox.hearing.moonshine import Moonshine
-    from tempkit.sandbox.hearing.turns import TurnDetector
+    from tempkit.sandbox.hearing.turns import Heard, TurnDetector, TurnRules
 
     samples = np.frombuffer(clip.pcm, "<i2").astype(np.float32) / 32768
     places, texts = random.Random(1), []

@@ -19,7 +19,7 @@ from tempkit.protocol.parameters import (
     SessionParameters,
     check_as_service,
 )
-from tempkit.sandbox.hearing.heard import TurnRules
+from tempkit.sandbox.hearing.turns import TurnRules
 from tempkit.sandbox.rules import Violation
 
 # What each model family waits for unless told otherwise, ms and 0 to 1: "the mode presets" of the
@@ -163,8 +163,7 @@ def turn_rules(parameters: SessionParameters) -> TurnRules:
         **given,
         first_partial=delay + INTERRUPTION_EXTRA,
         next_partial=CONTINUOUS if is_continuous else SPARSE,
-        utters_in_pauses=False,
-        guesses_in_silence=True,
+        is_u3=True,
         acknowledges_silence=bool(p.acknowledge_silence),
     )
 

@@ -27,10 +27,9 @@ from tempkit.protocol.messages import (
 )
 from tempkit.protocol.parameters import RULES
 from tempkit.protocol.recording import Close
-from tempkit.sandbox.hearing.heard import Heard
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import Listener
-from tempkit.sandbox.hearing.turns import TurnDetector
+from tempkit.sandbox.hearing.turns import Heard, TurnDetector
 from tempkit.sandbox.rules import Switches, Violation
 from tempkit.sandbox.rules.ledger import Ledger
 from tempkit.sandbox.rules.opening import (

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.protocol.parameters import U3_MODELS, US_MODELS, SessionParameters
-from tempkit.sandbox.hearing.heard import Heard, plain
 from tempkit.sandbox.hearing.recognizer import SpokenWord
+from tempkit.sandbox.hearing.turns import Heard
 from tempkit.sandbox.rules import Switches
 
 
@@ -104,6 +104,6 @@ class TurnMessages:
 
 
 def _word(heard: SpokenWord, is_formatted: bool, *, is_final: bool) -> Word:
-    text = heard.text if is_formatted else plain(heard.text)
+    text = heard.text if is_formatted else heard.plain
     confidence = min(1.0, round(heard.confidence, 4))
     return Word(text, heard.start, heard.end, confidence, is_final)

@@ -64,12 +64,12 @@ class Inbox:
         elapsed = 0.0 if self._first_at is None else now - self._first_at
         return self._received_seconds, elapsed, self._came - self._handled
 
-    def patience(self, now: float) -> float:
+    def patience(self, now: float) -> float | None:
         """How long a partial may wait for a core: not at all when handling lags behind a talker.
 
-        Without end when nobody talks, as what was sent ahead is to be heard alike on every machine.
+        Without end for what was sent ahead, which is to be heard alike on every machine.
         """
         if self._ahead > LIVE_SECONDS:
-            return float("inf")
+            return None
         is_late = now - self._busy_since - self._handled > LATE_SECONDS
         return 0.0 if is_late else PATIENCE_SECONDS

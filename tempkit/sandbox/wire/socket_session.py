@@ -17,8 +17,7 @@ from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import Json, dump
 from tempkit.protocol.recording import Close
 from tempkit.sandbox.faults import Faults, Progress
-from tempkit.sandbox.hearing.pool import CORES, Sharing
-from tempkit.sandbox.hearing.recognizer import Recognizer
+from tempkit.sandbox.hearing.recognizer import Recognizer, SharedListener
 from tempkit.sandbox.journal import harmless, shown
 from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
@@ -57,8 +56,8 @@ class SocketSession:
         self._inbox = inbox = Inbox(realtime=state.switches.realtime)
         self._audio = [0, 0.0]  # messages and seconds since the journal's last entry
 
-        def listen() -> Sharing:
-            return Sharing(recognizer.listen(), CORES, lambda: inbox.patience(time.monotonic()))
+        def listen() -> SharedListener:
+            return SharedListener(recognizer.listen(), lambda: inbox.patience(time.monotonic()))
 
         credentials = asked.query, asked.headers.get("Authorization")
         given = (*credentials, state.ledger, listen, state.clock, state.switches)
