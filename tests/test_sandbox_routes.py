@@ -7,9 +7,8 @@ import pytest
 
 from tempkit import Sandbox, generate_temp_token
 from tempkit.sandbox import Faults, Scripted
-from tempkit.sandbox.journal import LENGTH, SIZE, Journal
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import LENGTH, SIZE, Journal, State
 from tempkit.sandbox.wire.routes import HttpAnswer, HttpRequest, answer, is_from_here
 from tests.conftest import KEY
 from tests.doubles import chunked, spoken

@@ -15,9 +15,8 @@ from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
-from tempkit.sandbox.journal import Entry
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import Entry, State
 from tempkit.serving import Engine, Report, Service
 
 __all__ = ["Faults", "Sandbox", "Scripted", "load_recognizer"]

@@ -1,6 +1,6 @@
 """Faults: what goes wrong in a sandbox on demand. No I/O: when to do what; the shell does it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ WHAT = {
     "stop_answering": "sends nothing any more but heartbeats, not even a Termination",
     "stop_heartbeats": "sends no Heartbeat any more",
     "stop_upload": "loses all that the client sends: nothing is heard, nothing acknowledged",
-    "stop_reading": "reads nothing off the socket any more, not even pings",
+    "stop_reading": "reads one more message off the socket and then nothing, not even pings",
 }
 # What its moment is counted in.
 WAYS = {
@@ -156,22 +156,3 @@ class Progress:
             if way == "seconds" and what not in self.happened
         ]
         return max(0.0, min(waits, default=float("inf")))
-
-
-class SpeedyClock:
-    """A clock that can be made to run faster from now on; it never jumps."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.speed = 1.0  # its seconds for one of the real clock's
-        self._then = self._since = 0.0  # what it said, and the real one, when the speed changed
-
-    def __call__(self) -> float:
-        """The time now."""
-        return self._then + self.speed * (self._clock() - self._since)
-
-    def run_at(self, speed: float) -> None:
-        """Change the speed."""
-        now = self._clock()
-        self._then += self.speed * (now - self._since)
-        self._since, self.speed = now, speed

@@ -110,12 +110,10 @@ class Ledger:
         most = self._switches.sessions_per_minute
         if most is None:
             return
-        recent = {a: [at for at in ats if at > now - 60] for a, ats in self._opened.items()}
-        self._opened = {a: ats for a, ats in recent.items() if ats}
-        opened = self._opened.setdefault(account, [])
+        opened = [at for at in self._opened.get(account, ()) if at > now - 60]
         if len(opened) >= most:
             raise Refused(TOO_MANY)
-        opened.append(now)
+        self._opened[account] = [*opened, now]
 
     def _account(self, key: str) -> str:
         return self._sign(f"key {key}")[:16]

@@ -18,9 +18,8 @@ from tempkit.protocol.parameters import (
     check_whole_number,
 )
 from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
-from tempkit.sandbox.journal import harmless
 from tempkit.sandbox.rules.opening import read_query
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import State, harmless
 
 PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 LIMITS = {

@@ -18,10 +18,9 @@ from tempkit.protocol.messages import Json, dump
 from tempkit.protocol.recording import Close
 from tempkit.sandbox.faults import Faults, Progress
 from tempkit.sandbox.hearing.recognizer import Recognizer, SharedListener
-from tempkit.sandbox.journal import harmless, shown
 from tempkit.sandbox.rules.replay import ReplaySession, Score
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import State, harmless, shown
 from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.inbox import Inbox
 
