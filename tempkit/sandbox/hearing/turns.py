@@ -97,10 +97,10 @@ class TurnDetector:
         highest, self._highest = self._highest, 0.0
         return highest
 
-    def finish(self) -> Iterator[Heard | Silence]:
-        """No more audio comes: the last samples, then the end of the open turn."""
-        if len(self._rest):
-            yield from self.hear(np.zeros(FRAME - len(self._rest), np.float32))
+    def finish(self, samples: Samples) -> Iterator[Heard | Silence]:
+        """What the last samples, and the end of the open turn, let one say."""
+        rest = (len(self._rest) + len(samples)) % FRAME
+        yield from self.hear(np.append(samples, np.zeros(-rest % FRAME, np.float32)))
         yield from self.end_turn()
 
     def _hear_frame(self, frame: Samples) -> Iterator[Heard | Silence]:

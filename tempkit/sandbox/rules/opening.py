@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import (
     Json,
     Warning,  # noqa: A004 - the service's own name
+    parse_object,
 )
 from tempkit.protocol.parameters import (
     ALIASES,
@@ -68,6 +70,15 @@ AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
 def bad_input(text: object) -> Violation:
     """What a parameter or a message with a value that is not allowed ends in: 3006."""
     return Violation(CloseCode.BAD_INPUT, f"User Input Validation Error: {text}")
+
+
+def read_message(text: str) -> dict[str, Json]:
+    """The message in a text. Raises Violation."""
+    # 3006 - a text message is a JSON object.
+    try:
+        return parse_object(text)
+    except ProtocolError as error:
+        raise bad_input(error) from None
 
 
 def read_query(text: str) -> dict[str, str]:

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, Unknown, parse_object
 from tempkit.protocol.recording import Close, Recording
 from tempkit.sandbox.rules import Violation
-from tempkit.sandbox.rules.opening import bad_input, read_parameters
+from tempkit.sandbox.rules.opening import bad_input, read_message, read_parameters
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
 
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be similar
@@ -119,11 +118,7 @@ class ReplaySession(ServerSession):
         yield from self._play()
 
     def _receive_text(self, text: str) -> Iterator[Output]:
-        try:
-            message = parse_object(text)
-        except ProtocolError as error:
-            raise bad_input(error) from None
-        if message.get("type") == "Terminate":
+        if read_message(text).get("type") == "Terminate":
             if not self._is_placed:
                 self._place()
             then = len(self._score.sound) / self._rate
