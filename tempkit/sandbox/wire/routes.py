@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
@@ -36,15 +36,15 @@ WEBSOCKET = "/v3/ws"
 OLD_WEBSOCKET = "/v2/realtime/ws"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # it may hold a credential
 class HttpRequest:
-    """An HTTP request; ``peer`` is the address that it came from. The repr shows no credential."""
+    """An HTTP request; ``peer`` is the address that it came from."""
 
     method: str
-    target: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    target: str
+    headers: Mapping[str, str]
     peer: str
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -105,9 +105,13 @@ def _answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
             names, entries = ("at", "session", "kind", "name", "detail"), state.journal.entries[:]
             return _json(200, [{n: getattr(entry, n) for n in names} for entry in entries])
         case "GET", "/sandbox/faults":
-            return _json(200, {**state.faults.given()})
+            return _json(200, state.faults.given())
         case "POST", "/sandbox/faults":
-            return _arm(request, state)
+            try:
+                state.faults = Faults.from_query(request.query)
+            except ValueError as error:
+                return _json(422, {"error": str(error)})
+            return _json(200, state.faults.given())
         case "POST", "/sandbox/reset":
             state.reset()
             return _json(200, {})
@@ -118,9 +122,8 @@ def _token(request: HttpRequest, state: State) -> HttpAnswer:
     """What the service's token route answers, pages of other origins included by a switch."""
     headers = (("Access-Control-Allow-Origin", "*"),) if state.switches.cors else ()
     if request.method == "OPTIONS" and headers:
-        return HttpAnswer(
-            204, headers=(*headers, ("Access-Control-Allow-Headers", "Authorization"))
-        )
+        allowed = ("Access-Control-Allow-Headers", "Authorization")
+        return HttpAnswer(204, headers=(*headers, allowed))
     if request.method != "GET":
         return HttpAnswer(405, headers=(("Allow", "GET"),))
     return _given_token(request, state)._replace(headers=headers)
@@ -135,28 +138,30 @@ def _given_token(request: HttpRequest, state: State) -> HttpAnswer:
         return _json(401, {"error": "Missing Authorization header"})
     if key is not None and not state.ledger.accepts_key(key):
         return _json(401, {"error": "Invalid API key"})
-    found = [_problem(name, query[name], *LIMITS[name]) for name in LIMITS if name in query]
-    problems = [problem for problem in found if problem]
-    if "expires_in_seconds" not in query:
-        problems.insert(0, _missing("query", "expires_in_seconds"))
+    asked = {name: query[name] for name in LIMITS if name in query}
+    problems = [] if "expires_in_seconds" in asked else [_missing("query", "expires_in_seconds")]
+    problems += filter(None, (_problem(name, text, *LIMITS[name]) for name, text in asked.items()))
     if problems and documented:
-        return _json(400, {"error": "Invalid parameters", "details": [*problems]})
+        return _json(400, {"error": "Invalid parameters", "details": problems})
     if key is None:
         problems.append(_missing("header", "authorization"))
     if problems or key is None:
-        return _json(422, {"detail": [*problems]})
-    asked = [int(query[name]) for name in LIMITS if name in query]
-    token = state.ledger.issue(state.clock(), *asked, key=key)
+        return _json(422, {"detail": problems})
+    return _granted(state, [int(text) for text in asked.values()], key)
+
+
+def _granted(state: State, asked: list[int], key: str, *, is_reusable: bool = False) -> HttpAnswer:
+    token = state.ledger.issue(state.clock(), *asked, key=key, is_reusable=is_reusable)
     return _json(200, {"token": token, "expires_in_seconds": asked[0]})
 
 
-def _missing(*place: Json) -> dict[str, Json]:
-    return {"type": "missing", "loc": [*place], "msg": "Field required", "input": None}
+def _missing(*place: str) -> dict[str, object]:
+    return {"type": "missing", "loc": place, "msg": "Field required", "input": None}
 
 
-def _problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | None:
+def _problem(name: str, text: str, low: int, high: int) -> dict[str, object] | None:
     """What a range check says about a value of the query, None when it is fine."""
-    given: dict[str, Json] = {"loc": ["query", name], "input": text}
+    given = {"loc": ["query", name], "input": text}
     try:
         value = int(text)
     except ValueError:
@@ -164,11 +169,9 @@ def _problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | Non
         return {"type": "int_parsing", "msg": said, **given}
     if low <= value <= high:
         return None
-    if value < low:
-        kind, said, limit = "greater_than_equal", f"greater than or equal to {low}", {"ge": low}
-    else:
-        kind, said, limit = "less_than_equal", f"less than or equal to {high}", {"le": high}
-    return {"type": kind, "msg": f"Input should be {said}", "ctx": {**limit}, **given}
+    side, sign, limit = ("greater", "ge", low) if value < low else ("less", "le", high)
+    said = f"Input should be {side} than or equal to {limit}"
+    return {"type": f"{side}_than_equal", "msg": said, "ctx": {sign: limit}, **given}
 
 
 def _unified_token(request: HttpRequest, state: State) -> HttpAnswer:
@@ -190,9 +193,7 @@ def _unified_token(request: HttpRequest, state: State) -> HttpAnswer:
         return _json(400, {"error": str(error)})
     if (product := asked.get("product", "")) in OTHER_PRODUCTS:
         return _json(400, {"error": f"the sandbox has streaming alone, not {product}"})
-    expires, longest = (int(str(value)) for value in given.values())
-    token = state.ledger.issue(state.clock(), expires, longest, key=key, is_reusable=True)
-    return _json(200, {"token": token, "expires_in_seconds": expires})
+    return _granted(state, [int(str(n)) for n in given.values()], key, is_reusable=True)
 
 
 def is_from_here(request: HttpRequest) -> bool:
@@ -210,14 +211,6 @@ def is_from_here(request: HttpRequest) -> bool:
         return all(is_loopback(urlsplit(name).hostname or "") for name in names)
     except ValueError:  # no address
         return False
-
-
-def _arm(request: HttpRequest, state: State) -> HttpAnswer:
-    try:
-        state.faults = Faults.from_query(request.query)
-    except ValueError as error:
-        return _json(422, {"error": str(error)})
-    return _json(200, {**state.faults.given()})
 
 
 def _page(state: State, url: str) -> HttpAnswer:
@@ -241,7 +234,7 @@ def _page(state: State, url: str) -> HttpAnswer:
     return HttpAnswer(200, text.encode(), "text/html; charset=utf-8")
 
 
-def _json(status: int, body: Json) -> HttpAnswer:
+def _json(status: int, body: object) -> HttpAnswer:
     return HttpAnswer(status, json.dumps(body).encode())
 
 
