@@ -118,8 +118,8 @@ class Sandbox(Service):
         """How many sessions are open, and the newest ``most`` lines of the journal."""
         count = len(self._state.open_sessions)
         line = f"{super().report().line}, {count} session{'' if count == 1 else 's'} open"
-        if faults := self.faults.given():
-            line += f", faults: {', '.join(f'{name}={value}' for name, value in faults.items())}"
+        if faults := str(self.faults):
+            line += f", faults: {faults}"
         rows = tuple(_row(entry) for entry in reversed(self.journal[-most:]))
         return Report(line, ("time", "session", "what", "of it"), rows)
 

@@ -44,16 +44,14 @@ def _fault(kind: type, low: float, high: float, default: float | str | None = No
 class Faults:
     """What goes wrong: ``Sandbox(faults=Faults(close_after_received=20, close_code=1012))``.
 
-    What goes wrong in a session is named ``<what>_after_<way>``: what is one of ``say``,
-    ``say_binary``, ``stall``, ``cancel``, ``terminate``, ``close``, ``cut``, ``stop_answering``,
-    ``stop_heartbeats``, ``stop_upload`` and ``stop_reading`` (``tempkit.sandbox.faults.WHAT`` says
-    what each does), and it happens once so many messages were ``sent`` (Begin is the first) or
+    What goes wrong in a session is named ``<what>_after_<way>``. ``tempkit.sandbox.faults.WHAT``
+    says what there is; it happens once so many messages were ``sent`` (Begin is the first) or
     ``received``, or so many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
     many of the next sessions are hit, None all. Raises ValueError for a fault that there is not,
     and, naming the range, for a bad value.
     """
 
-    moments: Mapping[str, float]  # such as close_after_received
+    given: Mapping[str, Any]  # what it was made with, by name
 
     message: str = _fault(str, 0, 100_000, "not JSON")
     close_code: int = _fault(int, SENDABLE[0], SENDABLE[-1], 1000)
@@ -74,32 +72,27 @@ class Faults:
 
     def __init__(self, **given: float | str | None) -> None:
         """Check every value that was given."""
-        given = {name: value for name, value in given.items() if value is not None}
-        for name, value in given.items():
+        known = {name: value for name, value in given.items() if value is not None}
+        for name, value in known.items():
             _rule(name).check(name, value)
-        if given.get("close_code", CloseCode.NO_CODE) not in SENDABLE:
+        vars(self).update(known, given=known)
+        if self.close_code not in SENDABLE:
             allowed = "1000 to 1003, 1005 to 1014 or 3000 to 4999"
-            raise BadValue(f"close_code takes {allowed}, not {given['close_code']}")
-        moments = {name: given.pop(name) for name in MOMENTS if name in given}
-        object.__setattr__(self, "moments", moments)
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
+            raise BadValue(f"close_code takes {allowed}, not {self.close_code}")
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """The faults in a query. Raises ValueError for an unknown name or a bad value."""
         return cls(**{name: _read(name, text) for name, text in query.items()})
 
-    def given(self) -> dict[str, float | str]:
-        """The faults that are not at their default, by name."""
-        values = {name: getattr(self, name) for name in PLAIN}
-        changed = {name: value for name, value in values.items() if value != getattr(Faults, name)}
-        return {**self.moments, **changed}
+    def __str__(self) -> str:
+        """What it was made with, as on a command line; nothing for none."""
+        return ", ".join(f"{name}={value}" for name, value in self.given.items())
 
     @unfailing
     def __repr__(self) -> str:
         """What it was made with."""
-        return f"Faults({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
+        return f"Faults({', '.join(f'{name}={value!r}' for name, value in self.given.items())})"
 
 
 PLAIN = {each.name: each.metadata["rule"] for each in fields(Faults) if each.metadata}
@@ -132,8 +125,8 @@ class Progress:
         self.audio_seconds = 0.0
         self.happened: set[str] = set()
         self._begun_at = now
-        parts = ((name.partition("_after_"), at) for name, at in faults.moments.items())
-        self._moments = [(what, way, at) for (what, _, way), at in parts]
+        parts = (name.partition("_after_") for name in MOMENTS if name in faults.given)
+        self._moments = [(what, way, faults.given[what + by + way]) for what, by, way in parts]
 
     def due(self, now: float) -> Iterator[str]:
         """What goes wrong now; each does so once."""

@@ -105,13 +105,13 @@ def _answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
             names, entries = ("at", "session", "kind", "name", "detail"), state.journal.entries[:]
             return _json(200, [{n: getattr(entry, n) for n in names} for entry in entries])
         case "GET", "/sandbox/faults":
-            return _json(200, state.faults.given())
+            return _json(200, state.faults.given)
         case "POST", "/sandbox/faults":
             try:
                 state.faults = Faults.from_query(request.query)
             except ValueError as error:
                 return _json(422, {"error": str(error)})
-            return _json(200, state.faults.given())
+            return _json(200, state.faults.given)
         case "POST", "/sandbox/reset":
             state.reset()
             return _json(200, {})
@@ -222,7 +222,7 @@ def _page(state: State, url: str) -> HttpAnswer:
         host=escape(urlsplit(url).netloc),
         sessions=len(state.open_sessions),
         entries=len(state.journal.entries),
-        faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
+        faults=escape(str(state.faults) or "none"),
         ways=", ".join(WAYS),
         whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
         faults_alone=", ".join(PLAIN),

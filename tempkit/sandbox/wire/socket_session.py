@@ -65,7 +65,7 @@ class SocketSession:
         self._number = next(state.numbers)
         self._note("opened", routes.WEBSOCKET, shown(asked.query))
         # Where nothing is read ahead, the library stops reading as soon as nothing is taken.
-        queue = 0 if any(moment.startswith("stop_reading") for moment in faults.moments) else QUEUE
+        queue = 0 if any(name.startswith("stop_reading") for name in faults.given) else QUEUE
         self._connection = Connection(
             sock, protocol, ping_interval=None, close_timeout=CLOSE_SECONDS, max_queue=queue
         )
@@ -146,7 +146,7 @@ class SocketSession:
         """Let go wrong what is due; raises _Over when that ends the session."""
         faults = self._progress.faults
         for what in self._progress.due(time.monotonic()):
-            self._note("fault", what, faults.given())
+            self._note("fault", what, faults.given)
             match what:
                 case "say":
                     self._connection.send(faults.message)
