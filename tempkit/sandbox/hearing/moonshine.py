@@ -8,11 +8,11 @@ import functools
 import hashlib
 import math
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime as ort
@@ -93,14 +93,14 @@ class Moonshine:
         self._tokens = read_tokenizer(model_file("tokenizer"))
         self._outputs = [output.name for output in self._decoder.get_outputs()]
 
-    @staticmethod
-    def load() -> "Moonshine":
+    @classmethod
+    @functools.cache
+    def load(cls) -> Self:
         """The recogniser of this process, read from disk on the first call (about half a second).
 
         Raises ConfigurationError when a model file is missing or is not the expected one.
         """
-        with _loading:
-            return _load()
+        return cls()
 
     def listen(self) -> "MoonshineListener":
         """A new session's ears."""
@@ -121,7 +121,8 @@ class Moonshine:
         found = self._decode(self._encode(samples), forced, guessed[len(forced) :], limit)
         if found and sum(math.log(p) for _, p in found) / len(found) < LEAST_LOG_PROBABILITY:
             found = []
-        words = self._words(fixed, found)
+        known = [(token, word.confidence) for word in fixed for token in word.tokens]
+        words = self._words(known + found)
         ends = bool(found) and words[-1].text.endswith(SENTENCE_ENDS)
         return Hypothesis(words, found[-1][1] if ends else 0.0, may_loop=True)
 
@@ -178,26 +179,21 @@ class Moonshine:
         rows: NDArray[np.float32] = logits[0]
         return rows
 
-    def _words(
-        self, fixed: Sequence[SpokenWord], found: list[tuple[int, float]]
-    ) -> tuple[SpokenWord, ...]:
-        """``fixed`` and the words that ``found`` spells after them."""
-        groups = [([self._tokens[t] for t in w.tokens], [*w.tokens], [w.confidence]) for w in fixed]
+    def _words(self, found: list[tuple[int, float]]) -> tuple[SpokenWord, ...]:
+        """The words that these tokens, with their probabilities, spell."""
+        groups: list[list[tuple[int, float]]] = []
         for token, probability in found:
-            piece = self._tokens[token]
-            if piece.startswith(SPACE) or not groups:
-                groups.append(([], [], []))
-            pieces, tokens, probabilities = groups[-1]
-            pieces.append(piece)
-            tokens.append(token)
-            probabilities.append(probability)
+            if self._tokens[token].startswith(SPACE) or not groups:
+                groups.append([])
+            groups[-1].append((token, probability))
         words: list[SpokenWord] = []
-        for pieces, tokens, probabilities in groups:
-            confidence = round(math.prod(probabilities) ** (1 / len(probabilities)), 4)
-            if text := _text(pieces):
+        for group in groups:
+            tokens, probabilities = zip(*group, strict=True)
+            confidence = round(math.prod(probabilities) ** (1 / len(group)), 4)
+            if text := _text([self._tokens[token] for token in tokens]):
                 begins = bool(words) and _ends_sentence(words[-1].text)
                 text = text[0].upper() + text[1:] if begins else text
-                words.append(SpokenWord(text, confidence, (*tokens,)))
+                words.append(SpokenWord(text, confidence, tokens))
         return tuple(words)
 
 
@@ -244,7 +240,3 @@ def _empty_cache(encoded: Feed) -> Feed:
     nothing = np.zeros((1, HEADS, 1, WIDTH), np.float32)
     names = (f"{n}.{s}.{k}" for n in range(LAYERS) for s in ("decoder", "encoder") for k in KEYS)
     return encoded | {f"past_key_values.{name}": nothing for name in names}
-
-
-_loading = threading.Lock()
-_load = functools.cache(Moonshine)
