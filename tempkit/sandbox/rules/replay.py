@@ -7,11 +7,12 @@ from itertools import chain, dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, Unknown, parse_object
 from tempkit.protocol.recording import Close, Recording
+from tempkit.sandbox.hearing.pcm import PcmDecoder
+from tempkit.sandbox.hearing.recognizer import RATE, Samples
 from tempkit.sandbox.rules import Violation
 from tempkit.sandbox.rules.opening import bad_input, read_message, read_parameters
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
@@ -19,16 +20,16 @@ from tempkit.sandbox.rules.session import Note, Output, ServerSession
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be similar
 MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the recording by
 TAIL_SECONDS = 1.0  # audio may end so much earlier or later than it did then
-LIKE, QUIET = 0.25, 200.0  # of the loudness, and on the scale of 16 bits: what may differ
+LIKE, QUIET = 0.25, 0.006  # of the loudness, and of full scale: what may differ
 DIFFERS = 10  # the warning code of what is not as it was recorded
 TIMES = ("timestamp", "start", "end", "start_ms", "end_ms", "total_audio_received_ms")
 
 
 class Cue(NamedTuple):
-    """What the service said, and when: after so much audio, so many seconds, and Terminate."""
+    """What the service said, and when: after so many samples, so many seconds, and Terminate."""
 
     output: Unknown | Close
-    audio_bytes: int
+    samples: int
     at: float
     has_ended: bool
 
@@ -47,26 +48,28 @@ class Cue(NamedTuple):
 class Score:
     """One connection of a recording, ready to be played: its audio, and a cue for each message."""
 
-    def __init__(self, recording: Recording) -> None:
-        self.query = recording.query
+    def __init__(self, recording: Recording, encoding: str) -> None:
         self.begin: dict[str, Json] = {}
         self.cues: list[Cue] = []
-        self.sound, self.has_sound = bytearray(), True
-        has_ended, begun = False, 0.0
+        self.has_sound, has_ended, begun = True, False, 0.0
+        decoder, heard = PcmDecoder(RATE, encoding), [np.zeros(0, np.float32)]
+        count = 0
         for at, by, data in ((frame.at, frame.by, frame.data) for frame in recording.frames):
             if by == "client" and isinstance(data, str):
                 has_ended |= '"Terminate"' in data
             elif by == "client" and isinstance(data, (bytes, int)):
-                self.sound += bytes(data)  # as many zeros where only the size was kept
+                heard.append(decoder.decode(bytes(data)))  # zeros where only the size was kept
+                count += len(heard[-1])
                 self.has_sound &= isinstance(data, bytes)
             elif isinstance(data, str) and '"Begin"' in data and not self.begin:
                 self.begin, begun = parse_object(data), at
             elif isinstance(data, str):
                 message = parse_object(data)
                 output = Unknown(str(message.get("type")), message)
-                self.cues.append(Cue(output, len(self.sound), at - begun, has_ended))
+                self.cues.append(Cue(output, count, at - begun, has_ended))
             elif isinstance(data, Close):
-                self.cues.append(Cue(data, len(self.sound), at - begun, has_ended))
+                self.cues.append(Cue(data, count, at - begun, has_ended))
+        self.sound = np.concatenate(heard)
         # Who has the Termination need not have waited for the close.
         if self.cues and self.cues[-1].message.get("type") == "Termination":
             end = Close(CloseCode.ENDED, END_REASON)
@@ -80,49 +83,50 @@ class ReplaySession(ServerSession):
     audio that they answer. A session that is resumed in the middle starts there.
     """
 
-    def __init__(self, scores: Sequence[Score], *given: Any, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(*given, **options)
-        self._scores = scores
-        self._score = scores[0]
+    def __init__(self, recordings: Sequence[Recording], *given: Any) -> None:  # noqa: ANN401
+        super().__init__(*given)
+        self._recordings = recordings
+        self._score: Score | None = None  # as soon as it is known which one is played
         self._cues: deque[Cue] = deque()  # that are still to be said
-        self._is_placed = self._has_ended = False
-        self._offset = 0  # bytes of the recording's audio before what is heard now
-        self._heard = bytearray()
-        self._compared = 0  # bytes of what is heard
+        self._has_ended = False
+        self._heard = np.zeros(0, np.float32)  # until then
+        self._position = 0  # in the recording, samples
         self._started_at = self._begun_at  # what the times of the cues count from
 
     def _begin(self) -> Iterator[Output]:
         self._has_begun = True
-        self._rate = round(1000 / self._decoder.milliseconds(b"x"))  # bytes a second
-        asked_then = read_parameters(self._score.query)
+        query = self._recordings[0].query
+        asked_then = read_parameters(query)
         for name in COMPARED:
             now, then = getattr(self._parameters, name), getattr(asked_then, name)
             if now != then:
                 raise differing(f"{name} is {now}, the recording was made with {then}")
-        for name, sent in self._score.query.items():
+        for name, sent in query.items():
             asked = self._query.get(name, "not given")
             if asked != sent and name not in COMPARED:
                 yield Note(DIFFERS, f"{name} is {asked}, the recording was made with {sent}")
+        self._rate, encoding = self._parameters.sample_rate, self._parameters.encoding
+        self._scores = [Score(recording, encoding) for recording in self._recordings]
+        self._samples = PcmDecoder(RATE, encoding)  # as they are, whatever their rate
         own: dict[str, Json] = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}
-        yield Unknown("Begin", {"type": "Begin", **self._score.begin, **own})
+        yield Unknown("Begin", {"type": "Begin", **self._scores[0].begin, **own})
 
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         self._audio_milliseconds += self._decoder.milliseconds(data)
-        self._heard += data
-        latest = self._heard[-round(MATCH_SECONDS * self._rate) :]
-        is_long = self._audio_milliseconds >= 1000 * MATCH_SECONDS
-        if not self._is_placed and is_long and loudness(samples(latest)) > 2 * QUIET:
-            self._place()
-        if self._is_placed:
-            self._compare()
+        samples = self._samples.decode(data)
+        if self._score:
+            self._follow(self._score, samples)
+        else:
+            self._heard = np.concatenate([self._heard, samples])
+            long = round(MATCH_SECONDS * self._rate)
+            if len(self._heard) >= long and loudness(self._heard[-long:]) > 2 * QUIET:
+                self._place()
         yield from self._play()
 
     def _receive_text(self, text: str) -> Iterator[Output]:
         if read_message(text).get("type") == "Terminate":
-            if not self._is_placed:
-                self._place()
-            then = len(self._score.sound) / self._rate
-            now = (self._offset + len(self._heard)) / self._rate
+            then = len((self._score or self._place()).sound) / self._rate
+            now = self._position / self._rate
             if abs(then - now) > TAIL_SECONDS:
                 text = f"the client ended after {now:.1f} s, then it was {then:.1f} s of audio"
                 raise differing(text)
@@ -144,30 +148,29 @@ class ReplaySession(ServerSession):
             due = min(due, self._started_at + self._cues[0].at)
         return due
 
-    def _place(self) -> None:
+    def _place(self) -> Score:
         """Find out where in the recording this audio starts: at a start, or else somewhere."""
         starts = ((score, 0) for score in self._scores)
         others = ((score, find(score.sound, self._heard)) for score in self._scores)
-        for score, offset in chain(starts, others):
-            if not score.has_sound or self._is_like(score.sound[offset:], self._heard):
-                self._start_at(score, offset)
-                return
+        for score, start in chain(starts, others):
+            if not score.has_sound or is_like(score.sound[start:], self._heard):
+                self._start_at(score, start)
+                return score
         raise differing("the audio is not that of the recording")
 
-    def _start_at(self, score: Score, offset: int) -> None:
-        self._is_placed = True
-        self._score, self._offset = score, offset
-        self._started_at -= offset / self._rate
-        milliseconds = round(1000 * offset / self._rate)
+    def _start_at(self, score: Score, start: int) -> None:
+        self._score, self._position = score, start + len(self._heard)
+        self._started_at -= start / self._rate
+        milliseconds = round(1000 * start / self._rate)
 
         def is_past(cue: Cue) -> bool:
             """Whether it was said, or its turn began, before the audio that was sent now."""
-            start = cue.words[0].get("start") if cue.words else None
-            is_cut = isinstance(start, int) and start < milliseconds
-            return is_cut or cue.audio_bytes < offset
+            began = cue.words[0].get("start") if cue.words else None
+            is_cut = isinstance(began, int) and began < milliseconds
+            return is_cut or cue.samples < start
 
         self._cues = deque(dropwhile(is_past, score.cues))
-        if not offset:
+        if not start:
             return
         # What is left is said as by a session that began here.
         orders = [cue.message["turn_order"] for cue in self._cues if "turn_order" in cue.message]
@@ -179,26 +182,17 @@ class ReplaySession(ServerSession):
             if isinstance(order := cue.message.get("turn_order"), int):
                 cue.message["turn_order"] = order - int(str(orders[0]))
 
-    def _compare(self) -> None:
-        """Raises Violation when what came since the last time is not what came then."""
-        start, now = self._offset + self._compared, self._heard[self._compared :]
-        then = self._score.sound[start : start + len(now)]
-        if self._score.has_sound and then and not self._is_like(then, now):
-            at = start / self._rate
+    def _follow(self, score: Score, samples: Samples) -> None:
+        """Go on by these samples. Raises Violation when they are not what came then."""
+        then = score.sound[self._position : self._position + len(samples)]
+        if score.has_sound and len(then) and not is_like(then, samples):
+            at = self._position / self._rate
             raise differing(f"the audio differs from the recording after {at:.1f} s")
-        self._compared += len(now) // 2 * 2
-
-    def _is_like(self, then: bytes | bytearray, now: bytes | bytearray) -> bool:
-        size = min(len(then), len(now))
-        if not size or self._parameters.encoding != "pcm_s16le":
-            return then[:size] == now[: size or None]
-        a, b = samples(then[:size]), samples(now[:size])
-        return loudness(a - b) <= max(QUIET, LIKE * loudness(a))
+        self._position += len(samples)
 
     def _is_answer(self, cue: Cue) -> bool:
         """Whether that was sent which this answers."""
-        has_audio = self._offset + len(self._heard) >= cue.audio_bytes
-        return self._has_ended or (has_audio and not cue.has_ended)
+        return self._has_ended or (self._position >= cue.samples and not cue.has_ended)
 
     def _play(self) -> Iterator[Output]:
         while self._cues and not self._is_over and self._is_answer(self._cues[0]):
@@ -214,24 +208,26 @@ def differing(text: str) -> Violation:
     return bad_input(f"Replay: {text}")
 
 
-def find(sound: bytes | bytearray, start: bytes | bytearray) -> int:
-    """Where in a sound, in bytes, another one starts that is nearly a part of it, or its end."""
-    whole, part = samples(sound), samples(start)
+def find(whole: Samples, part: Samples) -> int:
+    """Where in a sound another one starts that is nearly a part of it, or where it ends."""
     if len(part) > len(whole) or not part.any():
-        return len(sound)
+        return len(whole)
     size = 1 << (len(whole) + len(part) - 1).bit_length()
     product = np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size))
     alike = np.fft.irfft(product, size)[: len(whole) - len(part) + 1]
-    powers = np.concatenate([[0.0], np.cumsum(whole**2)])
+    powers = np.concatenate([[0.0], np.cumsum(whole**2, dtype=np.float64)])
     power = powers[len(part) :] - powers[: -len(part)]
-    return 2 * int(np.argmax(alike / np.sqrt(power + 1.0)))
+    return int(np.argmax(alike / np.sqrt(power + 1e-9)))
 
 
-def loudness(sound: NDArray[np.float64]) -> float:
+def is_like(then: Samples, now: Samples) -> bool:
+    """Whether two sounds are similar as long as both last, if not only one of them is a sound."""
+    size = min(len(then), len(now))
+    if not size:
+        return not len(now)
+    return loudness(then[:size] - now[:size]) <= max(QUIET, LIKE * loudness(then[:size]))
+
+
+def loudness(sound: Samples) -> float:
     """The standard deviation: a constant is no sound."""
-    return float(np.std(sound)) if len(sound) else 0.0
-
-
-def samples(sound: bytes | bytearray) -> NDArray[np.float64]:
-    """16-bit samples; half a one at the end is left out."""
-    return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2").astype(np.float64)
+    return float(np.std(sound))

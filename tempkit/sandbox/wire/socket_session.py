@@ -18,7 +18,7 @@ from tempkit.protocol.messages import Json, dump
 from tempkit.protocol.recording import Close
 from tempkit.sandbox.faults import Faults, Progress
 from tempkit.sandbox.hearing.recognizer import Recognizer, SharedListener
-from tempkit.sandbox.rules.replay import ReplaySession, Score
+from tempkit.sandbox.rules.replay import ReplaySession
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
 from tempkit.sandbox.state import State, harmless, shown
 from tempkit.sandbox.wire import routes
@@ -60,8 +60,8 @@ class SocketSession:
 
         credentials = asked.query, asked.headers.get("Authorization")
         given = (*credentials, state.ledger, listen, state.clock, state.switches)
-        scores = [Score(recording) for recording in state.recordings]
-        self._session = ReplaySession(scores, *given) if scores else ServerSession(*given)
+        played = state.recordings
+        self._session = ReplaySession(played, *given) if played else ServerSession(*given)
         self._number = next(state.numbers)
         self._note("opened", routes.WEBSOCKET, shown(asked.query))
         # Where nothing is read ahead, the library stops reading as soon as nothing is taken.
