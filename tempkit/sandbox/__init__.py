@@ -4,14 +4,13 @@ It needs the ``sandbox`` extra, and says so when it is missing; importing this m
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from ssl import SSLContext
 from typing import ClassVar
 
 from tempkit.config import Settings
 from tempkit.errors import BadType, ConfigurationError, ProtocolError, expect, require
-from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
@@ -150,17 +149,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     at = time.strftime("%H:%M:%S", time.localtime(entry.at))
     session = str(entry.session) if entry.session else ""
     plain = {k: v for k, v in entry.detail.items() if isinstance(v, (str, int, float)) and v != ""}
-    facts = ", ".join(f"{name}={value}" for name, value in plain.items())
-    text = _turn(entry.detail) if entry.name == "Turn" else facts
-    return at, session, f"{entry.kind} {entry.name}", text[:LONGEST]
-
-
-def _turn(detail: Mapping[str, Json]) -> str:
-    given = detail.get("words")
-    words = given if isinstance(given, list) else []
-    heard = " ".join(str(word["text"]) for word in words if isinstance(word, dict))
-    text = str(detail.get("transcript") or heard)
-    return text if detail.get("end_of_turn") else f"{text} ..."
+    text = plain.get("transcript") or ", ".join(f"{name}={value}" for name, value in plain.items())
+    return at, session, f"{entry.kind} {entry.name}", str(text)[:LONGEST]
 
 
 def _read(path: str | Path) -> list[Recording]:

@@ -140,12 +140,3 @@ class Progress:
             if reached[way] >= at and what not in self.happened:
                 self.happened.add(what)
                 yield what
-
-    def seconds_to_next(self, now: float) -> float:
-        """How long to wait for the next fault that comes at a time."""
-        waits = [
-            self._begun_at + at - now
-            for what, way, at in self._moments
-            if way == "seconds" and what not in self.happened
-        ]
-        return max(0.0, min(waits, default=float("inf")))

@@ -104,8 +104,6 @@ def _answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
         case "GET", "/sandbox/journal":
             names, entries = ("at", "session", "kind", "name", "detail"), state.journal.entries[:]
             return _json(200, [{n: getattr(entry, n) for n in names} for entry in entries])
-        case "GET", "/sandbox/faults":
-            return _json(200, state.faults.given)
         case "POST", "/sandbox/faults":
             try:
                 state.faults = Faults.from_query(request.query)

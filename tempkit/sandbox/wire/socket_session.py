@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 2.0  # how long the other side may take to answer a close
 QUEUE = 4096  # messages that are read ahead: a file that is sent at once does not stop the pings
-# How often a quiet session looks at the clock, which may be a test's, and whether it is to stop.
+# How often a quiet session looks at the clock, which may be a test's, whether a fault is due, and
+# whether it is to stop.
 LOOK_SECONDS = 0.5
 
 
@@ -95,7 +96,9 @@ class SocketSession:
     def _next(self) -> Iterable[Output]:
         """What the next message, or the time, leads to."""
         self._play_faults()
-        self._collect(self._seconds_to_next(time.monotonic()))
+        clock = self._state.clock
+        due = (self._session.deadline - clock()) / clock.speed
+        self._collect(max(0.0, min(LOOK_SECONDS, due, self._inbox.wait(time.monotonic()))))
         now = time.monotonic()
         if refusal := [*self._session.check_speed(*self._inbox.pace(now))]:
             return refusal
@@ -114,13 +117,6 @@ class SocketSession:
         if name == "Terminate":
             self._hold(self._progress.faults.slow_termination_seconds, beats=True)
         return self._session.receive(data)
-
-    def _seconds_to_next(self, now: float) -> float:
-        """Seconds in which there is nothing to do, unless a message comes in."""
-        clock = self._state.clock
-        due = (self._session.deadline - clock()) / clock.speed
-        waits = LOOK_SECONDS, due, self._inbox.wait(now), self._progress.seconds_to_next(now)
-        return max(0.0, min(waits))
 
     def _collect(self, wait: float) -> None:
         """Take what comes in off the socket; wait for the first message only."""
