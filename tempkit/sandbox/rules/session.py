@@ -118,10 +118,9 @@ class ServerSession:
         """When, in the clock's time, something is due unless a message comes in."""
         if self._is_over:
             return float("inf")
-        limit = self._parameters.inactivity_timeout
-        silent = float("inf") if limit is None else self._last_message_at + limit
-        beats = self._parameters.session_heartbeat
-        beat = self._last_heartbeat_at + HEARTBEAT_SECONDS if beats else float("inf")
+        limit, beats = self._parameters.inactivity_timeout, self._parameters.session_heartbeat
+        silent = self._last_message_at + (float("inf") if limit is None else limit)
+        beat = self._last_heartbeat_at + (HEARTBEAT_SECONDS if beats else float("inf"))
         return min(silent, beat, self._expires_at)
 
     def _guarded(self, step: Iterator[Output]) -> Iterator[Output]:
@@ -240,9 +239,12 @@ class ServerSession:
         # "realtime_factor": how fast audio came in since the last one, not over the session.
         new = self._audio_milliseconds - self._counted_milliseconds
         self._last_heartbeat_at, self._counted_milliseconds = now, self._audio_milliseconds
-        audio, passed = round(self._audio_milliseconds), round(1000 * (now - self._begun_at))
-        loudest = self._turns.take_highest_probability()
-        yield messages.Heartbeat(audio, passed, round(new / (1000 * elapsed), 2), round(loudest, 4))
+        yield messages.Heartbeat(
+            total_audio_received_ms=round(self._audio_milliseconds),
+            total_duration_ms=round(1000 * (now - self._begun_at)),
+            realtime_factor=round(new / (1000 * elapsed), 2),
+            max_speech_probability=round(self._turns.take_highest_probability(), 4),
+        )
 
 
 def _duration_violation(milliseconds: float) -> Violation:
