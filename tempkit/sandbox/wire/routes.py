@@ -213,7 +213,6 @@ def is_from_here(request: HttpRequest) -> bool:
 
 def _page(state: State, url: str) -> HttpAnswer:
     socket = "ws" + url.removeprefix("http")
-    per_minute = state.switches.sessions_per_minute
     text = PAGE.substitute(
         url=escape(url),
         socket=escape(socket),
@@ -224,10 +223,6 @@ def _page(state: State, url: str) -> HttpAnswer:
         ways=", ".join(WAYS),
         whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
         faults_alone=", ".join(PLAIN),
-        per_minute="any number of" if per_minute is None else per_minute,
-        keys="Takes any key" if state.switches.api_keys is None else "Takes the keys it was given",
-        pace="at the pace at which it sounds" if state.switches.realtime else "as fast as it comes",
-        uses="one session" if state.switches.single_use else "any number of sessions",
     )
     return HttpAnswer(200, text.encode(), "text/html; charset=utf-8")
 
