@@ -121,8 +121,7 @@ class Progress:
 
     def __init__(self, faults: Faults, now: float) -> None:
         self.faults = faults
-        self.sent = self.received = 0
-        self.audio_seconds = 0.0
+        self.reached = dict.fromkeys(WAYS, 0.0)
         self.happened: set[str] = set()
         self._begun_at = now
         parts = (name.partition("_after_") for name in MOMENTS if name in faults.given)
@@ -130,13 +129,8 @@ class Progress:
 
     def due(self, now: float) -> Iterator[str]:
         """What goes wrong now; each does so once."""
-        reached = {
-            "sent": self.sent,
-            "received": self.received,
-            "seconds": now - self._begun_at,
-            "audio_seconds": self.audio_seconds,
-        }
+        self.reached["seconds"] = now - self._begun_at
         for what, way, at in self._moments:
-            if reached[way] >= at and what not in self.happened:
+            if self.reached[way] >= at and what not in self.happened:
                 self.happened.add(what)
                 yield what

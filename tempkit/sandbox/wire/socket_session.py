@@ -105,10 +105,10 @@ class SocketSession:
         data = self._inbox.take(now)
         if data is None or "stop_upload" in self._progress.happened:
             return self._session.tick()
-        self._progress.received += 1
+        self._progress.reached["received"] += 1
         if isinstance(data, bytes):
             seconds = self._session.seconds(data)
-            self._progress.audio_seconds += seconds
+            self._progress.reached["audio_seconds"] += seconds
             self._audio = [self._audio[0] + 1, self._audio[1] + seconds]
             return self._session.receive(data)
         name = self._note_text(data)
@@ -178,7 +178,7 @@ class SocketSession:
                 self._close(output)
             text = dump(output)
             self._connection.send(text)
-            self._progress.sent += 1
+            self._progress.reached["sent"] += 1
             self._note("sent", output.type, text)
 
     def _close(self, closing: Close) -> NoReturn:
@@ -187,11 +187,9 @@ class SocketSession:
         self._note("closed", "WebSocket", {"code": code} | ({"reason": reason} if reason else {}))
         if code == CloseCode.ABNORMAL:
             self._connection.close_socket()
-        elif code == CloseCode.NO_CODE:
-            with self._connection.send_context():
-                self._connection.protocol.send_close()
-        else:
-            self._connection.close(code, reason)
+        else:  # the library takes None for no code
+            sent = None if code == CloseCode.NO_CODE else code
+            self._connection.close(sent, reason)  # type: ignore[arg-type]
         raise _Over
 
     def _note_text(self, text: str) -> str:
