@@ -223,6 +223,7 @@ def _page(state: State, url: str) -> HttpAnswer:
         ways=", ".join(WAYS),
         whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
         faults_alone=", ".join(PLAIN),
+        pace="at the pace at which it sounds" if state.switches.realtime else "as fast as it comes",
     )
     return HttpAnswer(200, text.encode(), "text/html; charset=utf-8")
 
