@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import END_REASON, Json, Unknown, parse_object
+from tempkit.protocol.messages import END_REASON, Json, Unknown
 from tempkit.protocol.recording import Close, Recording
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import RATE, Samples
@@ -54,21 +54,20 @@ class Score:
         self.has_sound, has_ended, begun = True, False, 0.0
         decoder, heard = PcmDecoder(RATE, encoding), [np.zeros(0, np.float32)]
         count = 0
-        for at, by, data in ((frame.at, frame.by, frame.data) for frame in recording.frames):
-            if by == "client" and isinstance(data, str):
-                has_ended |= '"Terminate"' in data
-            elif by == "client" and isinstance(data, (bytes, int)):
-                heard.append(decoder.decode(bytes(data)))  # zeros where only the size was kept
-                count += len(heard[-1])
-                self.has_sound &= isinstance(data, bytes)
+        for frame in recording.frames:
+            data = frame.data
+            if frame.by == "client":
+                if isinstance(data, (bytes, int)):
+                    heard.append(decoder.decode(bytes(data)))  # zeros where the sound was not kept
+                    count += len(heard[-1])
+                    self.has_sound &= isinstance(data, bytes)
+                elif isinstance(data, str):
+                    has_ended |= '"Terminate"' in data
             elif isinstance(data, str) and '"Begin"' in data and not self.begin:
-                self.begin, begun = parse_object(data), at
-            elif isinstance(data, str):
-                message = parse_object(data)
-                output = Unknown(str(message.get("type")), message)
-                self.cues.append(Cue(output, count, at - begun, has_ended))
-            elif isinstance(data, Close):
-                self.cues.append(Cue(data, count, at - begun, has_ended))
+                self.begin, begun = read_message(data), frame.at
+            elif isinstance(data, (str, Close)):
+                output = data if isinstance(data, Close) else as_it_came(data)
+                self.cues.append(Cue(output, count, frame.at - begun, has_ended))
         self.sound = np.concatenate(heard)
         # Who has the Termination need not have waited for the close.
         if self.cues and self.cues[-1].message.get("type") == "Termination":
@@ -201,6 +200,12 @@ class ReplaySession(ServerSession):
             output = self._cues.popleft().output
             self._is_over = isinstance(output, Close)
             yield output
+
+
+def as_it_came(text: str) -> Unknown:
+    """A message that is passed on. Raises Violation when it is none."""
+    message = read_message(text)
+    return Unknown(str(message.get("type")), message)
 
 
 def differing(text: str) -> Violation:
