@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from tempkit import Reconnect, SessionParameters
-from tempkit.protocol.messages import Begin
+from tempkit.protocol.messages import Begin, ServerMessage, dump
 from tempkit.protocol.recording import Close
 from tempkit.sandbox.hearing.recognizer import FRAME, RATE, Hypothesis, Samples, SpokenWord
 from tempkit.sandbox.rules.ledger import Ledger
@@ -152,14 +152,14 @@ class Line:
                 return
             self._watch.hear(self.now, self.half.taken_ms)
 
-    def _transmit(self, output: str | None = None) -> bool:
+    def _transmit(self, output: ServerMessage | None = None) -> bool:
         """Carry one message, an ``output`` to the client; whether the line is still there."""
         number, self.transmissions = self.transmissions, self.transmissions + 1
         if number in self._cuts:
             self._server = None
             return False
         if output is not None:
-            message = self.half.receive(output)
+            message = self.half.receive(dump(output))
             if message is not None and not isinstance(message, Begin):
                 self.messages.append(message)
         if number + 0.5 in self._cuts:

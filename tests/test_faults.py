@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from tempkit import Sandbox, TokenRefused, generate_temp_token
 from tempkit.sandbox import Faults, Scripted
-from tempkit.sandbox.faults import SpeedyClock
+from tempkit.sandbox.state import SpeedyClock
 from tests.doubles import chunked, silence, tone
 from tests.raw import REASON, TERMINATE, check_that_it_stops, opened, read, rest, say, types
 
@@ -211,9 +211,8 @@ def test_a_socket_that_is_not_read_answers_no_ping_but_still_speaks(sandbox: San
         read(connection)
         connection.send(silence(100))
         assert read(connection)["total_audio_received_ms"] == 100
-        connection.ping()  # may still be answered: it was waited for when reading stopped
+        connection.send(silence(100))  # is read, but not taken
         assert read(connection)["total_audio_received_ms"] == 100
-        connection.send(silence(100))
         pong = connection.ping()
         assert read(connection)["total_audio_received_ms"] == 100
         assert not pong.is_set()
@@ -287,7 +286,6 @@ def test_faults_from_any_language_travel_in_the_address(sandbox: Sandbox):
         "sessions": 2,
     }
     assert sandbox.faults == Faults(cut_after_sent=1, sessions=2)
-    assert httpx.get(f"{sandbox.url}/sandbox/faults", trust_env=False).json()["sessions"] == 2
     assert post(sandbox, "faults").json() == {}
     assert sandbox.faults == Faults()
 

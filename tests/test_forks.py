@@ -155,7 +155,7 @@ def test_a_child_that_needs_a_sandbox_starts_its_own_while_the_parents_cores_are
     code = """
 from contextlib import ExitStack
 import tempkit.sandbox
-from tempkit.sandbox.hearing.pool import CORES
+from tempkit.sandbox.hearing.recognizer import CORES
 os.chdir(sys.argv[1])
 tempkit.sandbox.load_recognizer = lambda: Scripted(["Yes."])
 parents = default_settings()

@@ -60,20 +60,20 @@ STREAMING = {
     "client": {"conversation", "link", "retry", "session", "stream", "transcript"},
 }
 SANDBOX = {
-    **{key: set() for key in ("faults", "journal", "hearing")},
+    **{key: set() for key in ("faults", "hearing")},
     "rules": {"hearing"},
-    "state": {"faults", "journal", "rules"},
-    "wire": {"faults", "hearing", "journal", "rules", "state"},
-    "": {"faults", "hearing", "journal", "rules", "state"},
+    "state": {"faults", "rules"},
+    "wire": {"faults", "hearing", "rules", "state"},
+    "": {"faults", "hearing", "rules", "state"},
 }
 SANDBOX_LATE = {"": {"hearing", "wire"}}
 
 # The rules of a session: a clock is an argument, and nobody waits.
 WITHOUT_IO = (
-    *("pictures", "protocol", "sandbox.rules", "sandbox.faults", "sandbox.journal"),
+    *("pictures", "protocol", "sandbox.rules", "sandbox.faults"),
     *("sandbox.state", "sandbox.wire.routes", "sandbox.wire.inbox"),
-    *("sandbox.hearing.heard", "sandbox.hearing.pcm", "sandbox.hearing.pool"),
-    *("sandbox.hearing.recognizer", "sandbox.hearing.turns", "server.guard", "server.head"),
+    *("sandbox.hearing.pcm", "sandbox.hearing.recognizer", "sandbox.hearing.turns"),
+    *("server.guard", "server.head"),
     *("streaming.backlog", "streaming.captions", "streaming.retry", "streaming.session"),
     *("streaming.transcript", "streaming.watch"),
 )

@@ -1,7 +1,7 @@
 import pytest
 
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.rules.ledger import EXPIRED, INVALID, MISSING, SPENT, Ledger, Refused
+from tempkit.sandbox.rules.ledger import EXPIRED, INVALID, MISSING, MOST, SPENT, Ledger, Refused
 
 
 def refusal(ledger: Ledger, now: float, token: str | None, authorization: str | None) -> str:
@@ -64,16 +64,17 @@ def test_a_key_in_the_place_of_a_token_is_refused():
     assert refusal(Ledger(), 100, "anything", None) == INVALID
 
 
-def test_spent_tokens_are_forgotten_when_they_could_not_be_used_anyway():
+def test_the_oldest_tokens_are_forgotten_when_there_are_too_many():
     ledger = Ledger()
-    for second in range(1000):
-        ledger.admit(second, ledger.issue(second, 10), None)
-    assert len(ledger._spent) <= 11
+    first, second = ledger.issue(100, 60), ledger.issue(100, 60)
+    for _ in range(MOST - 1):
+        ledger.issue(100, 60)
+    assert refusal(ledger, 100, first, None) == INVALID
+    assert ledger.admit(100, second, None) == 10_800
 
 
 def test_a_ledger_shows_no_secret():
     ledger = Ledger()
-    token = ledger.issue(100, 60)
-    ledger.admit(100, token, None)
-    assert ledger._secret.hex() not in repr(ledger)
-    assert "_spent" not in repr(ledger)
+    token = ledger.issue(100, 60, key="hush")
+    assert token not in repr(ledger)
+    assert "hush" not in repr(vars(ledger))

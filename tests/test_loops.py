@@ -1,6 +1,5 @@
 import pytest
 
-from tempkit.sandbox.hearing.heard import without_loop
 from tempkit.sandbox.hearing.recognizer import Hypothesis, SpokenWord
 
 
@@ -10,7 +9,7 @@ def heard(text: str, *, may_loop: bool = True) -> Hypothesis:
 
 
 def kept(text: str, fixed: int, seconds: float) -> str:
-    found = without_loop(heard(text), fixed, seconds)
+    found = heard(text).without_loop(fixed, seconds)
     return " ".join(word.text for word in found.words)
 
 
@@ -45,9 +44,9 @@ def test_what_somebody_may_have_said_stays(text: str, fixed: int, seconds: float
 
 
 def test_a_sentence_that_is_cut_has_no_end():
-    assert without_loop(heard("room. room. room."), 0, 0.3).end_confidence == 0.0
+    assert heard("room. room. room.").without_loop(0, 0.3).end_confidence == 0.0
 
 
 def test_a_script_says_what_it_says():
     script = heard("bye bye bye", may_loop=False)
-    assert without_loop(script, 0, 0.0) == script
+    assert script.without_loop(0, 0.0) == script

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tempkit import Clip, Sandbox, SessionParameters, generate_temp_token, transcribe
-from tempkit.protocol.messages import Heartbeat, SpeechStarted, Turn, Warning
+from tempkit.protocol.messages import Heartbeat, SpeechStarted, Turn, Warning, dump
 from tempkit.protocol.parameters import DEFAULT_MODEL, US_MODELS
 from tempkit.sandbox import Scripted
 from tempkit.sandbox.rules.opening import read_parameters, turn_rules
@@ -144,7 +144,7 @@ def test_language_detection_reports_the_language_of_finals_and_does_nothing_else
         assert (turn.language_code, turn.language_confidence) == expected
     session, _ = started(NEWER)
     for data in chunked(spoken(1)):
-        assert not any("language" in str(output) for output in session.receive(data))
+        assert not any("language" in dump(output) for output in session.receive(data))
 
 
 def test_nobody_is_told_apart_so_nothing_is_revised():

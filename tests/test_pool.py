@@ -1,17 +1,18 @@
 """How sessions share the cores: finals first, partials only where there is room and time."""
 
-import math
 import threading
 from collections.abc import Sequence
 
 import pytest
 
-from tempkit.sandbox.hearing.pool import SKIPPED, Pool, Sharing
 from tempkit.sandbox.hearing.recognizer import (
+    NOTHING,
     Hypothesis,
+    Pool,
     Samples,
     Scripted,
     ScriptedListener,
+    SharedListener,
     SpokenWord,
 )
 from tests.doubles import tone
@@ -56,8 +57,8 @@ def busy() -> Waiting:
 
 
 def ask(busy: Waiting, pool: Pool, guess: Sequence | None, *, late: bool = False) -> Hypothesis:
-    sharing = Sharing(busy.listen(), pool, lambda: 0.0 if late else 0.1)
-    return sharing.recognize(sound(), [], guess)
+    listener = SharedListener(busy.listen(), lambda: 0.0 if late else 0.1, pool)
+    return listener.recognize(sound(), [], guess)
 
 
 def test_a_partial_that_finds_no_core_is_skipped_and_a_final_waits_for_one(busy: Waiting):
@@ -68,7 +69,7 @@ def test_a_partial_that_finds_no_core_is_skipped_and_a_final_waits_for_one(busy:
     threads[0].start()
     busy.begun.acquire(timeout=5)
     threads[1].start()
-    assert ask(busy, pool, ()) == SKIPPED
+    assert ask(busy, pool, ()) == NOTHING
     busy.go.set()
     for thread in threads:
         thread.join(5)
@@ -92,7 +93,7 @@ def test_as_many_run_at_a_time_as_there_are_cores(busy: Waiting):
 
 def test_a_partial_of_a_session_that_lags_is_skipped_but_a_final_never(busy: Waiting):
     busy.go.set()
-    assert ask(busy, Pool(1), (), late=True) == SKIPPED
+    assert ask(busy, Pool(1), (), late=True) == NOTHING
     assert ask(busy, Pool(1), None, late=True).words
     assert ask(busy, Pool(1), ()).words
 
@@ -117,7 +118,7 @@ def test_a_partial_that_nobody_waits_for_waits_for_its_core(busy: Waiting):
     final = threading.Thread(target=ask, args=(busy, pool, None))
     final.start()
     busy.begun.acquire(timeout=5)
-    listener = Sharing(busy.listen(), pool, lambda: math.inf)
+    listener = SharedListener(busy.listen(), lambda: None, pool)
     patient = threading.Thread(target=lambda: answers.append(listener.recognize(sound(), [], ())))
     patient.start()
     patient.join(0.4)  # longer than a talker's partial waits

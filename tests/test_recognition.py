@@ -134,9 +134,8 @@ def test_final_words_never_change_and_partials_grow(sandbox: Sandbox, clip: Clip
 
 
 def test_no_partial_repeats_itself_wherever_the_audio_ends(clip: Clip):
-    from tempkit.sandbox.hearing.heard import Heard, TurnRules
     from tempkit.sandbox.hearing.moonshine import Moonshine
-    from tempkit.sandbox.hearing.turns import TurnDetector
+    from tempkit.sandbox.hearing.turns import Heard, TurnDetector, TurnRules
 
     samples = np.frombuffer(clip.pcm, "<i2").astype(np.float32) / 32768
     places, texts = random.Random(1), []
@@ -145,7 +144,7 @@ def test_no_partial_repeats_itself_wherever_the_audio_ends(clip: Clip):
         end = start + places.randrange(32000, 144_000)
         rules = TurnRules(400, 1280, 0.4, 0.4, first_partial=300, next_partial=250)
         detector = TurnDetector(Moonshine.load().listen(), rules)
-        heard = [*detector.hear(samples[start:end]), *detector.finish()]
+        heard = [*detector.finish(samples[start:end])]
         texts += [[w.text for w in each.words] for each in heard if isinstance(each, Heard)]
     assert [" ".join(text) for text in texts if repeats_itself(text)] == []
 

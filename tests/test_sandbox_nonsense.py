@@ -123,13 +123,6 @@ def test_random_bytes_instead_of_frames(watched: Sandbox, seed: int):
     assert answer.startswith(b"HTTP/1.1 101 ") or not answer
 
 
-def test_what_comes_with_the_request_is_heard(watched: Sandbox):
-    frame = bytes([0x81, 0x80 | len(TERMINATE), *bytes(4)]) + TERMINATE.encode()
-    assert b"Termination" in answer_to(
-        watched, UPGRADE.format("").encode() + frame, until=b"nation"
-    )
-
-
 @pytest.mark.parametrize(
     "said",
     [

@@ -7,9 +7,8 @@ import pytest
 
 from tempkit import Sandbox, generate_temp_token
 from tempkit.sandbox import Faults, Scripted
-from tempkit.sandbox.journal import LENGTH, SIZE, Journal
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import LENGTH, SIZE, Journal, State
 from tempkit.sandbox.wire.routes import HttpAnswer, HttpRequest, answer, is_from_here
 from tests.conftest import KEY
 from tests.doubles import chunked, spoken
@@ -114,17 +113,15 @@ def test_the_journal_keeps_the_latest_and_stays_small():
     journal = Journal()
     for number in range(LENGTH + 10):
         journal.add(0.0, 1, "sent", "Turn", {"number": number})
-    assert (len(journal), journal[0].detail, journal[-1].detail) == (
-        LENGTH,
-        {"number": 10},
-        {"number": LENGTH + 9},
-    )
+    assert len(journal.entries) == LENGTH
+    assert journal.entries[0].detail == {"number": 10}
+    assert journal.entries[-1].detail == {"number": LENGTH + 9}
     for _ in range(1000):
         journal.add(0.0, 1, "sent", "Turn", {"words": ["x" * 10_000]})
-    assert len(journal) < SIZE / 10_000
+    assert len(journal.entries) < SIZE / 10_000
     journal.add(0.0, 1, "received", "UpdateConfiguration", {"prompt": "x" * 10**7})
-    assert journal[-1].detail == {"characters": 10**7 + 14}
-    assert len(journal) > 100
+    assert journal.entries[-1].detail == {"characters": 10**7 + 14}
+    assert len(journal.entries) > 100
 
 
 def test_the_journal_tells_a_session_without_its_secrets():
@@ -150,4 +147,4 @@ def test_the_journal_tells_a_session_without_its_secrets():
     assert entries[-1]["detail"] == {"code": 1000, "reason": "Session Ended"}
     for secret in (KEY, token, "hush", "a" * 32):
         assert secret not in answer.text
-        assert secret not in repr(list(sandbox.journal))
+        assert secret not in repr(sandbox.journal)

@@ -6,7 +6,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tempkit.protocol.messages import Begin, Error, SpeechStarted, Termination, Turn, Warning
+from tempkit.protocol.messages import (
+    Begin,
+    Error,
+    Known,
+    SpeechStarted,
+    Termination,
+    Turn,
+    Warning,
+    dump,
+)
 from tempkit.protocol.parameters import US_MODELS
 from tempkit.protocol.recording import Close
 from tempkit.sandbox.hearing.recognizer import Hypothesis, Scripted, ScriptedListener, SpokenWord
@@ -45,7 +54,7 @@ def started(
 
 
 def read(outputs: Iterable) -> list:
-    return [load(output) if isinstance(output, str) else output for output in outputs]
+    return [load(dump(output)) if isinstance(output, Known) else output for output in outputs]
 
 
 def said(session: ServerSession, *inputs: str | bytes | dict) -> list:

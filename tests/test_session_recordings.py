@@ -25,7 +25,7 @@ from tempkit.protocol.recording import Close, Frame, Recording
 from tempkit.sandbox import Faults, Scripted
 from tempkit.sandbox.rules import Switches
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.replay import ReplaySession, Score
+from tempkit.sandbox.rules.replay import ReplaySession
 from tests.conftest import KEY
 from tests.doubles import chunked, silence, spoken, tone
 from tests.raw import TERMINATE, opened, rest, say
@@ -195,13 +195,13 @@ def test_at_audio_pace_nothing_is_said_before_its_time():
     )
     clock = Clock()
     given = (US, "any", Ledger(), Scripted(["-"]).listen, clock, Switches())
-    session = ReplaySession([Score(Recording({}, frames))], *given)
+    session = ReplaySession([Recording({}, frames)], *given)
     begun = clock.now
     list(session.open())
     assert list(session.receive(tone(1000))) == []
     assert session.deadline == begun + 2
     clock.now = begun + 2
-    assert [json.loads(text)["type"] for text in session.tick()] == ["Turn"]
+    assert [output.type for output in session.tick()] == ["Turn"]
     assert list(session.receive(TERMINATE)) == []
     clock.now = begun + 3.5
     *_, closing = session.tick()

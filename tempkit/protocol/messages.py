@@ -142,8 +142,10 @@ ON_REQUEST = ("language_code", "language_confidence")  # left out when they say 
 KNOWN = {shape.type: shape for shape in Known.__subclasses__()}
 
 
-def dump(message: Known) -> str:
+def dump(message: ServerMessage) -> str:
     """A server message as JSON text for the wire."""
+    if isinstance(message, Unknown):
+        return json.dumps(message.payload)
     payload = {"type": message.type, **asdict(message)}
     return json.dumps({k: v for k, v in payload.items() if v or k not in ON_REQUEST})
 

@@ -4,20 +4,18 @@ It needs the ``sandbox`` extra, and says so when it is missing; importing this m
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from ssl import SSLContext
 from typing import ClassVar
 
 from tempkit.config import Settings
 from tempkit.errors import BadType, ConfigurationError, ProtocolError, expect, require
-from tempkit.protocol.messages import Json
 from tempkit.protocol.recording import Recording
 from tempkit.sandbox.faults import Faults
 from tempkit.sandbox.hearing.recognizer import Recognizer, Scripted
-from tempkit.sandbox.journal import Entry, Journal
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import Entry, State
 from tempkit.serving import Engine, Report, Service
 
 __all__ = ["Faults", "Sandbox", "Scripted", "load_recognizer"]
@@ -106,9 +104,9 @@ class Sandbox(Service):
         self._state.faults = faults
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> list[Entry]:
         """What was asked and answered, oldest first, without keys and tokens."""
-        return self._state.journal
+        return self._state.journal.entries[:]
 
     @property
     def link(self) -> str:
@@ -119,8 +117,8 @@ class Sandbox(Service):
         """How many sessions are open, and the newest ``most`` lines of the journal."""
         count = len(self._state.open_sessions)
         line = f"{super().report().line}, {count} session{'' if count == 1 else 's'} open"
-        if faults := self.faults.given():
-            line += f", faults: {', '.join(f'{name}={value}' for name, value in faults.items())}"
+        if faults := str(self.faults):
+            line += f", faults: {faults}"
         rows = tuple(_row(entry) for entry in reversed(self.journal[-most:]))
         return Report(line, ("time", "session", "what", "of it"), rows)
 
@@ -151,17 +149,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     at = time.strftime("%H:%M:%S", time.localtime(entry.at))
     session = str(entry.session) if entry.session else ""
     plain = {k: v for k, v in entry.detail.items() if isinstance(v, (str, int, float)) and v != ""}
-    facts = ", ".join(f"{name}={value}" for name, value in plain.items())
-    text = _turn(entry.detail) if entry.name == "Turn" else facts
-    return at, session, f"{entry.kind} {entry.name}", text[:LONGEST]
-
-
-def _turn(detail: Mapping[str, Json]) -> str:
-    given = detail.get("words")
-    words = given if isinstance(given, list) else []
-    heard = " ".join(str(word["text"]) for word in words if isinstance(word, dict))
-    text = str(detail.get("transcript") or heard)
-    return text if detail.get("end_of_turn") else f"{text} ..."
+    text = plain.get("transcript") or ", ".join(f"{name}={value}" for name, value in plain.items())
+    return at, session, f"{entry.kind} {entry.name}", str(text)[:LONGEST]
 
 
 def _read(path: str | Path) -> list[Recording]:

@@ -1,6 +1,6 @@
 """Faults: what goes wrong in a sandbox on demand. No I/O: when to do what; the shell does it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ WHAT = {
     "stop_answering": "sends nothing any more but heartbeats, not even a Termination",
     "stop_heartbeats": "sends no Heartbeat any more",
     "stop_upload": "loses all that the client sends: nothing is heard, nothing acknowledged",
-    "stop_reading": "reads nothing off the socket any more, not even pings",
+    "stop_reading": "reads one more message off the socket and then nothing, not even pings",
 }
 # What its moment is counted in.
 WAYS = {
@@ -44,16 +44,14 @@ def _fault(kind: type, low: float, high: float, default: float | str | None = No
 class Faults:
     """What goes wrong: ``Sandbox(faults=Faults(close_after_received=20, close_code=1012))``.
 
-    What goes wrong in a session is named ``<what>_after_<way>``: what is one of ``say``,
-    ``say_binary``, ``stall``, ``cancel``, ``terminate``, ``close``, ``cut``, ``stop_answering``,
-    ``stop_heartbeats``, ``stop_upload`` and ``stop_reading`` (``tempkit.sandbox.faults.WHAT`` says
-    what each does), and it happens once so many messages were ``sent`` (Begin is the first) or
+    What goes wrong in a session is named ``<what>_after_<way>``. ``tempkit.sandbox.faults.WHAT``
+    says what there is; it happens once so many messages were ``sent`` (Begin is the first) or
     ``received``, or so many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
     many of the next sessions are hit, None all. Raises ValueError for a fault that there is not,
     and, naming the range, for a bad value.
     """
 
-    moments: Mapping[str, float]  # such as close_after_received
+    given: Mapping[str, Any]  # what it was made with, by name
 
     message: str = _fault(str, 0, 100_000, "not JSON")
     close_code: int = _fault(int, SENDABLE[0], SENDABLE[-1], 1000)
@@ -74,32 +72,27 @@ class Faults:
 
     def __init__(self, **given: float | str | None) -> None:
         """Check every value that was given."""
-        given = {name: value for name, value in given.items() if value is not None}
-        for name, value in given.items():
+        known = {name: value for name, value in given.items() if value is not None}
+        for name, value in known.items():
             _rule(name).check(name, value)
-        if given.get("close_code", CloseCode.NO_CODE) not in SENDABLE:
+        vars(self).update(known, given=known)
+        if self.close_code not in SENDABLE:
             allowed = "1000 to 1003, 1005 to 1014 or 3000 to 4999"
-            raise BadValue(f"close_code takes {allowed}, not {given['close_code']}")
-        moments = {name: given.pop(name) for name in MOMENTS if name in given}
-        object.__setattr__(self, "moments", moments)
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
+            raise BadValue(f"close_code takes {allowed}, not {self.close_code}")
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """The faults in a query. Raises ValueError for an unknown name or a bad value."""
         return cls(**{name: _read(name, text) for name, text in query.items()})
 
-    def given(self) -> dict[str, float | str]:
-        """The faults that are not at their default, by name."""
-        values = {name: getattr(self, name) for name in PLAIN}
-        changed = {name: value for name, value in values.items() if value != getattr(Faults, name)}
-        return {**self.moments, **changed}
+    def __str__(self) -> str:
+        """What it was made with, as on a command line; nothing for none."""
+        return ", ".join(f"{name}={value}" for name, value in self.given.items())
 
     @unfailing
     def __repr__(self) -> str:
         """What it was made with."""
-        return f"Faults({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
+        return f"Faults({', '.join(f'{name}={value!r}' for name, value in self.given.items())})"
 
 
 PLAIN = {each.name: each.metadata["rule"] for each in fields(Faults) if each.metadata}
@@ -128,50 +121,16 @@ class Progress:
 
     def __init__(self, faults: Faults, now: float) -> None:
         self.faults = faults
-        self.sent = self.received = 0
-        self.audio_seconds = 0.0
+        self.reached = dict.fromkeys(WAYS, 0.0)
         self.happened: set[str] = set()
         self._begun_at = now
-        parts = ((name.partition("_after_"), at) for name, at in faults.moments.items())
-        self._moments = [(what, way, at) for (what, _, way), at in parts]
+        parts = (name.partition("_after_") for name in MOMENTS if name in faults.given)
+        self._moments = [(what, way, faults.given[what + by + way]) for what, by, way in parts]
 
     def due(self, now: float) -> Iterator[str]:
         """What goes wrong now; each does so once."""
-        reached = {
-            "sent": self.sent,
-            "received": self.received,
-            "seconds": now - self._begun_at,
-            "audio_seconds": self.audio_seconds,
-        }
+        self.reached["seconds"] = now - self._begun_at
         for what, way, at in self._moments:
-            if reached[way] >= at and what not in self.happened:
+            if self.reached[way] >= at and what not in self.happened:
                 self.happened.add(what)
                 yield what
-
-    def seconds_to_next(self, now: float) -> float:
-        """How long to wait for the next fault that comes at a time."""
-        waits = [
-            self._begun_at + at - now
-            for what, way, at in self._moments
-            if way == "seconds" and what not in self.happened
-        ]
-        return max(0.0, min(waits, default=float("inf")))
-
-
-class SpeedyClock:
-    """A clock that can be made to run faster from now on; it never jumps."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.speed = 1.0  # its seconds for one of the real clock's
-        self._then = self._since = 0.0  # what it said, and the real one, when the speed changed
-
-    def __call__(self) -> float:
-        """The time now."""
-        return self._then + self.speed * (self._clock() - self._since)
-
-    def run_at(self, speed: float) -> None:
-        """Change the speed."""
-        now = self._clock()
-        self._then += self.speed * (now - self._since)
-        self._since, self.speed = now, speed

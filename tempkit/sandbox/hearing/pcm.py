@@ -6,15 +6,10 @@ import soxr
 from tempkit.protocol.parameters import SAMPLE_WIDTH
 from tempkit.sandbox.hearing.recognizer import RATE, Samples
 
-
-def _mulaw_table() -> Samples:
-    """The value of each of the 256 mu-law codes, -1..1 (ITU-T G.711)."""
-    code = ~np.arange(256) & 0xFF
-    magnitude = (((code & 0x0F) << 3) + 0x84 << ((code & 0x70) >> 4)) - 0x84
-    return (np.where(code & 0x80, -magnitude, magnitude) / 32768).astype(np.float32)
-
-
-MULAW = _mulaw_table()
+# The value of each of the 256 mu-law codes, -1..1 (ITU-T G.711).
+_code = ~np.arange(256) & 0xFF
+_magnitude = (((_code & 0x0F) << 3) + 0x84 << ((_code & 0x70) >> 4)) - 0x84
+MULAW: Samples = (np.where(_code & 0x80, -_magnitude, _magnitude) / 32768).astype(np.float32)
 
 
 class PcmDecoder:

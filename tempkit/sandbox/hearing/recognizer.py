@@ -1,6 +1,9 @@
-"""What the sandbox hears with: the Recognizer protocol and the deterministic Scripted one."""
+"""What the sandbox hears with: the Recognizer protocol, the scripted one, and the shared cores."""
 
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
 
 RATE = 16000  # Hz: every recogniser is fed at this rate, whatever the client sends
 FRAME = 512  # samples: the step of voice activity detection, 32 ms
+# Of a recogniser that repeats itself, where the audio ends in the middle of a word.
+LONGEST_RUN = 4  # words
+FASTEST = 18.0  # letters a second: who really says a word twice takes longer for it
 
 Samples: TypeAlias = "NDArray[np.float32]"  # mono, RATE, -1..1
 
@@ -31,6 +37,11 @@ class SpokenWord:
     end: int = 0
     is_final: bool = False
 
+    @property
+    def plain(self) -> str:
+        """As an unformatted transcript has it: lower case, no punctuation but apostrophes."""
+        return "".join(c for c in self.text.lower() if c.isalnum() or c in "'-%$").strip("-")
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -42,6 +53,23 @@ class Hypothesis:
     words: tuple[SpokenWord, ...]
     end_confidence: float
     may_loop: bool = False
+
+    def without_loop(self, fixed: int, seconds: float) -> "Hypothesis":
+        """The words up to a run that comes again in less audio than words need.
+
+        The first ``fixed`` words stay; ``seconds`` is how much speech there is for the others.
+        """
+        words = [word.plain for word in self.words]
+        if not self.may_loop or sum(map(len, words[fixed:])) <= seconds * FASTEST:
+            return self
+        for at in range(max(1, fixed), len(words)):
+            for length in range(1, min(LONGEST_RUN, at) + 1):
+                if words[at - length : at] == words[at : at + length]:
+                    return Hypothesis(self.words[:at], 0.0)
+        return self
+
+
+NOTHING = Hypothesis((), 0.0)
 
 
 class Listener(Protocol):
@@ -117,3 +145,66 @@ class ScriptedListener:
     def end_turn(self) -> None:
         """Go on to the next line."""
         self._turn += 1
+
+
+class Pool:
+    """Lets so many recognitions run at a time, finals first."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.clear()
+
+    def clear(self) -> None:
+        """Take every place for free: in a forked child the threads that had one are missing."""
+        self._free = self._width
+        self._finals = 0  # waiting
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def place(self, *, is_final: bool, patience: float | None = None) -> Iterator[bool]:
+        """A place to recognise in; False for who did not get one in so many seconds."""
+        with self._changed:
+            self._finals += is_final
+            has_place = self._changed.wait_for(
+                lambda: self._free > 0 and (is_final or not self._finals), patience
+            )
+            self._finals -= is_final
+            self._free -= has_place
+        try:
+            yield has_place
+        finally:
+            with self._changed:
+                self._free += has_place
+                self._changed.notify_all()
+
+
+CORES = Pool(os.cpu_count() or 1)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=CORES.clear)
+
+
+class SharedListener:
+    """One session's ears, which wait for one of the cores that all sessions share.
+
+    ``patience`` says for how many seconds a partial may wait; 0 skips it, None is without end.
+    """
+
+    def __init__(
+        self, listener: Listener, patience: Callable[[], float | None], pool: Pool = CORES
+    ) -> None:
+        self.speech_probability = listener.speech_probability
+        self.end_turn = listener.end_turn
+        self._recognize = listener.recognize
+        self._patience = patience
+        self._pool = pool
+
+    def recognize(
+        self, samples: Samples, fixed: Sequence[SpokenWord], guess: Sequence[SpokenWord] | None
+    ) -> Hypothesis:
+        """The words of ``samples``; none for a partial (it has a ``guess``) that would be late."""
+        is_final = guess is None
+        patience = None if is_final else self._patience()
+        if patience == 0:
+            return NOTHING
+        with self._pool.place(is_final=is_final, patience=patience) as has_place:
+            return self._recognize(samples, fixed, guess) if has_place else NOTHING

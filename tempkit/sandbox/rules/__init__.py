@@ -21,13 +21,9 @@ class Switches:
     realtime: bool = True  # audio is heard at the pace at which it sounds
     sessions_per_minute: int | None = None  # of one key, its tokens' among them
     most_ahead_seconds: float | None = None  # of audio before real time
-    # The live service was seen to open several sessions with a token, against its documentation.
-    single_use: bool = True
-    # A US turn is formatted from its first message on and has one final, as newer documentation
-    # has it.
-    one_final: bool = False
-    # U3 partials say that they are formatted, as was seen; the documentation says it of finals.
-    formatted_partials: bool = True
+    single_use: bool = True  # of a token, as documented; the live service was seen to be lenient
+    one_final: bool = False  # of a US turn, formatted from its first message on: newer pages
+    formatted_partials: bool = True  # of U3, as was seen; the documentation says it of finals
     documented_token_errors: bool = False
     warnings: bool = True  # what has no effect is said in a Warning, not in the journal alone
     cors: bool = False

@@ -1,21 +1,15 @@
-"""The sandbox's temporary tokens: issue, redeem, expire. No I/O; every method takes the time.
+"""The sandbox's temporary tokens: issue, redeem, expire. No I/O; every method takes the time."""
 
-A token carries its own expiry and cap under a signature, so an expired one is still told from a
-made-up one, and only the spent ones have to be remembered.
-"""
-
-import base64
-import hashlib
-import hmac
-import json
 import secrets
 import threading
+from dataclasses import dataclass
 
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS
 from tempkit.sandbox.rules import Switches, Violation
 
 PREFIX = "sandbox-"  # marks a temporary token; anything else in its place is taken for a key
+MOST = 100_000  # tokens that are remembered, the newest
 
 MISSING = "Unauthorized Connection: Missing Authorization header"
 INVALID = "Unauthorized Connection: Invalid API key"
@@ -31,15 +25,22 @@ class Refused(Violation):
         super().__init__(CloseCode.REFUSED, text)
 
 
+@dataclass(repr=False)
+class _Token:
+    expires_at: float
+    longest: int  # seconds of the session that it opens
+    key: str  # whose session that is
+    is_reusable: bool
+    is_spent: bool = False
+
+
 class Ledger:
     """The tokens and keys that open a session."""
 
     def __init__(self, switches: Switches = Switches()) -> None:  # noqa: B008 - it is frozen
         self._switches = switches
-        # By the account that is charged, a key's digest: when sessions opened in the last minute.
-        self._opened: dict[str, list[float]] = {}
-        self._secret = secrets.token_bytes(32)
-        self._spent: dict[str, float] = {}  # nonce -> expiry
+        self._tokens: dict[str, _Token] = {}
+        self._opened: dict[str, list[float]] = {}  # by key: the sessions of the last minute
         self._lock = threading.Lock()
 
     def accepts_key(self, key: str) -> bool:
@@ -64,11 +65,12 @@ class Ledger:
 
         The session counts as one of ``key``'s.
         """
-        nonce, account = secrets.token_hex(8), self._account(key)
-        expires_at, cap = now + expires_in_seconds, max_session_duration_seconds
-        claims = json.dumps([expires_at, cap, nonce, account, is_reusable])
-        body = base64.urlsafe_b64encode(claims.encode()).decode()
-        return f"{PREFIX}{body}.{self._sign(body)}"
+        token, expires_at = PREFIX + secrets.token_hex(16), now + expires_in_seconds
+        with self._lock:
+            self._tokens[token] = _Token(expires_at, max_session_duration_seconds, key, is_reusable)
+            if len(self._tokens) > MOST:
+                del self._tokens[next(iter(self._tokens))]
+        return token
 
     def admit(self, now: float, token: str | None, authorization: str | None) -> int:
         """The longest duration, in seconds, of the session that these credentials open.
@@ -78,47 +80,36 @@ class Ledger:
         credential = token or authorization
         if not credential:
             raise Refused(MISSING)
-        if credential.startswith(PREFIX):
-            return self._redeem(now, credential)
-        if token or not self.accepts_key(credential):
-            raise Refused(INVALID)
         with self._lock:
-            self._count(now, self._account(credential))
+            if credential.startswith(PREFIX):
+                return self._redeem(now, credential)
+            if token or not self.accepts_key(credential):
+                raise Refused(INVALID)
+            self._count(now, credential)
         return MAX_SESSION_DURATION_SECONDS[1]
 
-    def _redeem(self, now: float, token: str) -> int:
-        body, _, signature = token.removeprefix(PREFIX).partition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
+    def _redeem(self, now: float, text: str) -> int:
+        token = self._tokens.get(text)
+        if token is None:
             raise Refused(INVALID)
-        expires_at, cap, nonce, account, is_reusable = json.loads(base64.urlsafe_b64decode(body))
         # "The token expires after expires_in_seconds": it opens no session from then on.
-        if now >= expires_at:
+        if now >= token.expires_at:
             raise Refused(EXPIRED)
-        with self._lock:
-            self._spent = {n: until for n, until in self._spent.items() if until > now}
-            # "Each token can be used for one session"; those of the token host open "more than one
-            # session until the window ends".
-            if self._switches.single_use and not is_reusable and nonce in self._spent:
-                raise Refused(SPENT)
-            self._count(now, account)
-            self._spent[nonce] = expires_at
-        return int(cap)
+        # "Each token can be used for one session"; those of the token host open "more than one
+        # session until the window ends".
+        if token.is_spent and self._switches.single_use and not token.is_reusable:
+            raise Refused(SPENT)
+        self._count(now, token.key)
+        token.is_spent = True
+        return token.longest
 
-    def _count(self, now: float, account: str) -> None:
+    def _count(self, now: float, key: str) -> None:
         # "The limit is new sessions per minute", each key's own, "charged to the key that minted
         # the token"; what it answers with says "concurrent".
         most = self._switches.sessions_per_minute
         if most is None:
             return
-        recent = {a: [at for at in ats if at > now - 60] for a, ats in self._opened.items()}
-        self._opened = {a: ats for a, ats in recent.items() if ats}
-        opened = self._opened.setdefault(account, [])
+        opened = [at for at in self._opened.get(key, ()) if at > now - 60]
         if len(opened) >= most:
             raise Refused(TOO_MANY)
-        opened.append(now)
-
-    def _account(self, key: str) -> str:
-        return self._sign(f"key {key}")[:16]
-
-    def _sign(self, body: str) -> str:
-        return hmac.new(self._secret, body.encode(), hashlib.sha256).hexdigest()
+        self._opened[key] = [*opened, now]

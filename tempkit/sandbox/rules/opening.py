@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
+from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import (
     Json,
     Warning,  # noqa: A004 - the service's own name
+    parse_object,
 )
 from tempkit.protocol.parameters import (
     ALIASES,
@@ -19,7 +21,7 @@ from tempkit.protocol.parameters import (
     SessionParameters,
     check_as_service,
 )
-from tempkit.sandbox.hearing.heard import TurnRules
+from tempkit.sandbox.hearing.turns import TurnRules
 from tempkit.sandbox.rules import Violation
 
 # What each model family waits for unless told otherwise, ms and 0 to 1: "the mode presets" of the
@@ -32,37 +34,26 @@ U3_MODES = {
     "max_accuracy": TurnRules(512, 2560, 0.2, 0.0),
 }
 WITH_SPEAKERS = TurnRules(640, 768, 0.5, 0.0, longest=10_000)
-TIMING = (
-    *("min_turn_silence", "max_turn_silence", "vad_threshold"),
-    "end_of_turn_confidence_threshold",
-)
-MODE_SETS = ("min_turn_silence", "max_turn_silence", "vad_threshold", "interruption_delay")
+SILENCES = ("min_turn_silence", "max_turn_silence", "vad_threshold")
+TIMING = (*SILENCES, "end_of_turn_confidence_threshold")
+MODE_SETS = (*SILENCES, "interruption_delay")
 MIN_TURN_SILENCE = (50, 10_000)  # "clamped"
 INTERRUPTION_EXTRA = 256  # ms that the service was seen to add to interruption_delay
 CONTINUOUS, SPARSE = 1000, 3000  # ms between two partials of long speech on U3
 
 # Accepted, checked, and then without effect in the sandbox, by the warning_code that says so.
 WITHOUT_EFFECT = {
-    1: ("turn_left_pad_ms",),
-    2: ("language_codes", "language_code"),
-    3: ("keyterms_prompt", "prompt", "agent_context", "previous_context_n_turns"),
-    4: ("speaker_labels", "max_speakers", "speaker_labels_revision_interval_ms"),
-    5: ("voice_focus", "voice_focus_threshold", "domain"),
-    6: (
-        *("filter_profanity", "redact_pii", "redact_pii_policies", "redact_pii_sub"),
-        "customer_support_audio_capture",
-    ),
-    7: (
-        *("llm_gateway", "webhook_url"),
-        *("webhook_auth_header_name", "webhook_auth_header_value"),
-    ),
+    1: "turn_left_pad_ms",
+    2: "language_codes language_code",
+    3: "keyterms_prompt prompt agent_context previous_context_n_turns",
+    4: "speaker_labels max_speakers speaker_labels_revision_interval_ms",
+    5: "voice_focus voice_focus_threshold domain",
+    6: "filter_profanity redact_pii redact_pii_policies redact_pii_sub "
+    "customer_support_audio_capture",
+    7: "llm_gateway webhook_url webhook_auth_header_name webhook_auth_header_value",
 }
 ENGLISH_ONLY, NO_UPDATE = 8, 9  # two more warning codes
-
-AS_THE_SANDBOX_DOES: Mapping[str, tuple[object, ...]] = {
-    "language_code": ("en",),
-    "language_codes": (["en"],),
-}
+AS_THE_SANDBOX_DOES: Mapping[str, object] = {"language_code": "en", "language_codes": ["en"]}
 
 
 def bad_input(text: object) -> Violation:
@@ -70,11 +61,18 @@ def bad_input(text: object) -> Violation:
     return Violation(CloseCode.BAD_INPUT, f"User Input Validation Error: {text}")
 
 
+def read_message(text: str) -> dict[str, Json]:
+    """The message in a text. Raises Violation."""
+    # 3006 - a text message is a JSON object.
+    try:
+        return parse_object(text)
+    except ProtocolError as error:
+        raise bad_input(error) from None
+
+
 def read_query(text: str) -> dict[str, str]:
     """The parameters in an address; of one that is repeated the last value counts."""
-    found: dict[str, list[str]] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True):
-        found.setdefault(name, []).append(value)
+    found = parse_qs(text, keep_blank_values=True)
     return {name: _one_value(ALIASES.get(name, name), values) for name, values in found.items()}
 
 
@@ -163,8 +161,7 @@ def turn_rules(parameters: SessionParameters) -> TurnRules:
         **given,
         first_partial=delay + INTERRUPTION_EXTRA,
         next_partial=CONTINUOUS if is_continuous else SPARSE,
-        utters_in_pauses=False,
-        guesses_in_silence=True,
+        is_u3=True,
         acknowledges_silence=bool(p.acknowledge_silence),
     )
 
@@ -172,9 +169,8 @@ def turn_rules(parameters: SessionParameters) -> TurnRules:
 def without_effect(given: Mapping[str, object], model: str) -> Iterator[Warning]:
     """What the sandbox does not do though it was asked to, by cause."""
     for code, names in WITHOUT_EFFECT.items():
-        asked = [name for name in names if given.get(name)]
-        asked = [n for n in asked if given[n] not in AS_THE_SANDBOX_DOES.get(n, ())]
-        if asked:
+        asked = [name for name in names.split() if given.get(name)]
+        if asked := [name for name in asked if given[name] != AS_THE_SANDBOX_DOES.get(name)]:
             verb = "has" if len(asked) == 1 else "have"
             yield Warning(code, f"{', '.join(asked)} {verb} no effect in the sandbox")
     if "multilingual" in model:

@@ -1,71 +1,78 @@
 """A session that is played back: what the service said, to whoever sends similar audio. No I/O."""
 
-import json
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import dropwhile
+from itertools import chain, dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tempkit.errors import ProtocolError
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import END_REASON, Json, parse_object
+from tempkit.protocol.messages import END_REASON, Json, Unknown
 from tempkit.protocol.recording import Close, Recording
+from tempkit.sandbox.hearing.pcm import PcmDecoder
+from tempkit.sandbox.hearing.recognizer import RATE, Samples
 from tempkit.sandbox.rules import Violation
-from tempkit.sandbox.rules.opening import bad_input, read_parameters
+from tempkit.sandbox.rules.opening import bad_input, read_message, read_parameters
 from tempkit.sandbox.rules.session import Note, Output, ServerSession
 
 COMPARED = ("sample_rate", "encoding")  # without which audio cannot be similar
 MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the recording by
 TAIL_SECONDS = 1.0  # audio may end so much earlier or later than it did then
-BLOCK_SECONDS = 0.1
-LIKE, QUIET = 0.25, 200.0  # of the loudness, and on the scale of 16 bits: what may differ
+LIKE, QUIET = 0.25, 0.006  # of the loudness, and of full scale: what may differ
 DIFFERS = 10  # the warning code of what is not as it was recorded
-MARKS = ("Terminate", "ForceEndpoint")  # what the service answers
 TIMES = ("timestamp", "start", "end", "start_ms", "end_ms", "total_audio_received_ms")
 
 
 class Cue(NamedTuple):
-    """What the service said, and when: after so much audio, so many marks, so many seconds."""
+    """What the service said, and when: after so many samples, so many seconds, and Terminate."""
 
-    data: str | Close
-    audio_bytes: int
-    marks: int
+    output: Unknown | Close
+    samples: int
     at: float
+    has_ended: bool
+
+    @property
+    def message(self) -> dict[str, Json]:
+        """The message; that of a close is empty."""
+        return self.output.payload if isinstance(self.output, Unknown) else {}
+
+    @property
+    def words(self) -> list[dict[str, Json]]:
+        """The words of a Turn."""
+        words = self.message.get("words")
+        return [w for w in words if isinstance(w, dict)] if isinstance(words, list) else []
 
 
 class Score:
     """One connection of a recording, ready to be played: its audio, and a cue for each message."""
 
-    def __init__(self, recording: Recording) -> None:
-        self.query = recording.query
+    def __init__(self, recording: Recording, encoding: str) -> None:
         self.begin: dict[str, Json] = {}
         self.cues: list[Cue] = []
-        self.sound, self.has_sound = bytearray(), True
-        self.size = marks = 0  # bytes of audio, messages that are answered
-        begun = 0.0
+        self.has_sound, has_ended, begun = True, False, 0.0
+        decoder, heard = PcmDecoder(RATE, encoding), [np.zeros(0, np.float32)]
+        count = 0
         for frame in recording.frames:
             data = frame.data
             if frame.by == "client":
-                if isinstance(data, str):
-                    marks += any(f'"{mark}"' in data for mark in MARKS)
-                elif isinstance(data, bytes):
-                    self.sound += data
-                    self.size += len(data)
-                elif isinstance(data, int):  # the sound itself was not kept
-                    self.has_sound = False
-                    self.size += data
-            elif isinstance(data, str) and not self.begin and '"Begin"' in data:
-                self.begin, begun = parse_object(data), frame.at
+                if isinstance(data, (bytes, int)):
+                    heard.append(decoder.decode(bytes(data)))  # zeros where the sound was not kept
+                    count += len(heard[-1])
+                    self.has_sound &= isinstance(data, bytes)
+                elif isinstance(data, str):
+                    has_ended |= '"Terminate"' in data
+            elif isinstance(data, str) and '"Begin"' in data and not self.begin:
+                self.begin, begun = read_message(data), frame.at
             elif isinstance(data, (str, Close)):
-                self.cues.append(Cue(data, self.size, marks, frame.at - begun))
+                output = data if isinstance(data, Close) else as_it_came(data)
+                self.cues.append(Cue(output, count, frame.at - begun, has_ended))
+        self.sound = np.concatenate(heard)
         # Who has the Termination need not have waited for the close.
-        if self.cues and _loaded(self.cues[-1]).get("type") == "Termination":
+        if self.cues and self.cues[-1].message.get("type") == "Termination":
             end = Close(CloseCode.ENDED, END_REASON)
-            self.cues.append(self.cues[-1]._replace(data=end))
+            self.cues.append(self.cues[-1]._replace(output=end))
 
 
 class ReplaySession(ServerSession):
@@ -75,54 +82,53 @@ class ReplaySession(ServerSession):
     audio that they answer. A session that is resumed in the middle starts there.
     """
 
-    def __init__(self, scores: Sequence[Score], *given: Any, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(*given, **options)
-        self._scores = scores
-        self._score = scores[0]
+    def __init__(self, recordings: Sequence[Recording], *given: Any) -> None:  # noqa: ANN401
+        super().__init__(*given)
+        self._recordings = recordings
+        self._score: Score | None = None  # as soon as it is known which one is played
         self._cues: deque[Cue] = deque()  # that are still to be said
-        self._is_placed = self._has_ended = False
-        self._offset = self._checked = 0  # bytes of the recording's audio
-        self._heard = bytearray()
-        self._marks = self._first_order = 0
+        self._has_ended = False
+        self._heard = np.zeros(0, np.float32)  # until then
+        self._position = 0  # in the recording, samples
         self._started_at = self._begun_at  # what the times of the cues count from
 
     def _begin(self) -> Iterator[Output]:
         self._has_begun = True
-        asked_then = read_parameters(self._score.query)
+        query = self._recordings[0].query
+        asked_then = read_parameters(query)
         for name in COMPARED:
             now, then = getattr(self._parameters, name), getattr(asked_then, name)
             if now != then:
                 raise differing(f"{name} is {now}, the recording was made with {then}")
-        for name, sent in self._score.query.items():
+        for name, sent in query.items():
             asked = self._query.get(name, "not given")
             if asked != sent and name not in COMPARED:
                 yield Note(DIFFERS, f"{name} is {asked}, the recording was made with {sent}")
-        begin = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}
-        yield json.dumps({"type": "Begin", **self._score.begin, **begin})
+        self._rate, encoding = self._parameters.sample_rate, self._parameters.encoding
+        self._scores = [Score(recording, encoding) for recording in self._recordings]
+        self._samples = PcmDecoder(RATE, encoding)  # as they are, whatever their rate
+        own: dict[str, Json] = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}
+        yield Unknown("Begin", {"type": "Begin", **self._scores[0].begin, **own})
 
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         self._audio_milliseconds += self._decoder.milliseconds(data)
-        self._heard += data
-        if not self._is_placed and self._is_telling():
-            self._place()
-        if self._is_placed:
-            self._compare()
+        samples = self._samples.decode(data)
+        if self._score:
+            self._follow(self._score, samples)
+        else:
+            self._heard = np.concatenate([self._heard, samples])
+            long = round(MATCH_SECONDS * self._rate)
+            if len(self._heard) >= long and loudness(self._heard[-long:]) > 2 * QUIET:
+                self._place()
         yield from self._play()
 
     def _receive_text(self, text: str) -> Iterator[Output]:
-        try:
-            kind = parse_object(text).get("type")
-        except ProtocolError as error:
-            raise bad_input(error) from None
-        if not self._is_placed and kind in MARKS:
-            self._place()
-        self._marks += kind in MARKS
-        if kind == "Terminate":
-            missing = self._score.size - self._offset - len(self._heard)
-            if abs(self._seconds_of(missing)) > TAIL_SECONDS:
-                said = f"{self._seconds_of(self._score.size):.1f} s of audio"
-                ended = self._seconds_of(self._offset + len(self._heard))
-                raise differing(f"the client ended after {ended:.1f} s, then it was {said}")
+        if read_message(text).get("type") == "Terminate":
+            then = len((self._score or self._place()).sound) / self._rate
+            now = self._position / self._rate
+            if abs(then - now) > TAIL_SECONDS:
+                text = f"the client ended after {now:.1f} s, then it was {then:.1f} s of audio"
+                raise differing(text)
             self._has_ended = True  # all answers may come
         yield from self._play()
 
@@ -137,99 +143,69 @@ class ReplaySession(ServerSession):
     def deadline(self) -> float:
         """When the next answer is due, or what else time alone leads to."""
         due = super().deadline
-        if self._switches.realtime and self._cues and self._has_come(self._cues[0]):
+        if self._switches.realtime and self._cues and self._is_answer(self._cues[0]):
             due = min(due, self._started_at + self._cues[0].at)
         return due
 
-    def _is_telling(self) -> bool:
-        latest = self._heard[-round(MATCH_SECONDS / self._seconds_of(1)) :]
-        is_long = self._audio_milliseconds >= 1000 * MATCH_SECONDS
-        return is_long and loudness(samples(latest)) > 2 * QUIET
-
-    def _place(self) -> None:
+    def _place(self) -> Score:
         """Find out where in the recording this audio starts: at a start, or else somewhere."""
-        self._is_placed = True
-        for score in self._scores:
-            if not score.has_sound or self._is_like(score.sound, self._heard):
-                self._score, self._cues = score, deque(score.cues)
-                return
-        for score in self._scores:
-            offset = find(score.sound, self._heard)
-            if offset is not None and self._is_like(score.sound[offset:], self._heard):
-                self._start_at(score, offset)
-                return
+        starts = ((score, 0) for score in self._scores)
+        others = ((score, find(score.sound, self._heard)) for score in self._scores)
+        for score, start in chain(starts, others):
+            if not score.has_sound or is_like(score.sound[start:], self._heard):
+                self._start_at(score, start)
+                return score
         raise differing("the audio is not that of the recording")
 
-    def _start_at(self, score: Score, offset: int) -> None:
-        self._score, self._offset, self._checked = score, offset, offset
-        earlier = (cue.marks for cue in score.cues if cue.audio_bytes <= offset)
-        self._marks += max(earlier, default=0)
-        self._cues = deque(dropwhile(self._is_past, score.cues))
-        rest = map(_loaded, self._cues)
-        orders = [message["turn_order"] for message in rest if "turn_order" in message]
-        self._first_order = int(str(orders[0])) if orders else 0
-        if self._cues:
-            self._started_at = self._clock() - self._cues[0].at
+    def _start_at(self, score: Score, start: int) -> None:
+        self._score, self._position = score, start + len(self._heard)
+        self._started_at -= start / self._rate
+        milliseconds = round(1000 * start / self._rate)
 
-    def _is_past(self, cue: Cue) -> bool:
-        """Whether it was said, or its turn began, before the audio that was sent now."""
-        start = next(iter(_words(_loaded(cue))), {}).get("start")
-        is_cut = isinstance(start, int) and start < 1000 * self._seconds_of(self._offset)
-        return is_cut or cue.audio_bytes < self._offset
+        def is_past(cue: Cue) -> bool:
+            """Whether it was said, or its turn began, before the audio that was sent now."""
+            began = cue.words[0].get("start") if cue.words else None
+            is_cut = isinstance(began, int) and began < milliseconds
+            return is_cut or cue.samples < start
 
-    def _compare(self) -> None:
-        """Raises Violation when what came since the last time is not what came then."""
-        block = int(BLOCK_SECONDS / self._seconds_of(1)) // 2 * 2
-        end = self._offset + len(self._heard)
-        while self._score.has_sound and self._checked + block <= min(end, self._score.size):
-            start = self._checked - self._offset
-            then = self._score.sound[self._checked : self._checked + block]
-            if not self._is_like(then, self._heard[start : start + block]):
-                at = self._seconds_of(self._checked)
-                raise differing(f"the audio differs from the recording after {at:.1f} s")
-            self._checked += block
+        self._cues = deque(dropwhile(is_past, score.cues))
+        if not start:
+            return
+        # What is left is said as by a session that began here.
+        orders = [cue.message["turn_order"] for cue in self._cues if "turn_order" in cue.message]
+        for cue in self._cues:
+            for part in (cue.message, *cue.words):
+                for name in TIMES:
+                    if isinstance(value := part.get(name), int):
+                        part[name] = max(0, value - milliseconds)
+            if isinstance(order := cue.message.get("turn_order"), int):
+                cue.message["turn_order"] = order - int(str(orders[0]))
 
-    def _is_like(self, then: bytes | bytearray, now: bytes | bytearray) -> bool:
-        if self._parameters.encoding != "pcm_s16le":
-            return then[: len(now)] == now[: len(then)]
-        a, b = samples(then), samples(now)
-        size = min(len(a), len(b))
-        if not size:
-            return True
-        return loudness(a[:size] - b[:size]) <= max(QUIET, LIKE * loudness(a[:size]))
+    def _follow(self, score: Score, samples: Samples) -> None:
+        """Go on by these samples. Raises Violation when they are not what came then."""
+        then = score.sound[self._position : self._position + len(samples)]
+        if score.has_sound and len(then) and not is_like(then, samples):
+            at = self._position / self._rate
+            raise differing(f"the audio differs from the recording after {at:.1f} s")
+        self._position += len(samples)
 
-    def _has_come(self, cue: Cue) -> bool:
+    def _is_answer(self, cue: Cue) -> bool:
         """Whether that was sent which this answers."""
-        has_audio = self._offset + len(self._heard) >= cue.audio_bytes
-        return self._has_ended or (has_audio and self._marks >= cue.marks)
+        return self._has_ended or (self._position >= cue.samples and not cue.has_ended)
 
     def _play(self) -> Iterator[Output]:
-        while self._cues and not self._is_over:
-            cue = self._cues[0]
-            is_early = self._switches.realtime and self._clock() < self._started_at + cue.at
-            if is_early or not self._has_come(cue):
+        while self._cues and not self._is_over and self._is_answer(self._cues[0]):
+            if self._switches.realtime and self._clock() < self._started_at + self._cues[0].at:
                 return
-            self._cues.popleft()
-            if isinstance(cue.data, Close):
-                self._is_over = True
-                yield cue.data
-            else:
-                yield self._moved(cue.data) if self._offset else cue.data
+            output = self._cues.popleft().output
+            self._is_over = isinstance(output, Close)
+            yield output
 
-    def _moved(self, text: str) -> str:
-        """A message as a session says it that began at the offset."""
-        milliseconds = round(1000 * self._seconds_of(self._offset))
-        message = parse_object(text)
-        for part in (message, *_words(message)):
-            for name in TIMES:
-                if isinstance(value := part.get(name), int):
-                    part[name] = max(0, value - milliseconds)
-        if isinstance(order := message.get("turn_order"), int):
-            message["turn_order"] = order - self._first_order
-        return json.dumps(message)
 
-    def _seconds_of(self, size: int) -> float:
-        return size * self._decoder.milliseconds(b"x") / 1000
+def as_it_came(text: str) -> Unknown:
+    """A message that is passed on. Raises Violation when it is none."""
+    message = read_message(text)
+    return Unknown(str(message.get("type")), message)
 
 
 def differing(text: str) -> Violation:
@@ -237,33 +213,26 @@ def differing(text: str) -> Violation:
     return bad_input(f"Replay: {text}")
 
 
-def find(sound: bytes | bytearray, start: bytes | bytearray) -> int | None:
-    """Where in a sound, in bytes, another one starts that is nearly a part of it."""
-    whole, part = samples(sound), samples(start)
+def find(whole: Samples, part: Samples) -> int:
+    """Where in a sound another one starts that is nearly a part of it, or where it ends."""
     if len(part) > len(whole) or not part.any():
-        return None
+        return len(whole)
     size = 1 << (len(whole) + len(part) - 1).bit_length()
     product = np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size))
     alike = np.fft.irfft(product, size)[: len(whole) - len(part) + 1]
-    powers = np.concatenate([[0.0], np.cumsum(whole**2)])
+    powers = np.concatenate([[0.0], np.cumsum(whole**2, dtype=np.float64)])
     power = powers[len(part) :] - powers[: -len(part)]
-    return 2 * int(np.argmax(alike / np.sqrt(power + 1.0)))
+    return int(np.argmax(alike / np.sqrt(power + 1e-9)))
 
 
-def loudness(sound: NDArray[np.float64]) -> float:
+def is_like(then: Samples, now: Samples) -> bool:
+    """Whether two sounds are similar as long as both last, if not only one of them is a sound."""
+    size = min(len(then), len(now))
+    if not size:
+        return not len(now)
+    return loudness(then[:size] - now[:size]) <= max(QUIET, LIKE * loudness(then[:size]))
+
+
+def loudness(sound: Samples) -> float:
     """The standard deviation: a constant is no sound."""
     return float(np.std(sound))
-
-
-def samples(sound: bytes | bytearray) -> NDArray[np.float64]:
-    """16-bit samples; half a one at the end is left out."""
-    return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2").astype(np.float64)
-
-
-def _loaded(cue: Cue) -> dict[str, Json]:
-    return parse_object(cue.data) if isinstance(cue.data, str) else {}
-
-
-def _words(message: dict[str, Json]) -> list[dict[str, Json]]:
-    words = message.get("words")
-    return [w for w in words if isinstance(w, dict)] if isinstance(words, list) else []

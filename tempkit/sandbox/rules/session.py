@@ -8,39 +8,16 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from tempkit.errors import ProtocolError
+from tempkit.protocol import messages
 from tempkit.protocol.close_codes import CloseCode
-from tempkit.protocol.messages import (
-    CHUNK_MILLISECONDS,
-    END_REASON,
-    ERROR_REASON,
-    Begin,
-    Error,
-    Heartbeat,
-    Json,
-    Silence,
-    Termination,
-    Turn,
-    Warning,  # noqa: A004 - the service's own name
-    dump,
-    parse_object,
-)
+from tempkit.protocol.messages import Json, ServerMessage
 from tempkit.protocol.parameters import RULES
 from tempkit.protocol.recording import Close
-from tempkit.sandbox.hearing.heard import Heard
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import Listener
 from tempkit.sandbox.hearing.turns import TurnDetector
-from tempkit.sandbox.rules import Switches, Violation
+from tempkit.sandbox.rules import Switches, Violation, opening
 from tempkit.sandbox.rules.ledger import Ledger
-from tempkit.sandbox.rules.opening import (
-    bad_input,
-    configuration,
-    read_parameters,
-    turn_rules,
-    updated,
-    without_effect,
-)
 from tempkit.sandbox.rules.turn_messages import TurnMessages
 
 GRACE_MILLISECONDS = 1000  # audio before short messages are refused
@@ -55,7 +32,7 @@ class Note(NamedTuple):
     warning: str
 
 
-Output = str | Close | Note
+Output = ServerMessage | Close | Note
 
 
 class ServerSession:
@@ -103,8 +80,8 @@ class ServerSession:
         """Termination and the close with 1000, whether that was asked for or not."""
         self._is_over = True
         audio, session = self._audio_milliseconds / 1000, self._clock() - self._begun_at
-        yield dump(Termination(int(audio), int(session)))
-        yield Close(CloseCode.ENDED, END_REASON)
+        yield messages.Termination(int(audio), int(session))
+        yield Close(CloseCode.ENDED, messages.END_REASON)
 
     def fail(self) -> Iterator[Output]:
         """The sandbox itself failed, or plays that it did."""
@@ -141,10 +118,9 @@ class ServerSession:
         """When, in the clock's time, something is due unless a message comes in."""
         if self._is_over:
             return float("inf")
-        limit = self._parameters.inactivity_timeout
-        silent = float("inf") if limit is None else self._last_message_at + limit
-        beats = self._parameters.session_heartbeat
-        beat = self._last_heartbeat_at + HEARTBEAT_SECONDS if beats else float("inf")
+        limit, beats = self._parameters.inactivity_timeout, self._parameters.session_heartbeat
+        silent = self._last_message_at + (float("inf") if limit is None else limit)
+        beat = self._last_heartbeat_at + (HEARTBEAT_SECONDS if beats else float("inf"))
         return min(silent, beat, self._expires_at)
 
     def _guarded(self, step: Iterator[Output]) -> Iterator[Output]:
@@ -158,26 +134,27 @@ class ServerSession:
     def _refuse(self, violation: Violation) -> Iterator[Output]:
         # "Error: always fatal"; the close carries the same code and the fixed reason.
         self._is_over = True
-        yield dump(Error(violation.code, str(violation)))
-        yield Close(violation.code, ERROR_REASON)
+        yield messages.Error(violation.code, str(violation))
+        yield Close(violation.code, messages.ERROR_REASON)
 
     def _open(self) -> Iterator[Output]:
         # 1008 - a session needs the API key in the header, or a temporary token.
         token = self._query.get("token")
         longest = self._ledger.admit(self._begun_at, token, self._authorization)
         self._expires_at = self._begun_at + longest
-        self._parameters = read_parameters(self._query)
+        self._parameters = opening.read_parameters(self._query)
         self._decoder = PcmDecoder(self._parameters.sample_rate, self._parameters.encoding)
         yield from self._begin()
 
     def _begin(self) -> Iterator[Output]:
-        self._turns = TurnDetector(self._listen(), turn_rules(self._parameters))
+        self._turns = TurnDetector(self._listen(), opening.turn_rules(self._parameters))
         self._messages = TurnMessages(self._parameters, self._switches)
         self._has_begun = True
-        begin = Begin(str(uuid.uuid4()), int(self._expires_at), configuration(self._parameters))
-        yield dump(begin)
+        yield messages.Begin(
+            str(uuid.uuid4()), int(self._expires_at), opening.configuration(self._parameters)
+        )
         given = {name: getattr(self._parameters, name) for name in RULES}
-        warnings = without_effect(given, self._parameters.speech_model)
+        warnings = opening.without_effect(given, self._parameters.speech_model)
         yield from self._warn(warnings, aloud=self._switches.warnings)
 
     def _receive(self, data: str | bytes) -> Iterator[Output]:
@@ -189,63 +166,56 @@ class ServerSession:
 
     def _receive_audio(self, data: bytes) -> Iterator[Output]:
         milliseconds = self._decoder.milliseconds(data)
-        _, most = CHUNK_MILLISECONDS
+        least, most = messages.CHUNK_MILLISECONDS
         # 3007 - "Each frame must hold between 50 and 1000 ms of audio." Too long is noticed at
         # once, too short after a second of audio and not for the last message before Terminate.
         if milliseconds > most:
             raise _duration_violation(milliseconds)
         if self._short is not None and self._audio_milliseconds >= GRACE_MILLISECONDS:
             raise _duration_violation(self._short)
-        self._short = milliseconds if milliseconds < CHUNK_MILLISECONDS[0] else None
+        self._short = milliseconds if milliseconds < least else None
         self._audio_milliseconds += milliseconds
-        yield from self._about(self._turns.hear(self._decoder.decode(data)))
-
-    def _about(self, found: Iterable[Heard | Silence]) -> Iterator[Output]:
-        for heard in found:
-            yield from map(dump, self._messages.about(heard))
+        yield from self._messages.about(self._turns.hear(self._decoder.decode(data)))
 
     def _receive_text(self, text: str) -> Iterator[Output]:
-        # 3006 - a text message is a JSON object of a known type.
-        try:
-            message = parse_object(text)
-        except ProtocolError as error:
-            raise bad_input(error) from None
+        message = opening.read_message(text)
         match message.get("type"):
             case "Terminate":
                 yield from self._terminate()
             case "ForceEndpoint":
                 # "Ends the current turn now"; with nothing pending nothing is sent back.
-                yield from self._about(self._turns.end_turn())
+                yield from self._messages.about(self._turns.end_turn())
             case "UpdateConfiguration":
                 yield from self._update(message)
             case "KeepAlive":
                 pass  # "resets the inactivity timeout": receive() did
             case kind:
-                raise bad_input(f"Invalid Message Type: {kind!s:.80}")
+                # 3006 - a text message is of a known type.
+                raise opening.bad_input(f"Invalid Message Type: {kind!s:.80}")
 
     def _update(self, message: Mapping[str, Json]) -> Iterator[Output]:
-        new, warnings = updated(self._parameters, message)
+        new, warnings = opening.updated(self._parameters, message)
         if new.session_heartbeat and not self._parameters.session_heartbeat:
-            self._start_window(self._clock())
+            self._last_heartbeat_at = self._clock()
+            self._counted_milliseconds = self._audio_milliseconds
         self._parameters = self._messages.parameters = new
-        self._turns.rules = turn_rules(new)
+        self._turns.rules = opening.turn_rules(new)
         # "UpdateConfiguration is never answered."
         yield from self._warn(warnings, aloud=False)
 
-    def _warn(self, warnings: Iterable[Warning], *, aloud: bool) -> Iterator[Output]:
+    def _warn(self, warnings: Iterable[messages.Warning], *, aloud: bool) -> Iterator[Output]:
         for warning in warnings:
             if warning.warning_code not in self._warned_of:
                 self._warned_of.add(warning.warning_code)
-                yield dump(warning) if aloud else Note(warning.warning_code, warning.warning)
+                yield warning if aloud else Note(warning.warning_code, warning.warning)
 
     def _terminate(self) -> Iterator[Output]:
         # "Finish the open turn, then Termination, then close 1000."
         rest = self._decoder.decode(b"", is_last=True)
-        yield from self._about(self._turns.hear(rest))
-        yield from self._about(self._turns.finish())
+        yield from self._messages.about(self._turns.finish(rest))
         # Seen on the live service, but for U3: an empty final with the next turn_order.
         if not self._messages.is_u3:
-            yield dump(Turn(self._messages.turn_order, False, True, "", 0.0, ()))
+            yield messages.Turn(self._messages.turn_order, False, True, "", 0.0, ())
         yield from self.end()
 
     def _tick(self) -> Iterator[Output]:
@@ -268,17 +238,16 @@ class ServerSession:
             return
         # "realtime_factor": how fast audio came in since the last one, not over the session.
         new = self._audio_milliseconds - self._counted_milliseconds
-        self._start_window(now)
-        audio, passed = round(self._audio_milliseconds), round(1000 * (now - self._begun_at))
-        loudest = self._turns.take_highest_probability()
-        yield dump(Heartbeat(audio, passed, round(new / (1000 * elapsed), 2), round(loudest, 4)))
-
-    def _start_window(self, now: float) -> None:
-        """Count the time to the next heartbeat, and the audio until then, from now on."""
         self._last_heartbeat_at, self._counted_milliseconds = now, self._audio_milliseconds
+        yield messages.Heartbeat(
+            total_audio_received_ms=round(self._audio_milliseconds),
+            total_duration_ms=round(1000 * (now - self._begun_at)),
+            realtime_factor=round(new / (1000 * elapsed), 2),
+            max_speech_probability=round(self._turns.take_highest_probability(), 4),
+        )
 
 
 def _duration_violation(milliseconds: float) -> Violation:
-    least, most = CHUNK_MILLISECONDS
+    least, most = messages.CHUNK_MILLISECONDS
     text = f"{milliseconds:.1f} ms. Expected between {least} and {most} ms"
     return Violation(CloseCode.BAD_AUDIO, f"Input Duration Error: Input Duration Violation: {text}")

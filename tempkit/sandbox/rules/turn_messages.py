@@ -1,12 +1,12 @@
 """From what was heard to the messages of a turn, in the form of each model family."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tempkit.protocol.messages import Known, Silence, SpeechStarted, Turn, Word
 from tempkit.protocol.parameters import U3_MODELS, US_MODELS, SessionParameters
-from tempkit.sandbox.hearing.heard import Heard, plain
 from tempkit.sandbox.hearing.recognizer import SpokenWord
+from tempkit.sandbox.hearing.turns import Heard
 from tempkit.sandbox.rules import Switches
 
 
@@ -19,32 +19,37 @@ class TurnMessages:
         self.is_u3 = parameters.speech_model in U3_MODELS
         self.turn_order = 0
         self._switches = switches
+        self._start_turn()
+
+    def _start_turn(self) -> None:
         self._has_started = False
         self._uttered = ""  # what the open turn's last complete utterance said
         self._written: list[str] = []  # its final words, as they were formatted
 
-    def about(self, heard: Heard | Silence) -> Iterator[Known]:
+    def about(self, found: Iterable[Heard | Silence]) -> Iterator[Known]:
         """The messages that pass on what was heard."""
-        if isinstance(heard, Silence):
-            yield heard
-            return
+        for heard in found:
+            if isinstance(heard, Silence):
+                yield heard
+                continue
+            yield from self._about(heard)
+            if heard.end_of_turn:
+                self.turn_order += 1
+                self._start_turn()
+
+    def _about(self, heard: Heard) -> Iterator[Known]:
         asked = self.parameters
         sends_partials = asked.include_partial_turns
         if sends_partials is None:  # "by default unless redact_pii"
             sends_partials = not asked.redact_pii
-        if heard.end_of_turn or sends_partials:
-            # "language_detection": finals say the language, which the English model does not.
-            says_language = heard.end_of_turn and asked.language_detection and not self._is_english
-            for message in self._u3_messages(heard) if self.is_u3 else self._us_messages(heard):
-                if says_language and isinstance(message, Turn):
-                    yield replace(message, language_code="en", language_confidence=1.0)
-                else:
-                    yield message
-        if heard.end_of_turn:
-            self.turn_order += 1
-            self._has_started = False
-            self._uttered = ""
-            self._written = []
+        if not (heard.end_of_turn or sends_partials):
+            return
+        # "language_detection": finals say the language, which the English model does not.
+        says_language = heard.end_of_turn and asked.language_detection and not self._is_english
+        for message in self._u3_messages(heard) if self.is_u3 else self._us_messages(heard):
+            if says_language and isinstance(message, Turn):
+                message = replace(message, language_code="en", language_confidence=1.0)
+            yield message
 
     def _us_messages(self, heard: Heard) -> Iterator[Turn]:
         # US: the transcript holds final words only; with format_turns a formatted final follows the
@@ -104,6 +109,6 @@ class TurnMessages:
 
 
 def _word(heard: SpokenWord, is_formatted: bool, *, is_final: bool) -> Word:
-    text = heard.text if is_formatted else plain(heard.text)
+    text = heard.text if is_formatted else heard.plain
     confidence = min(1.0, round(heard.confidence, 4))
     return Word(text, heard.start, heard.end, confidence, is_final)

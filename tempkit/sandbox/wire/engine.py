@@ -1,6 +1,5 @@
 """Wire: the sockets of a sandbox. HTTP requests to ``routes``, WebSockets to a SocketSession."""
 
-import errno
 import logging
 import os
 import re
@@ -20,25 +19,19 @@ from websockets.exceptions import InvalidHeader
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
-from websockets.sync.connection import Connection
 
-from tempkit.protocol.messages import Json
 from tempkit.sandbox.hearing.recognizer import Recognizer
-from tempkit.sandbox.journal import harmless
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
-from tempkit.sandbox.wire.socket_session import SocketSession
+from tempkit.sandbox.wire.socket_session import CLOSE_SECONDS, SocketSession
 from tempkit.serving import listen_on
 
-# How long a sandbox that stops waits for its sessions to close, or without any for other clients.
-CLOSE_SECONDS, OPEN_SECONDS = 2.0, 0.5
+OPEN_SECONDS = 0.5  # how long a sandbox that stops waits for clients that have no session
 REQUEST_SECONDS = 10.0  # how long one read or write may take before a session has begun
 DRAIN_SECONDS = 2.0  # the same, for what follows a request that is none
-SHORTAGE_SECONDS = 0.1
 LARGEST_MESSAGE = 128 * 1024  # bytes: what is longer closes the session with 1009
 SHORT = re.compile("[0-9]{1,5}")  # the length of a body that is read, bytes
-QUEUE = 4096  # messages: a file that is sent at once does not stop the pings
-COUNTED = ("Authorization", "Origin", "Host", "Upgrade")  # the headers that count
+HEADERS = ("Authorization", "Origin", "Host", "Upgrade")  # the ones that count
 log = logging.getLogger(__name__)
 # The library's own lines at DEBUG show addresses and headers, and with them tokens.
 library_log = logging.getLogger("tempkit.websocket.server")
@@ -67,18 +60,16 @@ class Handler(BaseHTTPRequestHandler):
         if not is_plain or str(len(body)) != length:
             self.send_error(400)
             return
-        asked = routes.HttpRequest(
-            self.command,
-            target,
-            # What is repeated is no credential.
-            {n: ", ".join(self.headers.get_all(n, ())) for n in COUNTED if n in self.headers},
-            self.client_address[0],
-            body,
-        )
+        # What is repeated is no credential.
+        headers = {n: ", ".join(self.headers.get_all(n, ())) for n in HEADERS if n in self.headers}
+        peer, state = self.client_address[0], self.server.state
+        asked = routes.HttpRequest(self.command, target, headers, peer, body)
         if asked.opens_socket and not body:
             self._upgrade(asked)
-        else:
-            self._send(self.server.answer(asked))
+            return
+        if asked.path in routes.TOKENS:
+            self.server.stopping.wait(state.faults.token_delay_seconds)
+        self._send(routes.answer(asked, state, f"{self.server.scheme}://{headers.get('Host', '')}"))
 
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
@@ -101,30 +92,13 @@ class Handler(BaseHTTPRequestHandler):
             return
         for event in protocol.events_received():
             protocol.send_response(protocol.accept(event))  # type: ignore[arg-type]
-        for data in protocol.data_to_send():
-            self.wfile.write(data)
-        if protocol.state is not OPEN:
-            return
-        protocol.receive_data(self._early())
-        plain = self.connection
-        plain.settimeout(None)
-        self.rfile.close()  # else it would keep the socket open
-        with Connection(
-            plain, protocol, ping_interval=None, close_timeout=CLOSE_SECONDS, max_queue=QUEUE
-        ) as connection:
-            with connection.protocol_mutex:  # else its thread hands them out with the next ones
-                for event in protocol.events_received():
-                    connection.process_event(event)
-                connection.send_data()
-            SocketSession(connection, asked, state, server.recognizer, server.stopping).run()
-
-    def _early(self) -> bytes:
-        """What has come in behind the request, which no client should send yet."""
-        self.connection.settimeout(0)
-        try:
-            return bytes(self.rfile.peek())  # type: ignore[attr-defined]
-        except OSError:  # nothing, by TLS
-            return b""
+        self.wfile.write(b"".join(protocol.data_to_send()))
+        if protocol.state is OPEN:
+            self.connection.settimeout(None)
+            self.rfile.close()  # else it would keep the socket open
+            SocketSession(
+                self.connection, protocol, asked, state, server.recognizer, server.stopping
+            ).run()
 
     def _send(self, answer: routes.HttpAnswer) -> None:
         headers = {"Content-Length": str(len(answer.body)), "Connection": "close"}
@@ -166,7 +140,7 @@ class WireEngine(ThreadingHTTPServer):
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
         self._left = threading.Condition()
-        self._scheme = "https" if tls else "http"
+        self.scheme = "https" if tls else "http"
         self.socket = listen_on(host, port)
         if tls:
             self.socket = tls.wrap_socket(
@@ -174,15 +148,6 @@ class WireEngine(ThreadingHTTPServer):
             )
         BaseServer.__init__(self, self.socket.getsockname()[:2], Handler)  # it has its socket
         self.port: int = self.server_address[1]
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """The next connection. Raises OSError when there is none."""
-        try:
-            return super().get_request()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                time.sleep(SHORTAGE_SECONDS)
-            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Serve a connection in a thread of its own."""
@@ -223,16 +188,3 @@ class WireEngine(ThreadingHTTPServer):
         for each in (self.socket, *self._connections):
             with suppress(OSError):
                 os.close(each.detach())
-
-    def answer(self, asked: routes.HttpRequest) -> routes.HttpAnswer:
-        """What a request is answered with that opens no WebSocket."""
-        state = self.state
-        if asked.path in (routes.TOKEN, routes.UNIFIED_TOKEN):
-            self.stopping.wait(state.faults.token_delay_seconds)
-        answer = routes.answer(asked, state, f"{self._scheme}://{asked.headers.get('Host', '')}")
-        if not asked.path.startswith("/sandbox"):
-            name = f"{asked.method} {harmless(asked.path)}"
-            detail: dict[str, Json] = {"status": answer.status}
-            detail |= {k: harmless(v) for k, v in asked.query.items() if k in routes.LIMITS}
-            state.journal.add(state.clock(), 0, "request", name, detail)
-        return answer

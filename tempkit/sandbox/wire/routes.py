@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
@@ -19,7 +19,7 @@ from tempkit.protocol.parameters import (
 )
 from tempkit.sandbox.faults import PLAIN, WAYS, WHAT, Faults
 from tempkit.sandbox.rules.opening import read_query
-from tempkit.sandbox.state import State
+from tempkit.sandbox.state import State, harmless
 
 PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 LIMITS = {
@@ -30,20 +30,21 @@ USUAL = {"expires_in_seconds": 60, "max_session_duration_seconds": 10_800}
 OTHER_PRODUCTS = ("tts", "agents")
 TOKEN = "/v3/token"
 UNIFIED_TOKEN = "/v1/token"  # of the token host
+TOKENS = (TOKEN, UNIFIED_TOKEN)
 OLD_TOKEN = "/v2/realtime/token"
 WEBSOCKET = "/v3/ws"
 OLD_WEBSOCKET = "/v2/realtime/ws"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # it may hold a credential
 class HttpRequest:
-    """An HTTP request; ``peer`` is the address that it came from. The repr shows no credential."""
+    """An HTTP request; ``peer`` is the address that it came from."""
 
     method: str
-    target: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    target: str
+    headers: Mapping[str, str]
     peer: str
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -73,9 +74,19 @@ class HttpAnswer(NamedTuple):
 
 def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     """What a request that opens no WebSocket is answered with; ``url`` is the sandbox's own."""
+    given = _answer(request, state, url)
+    if not request.path.startswith("/sandbox"):
+        detail: dict[str, Json] = {"status": given.status}
+        detail |= {name: harmless(v) for name, v in request.query.items() if name in LIMITS}
+        name = f"{request.method} {harmless(request.path)}"
+        state.journal.add(state.clock(), 0, "request", name, detail)
+    return given
+
+
+def _answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     if request.body and request.path not in (UNIFIED_TOKEN, OLD_TOKEN):
         return NO_REQUEST
-    if request.path in (TOKEN, UNIFIED_TOKEN):
+    if request.path in TOKENS:
         status = state.faults.token_status
         if status is not None and state.is_hit("token_failures"):
             return _json(status, {"error": "A fault that was asked for"})
@@ -91,12 +102,14 @@ def answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
         case "GET", "/sandbox":
             return _page(state, url)
         case "GET", "/sandbox/journal":
-            names = ("at", "session", "kind", "name", "detail")
-            return _json(200, [{n: getattr(entry, n) for n in names} for entry in state.journal])
-        case "GET", "/sandbox/faults":
-            return _json(200, {**state.faults.given()})
+            names, entries = ("at", "session", "kind", "name", "detail"), state.journal.entries[:]
+            return _json(200, [{n: getattr(entry, n) for n in names} for entry in entries])
         case "POST", "/sandbox/faults":
-            return _arm(request, state)
+            try:
+                state.faults = Faults.from_query(request.query)
+            except ValueError as error:
+                return _json(422, {"error": str(error)})
+            return _json(200, state.faults.given)
         case "POST", "/sandbox/reset":
             state.reset()
             return _json(200, {})
@@ -107,9 +120,8 @@ def _token(request: HttpRequest, state: State) -> HttpAnswer:
     """What the service's token route answers, pages of other origins included by a switch."""
     headers = (("Access-Control-Allow-Origin", "*"),) if state.switches.cors else ()
     if request.method == "OPTIONS" and headers:
-        return HttpAnswer(
-            204, headers=(*headers, ("Access-Control-Allow-Headers", "Authorization"))
-        )
+        allowed = ("Access-Control-Allow-Headers", "Authorization")
+        return HttpAnswer(204, headers=(*headers, allowed))
     if request.method != "GET":
         return HttpAnswer(405, headers=(("Allow", "GET"),))
     return _given_token(request, state)._replace(headers=headers)
@@ -124,28 +136,30 @@ def _given_token(request: HttpRequest, state: State) -> HttpAnswer:
         return _json(401, {"error": "Missing Authorization header"})
     if key is not None and not state.ledger.accepts_key(key):
         return _json(401, {"error": "Invalid API key"})
-    found = [_problem(name, query[name], *LIMITS[name]) for name in LIMITS if name in query]
-    problems = [problem for problem in found if problem]
-    if "expires_in_seconds" not in query:
-        problems.insert(0, _missing("query", "expires_in_seconds"))
+    asked = {name: query[name] for name in LIMITS if name in query}
+    problems = [] if "expires_in_seconds" in asked else [_missing("query", "expires_in_seconds")]
+    problems += filter(None, (_problem(name, text, *LIMITS[name]) for name, text in asked.items()))
     if problems and documented:
-        return _json(400, {"error": "Invalid parameters", "details": [*problems]})
+        return _json(400, {"error": "Invalid parameters", "details": problems})
     if key is None:
         problems.append(_missing("header", "authorization"))
     if problems or key is None:
-        return _json(422, {"detail": [*problems]})
-    asked = [int(query[name]) for name in LIMITS if name in query]
-    token = state.ledger.issue(state.clock(), *asked, key=key)
+        return _json(422, {"detail": problems})
+    return _granted(state, [int(text) for text in asked.values()], key)
+
+
+def _granted(state: State, asked: list[int], key: str, *, is_reusable: bool = False) -> HttpAnswer:
+    token = state.ledger.issue(state.clock(), *asked, key=key, is_reusable=is_reusable)
     return _json(200, {"token": token, "expires_in_seconds": asked[0]})
 
 
-def _missing(*place: Json) -> dict[str, Json]:
-    return {"type": "missing", "loc": [*place], "msg": "Field required", "input": None}
+def _missing(*place: str) -> dict[str, object]:
+    return {"type": "missing", "loc": place, "msg": "Field required", "input": None}
 
 
-def _problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | None:
+def _problem(name: str, text: str, low: int, high: int) -> dict[str, object] | None:
     """What a range check says about a value of the query, None when it is fine."""
-    given: dict[str, Json] = {"loc": ["query", name], "input": text}
+    given = {"loc": ["query", name], "input": text}
     try:
         value = int(text)
     except ValueError:
@@ -153,11 +167,9 @@ def _problem(name: str, text: str, low: int, high: int) -> dict[str, Json] | Non
         return {"type": "int_parsing", "msg": said, **given}
     if low <= value <= high:
         return None
-    if value < low:
-        kind, said, limit = "greater_than_equal", f"greater than or equal to {low}", {"ge": low}
-    else:
-        kind, said, limit = "less_than_equal", f"less than or equal to {high}", {"le": high}
-    return {"type": kind, "msg": f"Input should be {said}", "ctx": {**limit}, **given}
+    side, sign, limit = ("greater", "ge", low) if value < low else ("less", "le", high)
+    said = f"Input should be {side} than or equal to {limit}"
+    return {"type": f"{side}_than_equal", "msg": said, "ctx": {sign: limit}, **given}
 
 
 def _unified_token(request: HttpRequest, state: State) -> HttpAnswer:
@@ -179,9 +191,7 @@ def _unified_token(request: HttpRequest, state: State) -> HttpAnswer:
         return _json(400, {"error": str(error)})
     if (product := asked.get("product", "")) in OTHER_PRODUCTS:
         return _json(400, {"error": f"the sandbox has streaming alone, not {product}"})
-    expires, longest = (int(str(value)) for value in given.values())
-    token = state.ledger.issue(state.clock(), expires, longest, key=key, is_reusable=True)
-    return _json(200, {"token": token, "expires_in_seconds": expires})
+    return _granted(state, [int(str(n)) for n in given.values()], key, is_reusable=True)
 
 
 def is_from_here(request: HttpRequest) -> bool:
@@ -201,36 +211,24 @@ def is_from_here(request: HttpRequest) -> bool:
         return False
 
 
-def _arm(request: HttpRequest, state: State) -> HttpAnswer:
-    try:
-        state.faults = Faults.from_query(request.query)
-    except ValueError as error:
-        return _json(422, {"error": str(error)})
-    return _json(200, {**state.faults.given()})
-
-
 def _page(state: State, url: str) -> HttpAnswer:
     socket = "ws" + url.removeprefix("http")
-    per_minute = state.switches.sessions_per_minute
     text = PAGE.substitute(
         url=escape(url),
         socket=escape(socket),
         host=escape(urlsplit(url).netloc),
         sessions=len(state.open_sessions),
-        entries=len(state.journal),
-        faults=escape(", ".join(f"{k}={v}" for k, v in state.faults.given().items()) or "none"),
+        entries=len(state.journal.entries),
+        faults=escape(str(state.faults) or "none"),
         ways=", ".join(WAYS),
         whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
         faults_alone=", ".join(PLAIN),
-        per_minute="any number of" if per_minute is None else per_minute,
-        keys="Takes any key" if state.switches.api_keys is None else "Takes the keys it was given",
         pace="at the pace at which it sounds" if state.switches.realtime else "as fast as it comes",
-        uses="one session" if state.switches.single_use else "any number of sessions",
     )
     return HttpAnswer(200, text.encode(), "text/html; charset=utf-8")
 
 
-def _json(status: int, body: Json) -> HttpAnswer:
+def _json(status: int, body: object) -> HttpAnswer:
     return HttpAnswer(status, json.dumps(body).encode())
 
 
