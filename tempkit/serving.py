@@ -5,10 +5,15 @@ import errno
 import logging
 import os
 import socket
+import sys
 import threading
+import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from ssl import SSLContext
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from tempkit.errors import ConfigurationError, TempkitError, expect, unfailing
 
@@ -18,6 +23,7 @@ TRIES = 20  # ports after the default one, when another program holds that
 BACKLOG = 1024  # a burst that does not fit is lost for a second, without any error to see
 IPV4, IPV6 = "127.0.0.1", "::1"
 LOOPBACK = {"localhost": (IPV4, IPV6), IPV4: (IPV4, IPV6), IPV6: (IPV6, IPV4)}
+SHORTAGE_SECONDS = 0.01  # between two tries to get a descriptor
 STOP_SECONDS = 5.0  # how long stopping waits for the serving thread
 
 
@@ -175,6 +181,48 @@ class Service(ABC):
                 log.warning("port %s is taken by another program, trying %s", port, port + 1)
         text = f"port {wanted} is taken by another program; stop it or choose another port"
         raise ConfigurationError(text)
+
+
+class HttpServer(ThreadingHTTPServer):
+    """The library's threaded server, on a socket that listens already, with TLS or without."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        tls: SSLContext | None,
+        handler: type[BaseHTTPRequestHandler],
+    ) -> None:
+        BaseServer.__init__(self, listener.getsockname()[:2], handler)  # it has its socket
+        self.socket = listener
+        if tls is not None:
+            self.socket = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        self.port: int = self.server_address[1]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection. Raises OSError when there is none."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.make_room()
+                time.sleep(SHORTAGE_SECONDS)
+            raise
+
+    def make_room(self) -> None:
+        """Do what can be done when the process has no descriptor left."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log what nobody expected; a client that went away is no news."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a connection failed", exc_info=error)
+
+    def shutdown(self) -> None:
+        """Stop accepting connections, and close the port."""
+        with suppress(OSError):  # this wakes its thread at once, where the system has it so
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
+        self.server_close()
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

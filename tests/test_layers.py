@@ -86,7 +86,7 @@ ONE_PLACE = {
     "av": {"sound.decoder"},
     "certifi": {"network"},
     "dotenv": {"env_file"},
-    "http.server": {"server.handler", "sandbox.wire.engine"},
+    "http.server": {"server.handler", "sandbox.wire.engine", "serving"},
     "httpcore": set(),  # httpx's own affair
     "httpx": {"http_client"},
     "ipywidgets": {

@@ -1,19 +1,15 @@
 """HTTP for a site: the standard library's threaded server, with bounds on time and on threads."""
 
-import errno
 import io
-import logging
 import socket
 import ssl
-import sys
 import threading
 import time
 from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache, partial
 from http.client import responses
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import BaseServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,9 +19,7 @@ from tempkit.server.head import read_head
 from tempkit.server.relay import dial, pass_on
 from tempkit.server.room import Connection, Room
 from tempkit.server.site import SWITCHING, Site
-from tempkit.serving import listen
-
-log = logging.getLogger(__name__)
+from tempkit.serving import HttpServer, listen
 
 HEAD_SECONDS = 10.0  # from the first moment to the end of a head, however it drips in
 IDLE_SECONDS = 30.0  # how long a kept connection may be silent
@@ -146,28 +140,19 @@ class Handler(Connection, BaseHTTPRequestHandler):
         self.is_sending = False
 
 
-class Server(ThreadingHTTPServer):
-    """The library's server on a listening socket, with threads from a room."""
+class Server(HttpServer):
+    """A server with threads from a room."""
 
     def __init__(
         self, site: Site, room: Room, listener: socket.socket, tls: ssl.SSLContext | None
     ) -> None:
-        BaseServer.__init__(self, listener.getsockname()[:2], Handler)  # it has its socket
-        self.socket = listener
-        if tls is not None:
-            self.socket = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        super().__init__(listener, tls, Handler)
         self.site, self.room = site, room
         self._next_sweep = 0.0
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """The next connection. Raises OSError when there is none."""
-        try:
-            return super().get_request()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self.room.cut_longest_silent()
-                time.sleep(0.01)
-            raise
+    def make_room(self) -> None:
+        """Cut whoever has been silent for longest."""
+        self.room.cut_longest_silent()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Have a connection served in a thread, or turn it away."""
@@ -185,12 +170,6 @@ class Server(ThreadingHTTPServer):
             self._next_sweep = now + SWEEP_SECONDS
             self.room.sweep(now)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Log what nobody expected; a browser that went away is no news."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            log.error("a connection failed", exc_info=error)
-
 
 class Servers:
     """A site served on a host and a port: on both families of loopback, where there are two."""
@@ -198,7 +177,7 @@ class Servers:
     def __init__(self, site: Site, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._room = Room()
         self._servers = [Server(site, self._room, each, tls) for each in listen(host, port)]
-        self.port: int = self._servers[0].server_address[1]
+        self.port = self._servers[0].port
 
     def serve_forever(self) -> None:
         """Serve until ``shutdown``."""
@@ -210,10 +189,7 @@ class Servers:
     def shutdown(self) -> None:
         """Stop serving, close the port and every connection."""
         for server in self._servers:
-            with suppress(OSError):  # this wakes its thread at once, where the system has it so
-                server.socket.shutdown(socket.SHUT_RDWR)
             server.shutdown()
-            server.server_close()
         self._room.close()
 
     def forget(self) -> None:

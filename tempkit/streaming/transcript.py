@@ -20,6 +20,7 @@ class Transcript:
 
     settled: int = 0  # the first turn that may still change
     _turns: dict[int, Turn] = field(default_factory=dict)
+    _open: set[int] = field(default_factory=set)  # asked with every chunk, among thousands of turns
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -34,7 +35,7 @@ class Transcript:
     @property
     def partial(self) -> str:
         """What the turn that is still open says so far, or an empty string."""
-        return " ".join(turn.text for turn in self._in_order() if not turn.end_of_turn)
+        return " ".join(turn.text for turn in self._open_turns())
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -52,7 +53,7 @@ class Transcript:
     @property
     def open_from(self) -> float | None:
         """When the turn began that is still open, in seconds; None when there is none."""
-        return next((_times(t)[0] for t in self._in_order() if not t.end_of_turn and t.words), None)
+        return next((_times(turn)[0] for turn in self._open_turns() if turn.words), None)
 
     def add(self, turn: Turn) -> bool:
         """Take in a Turn message: it replaces what its turn said before. False when it says less.
@@ -68,8 +69,13 @@ class Transcript:
                 return False
         elif turn.end_of_turn and not turn.transcript:
             self._turns.pop(turn.turn_order, None)
+            self._open.discard(turn.turn_order)
             return True
         self._turns[turn.turn_order] = turn
+        if turn.end_of_turn:
+            self._open.discard(turn.turn_order)
+        else:
+            self._open.add(turn.turn_order)
         return True
 
     def settle(self, turn: Turn, parameters: SessionParameters) -> int | None:
@@ -140,10 +146,14 @@ class Transcript:
 
         return pictures.transcript(self.spans, self.partial)
 
+    # Both read copies: a session's thread adds turns meanwhile.
     def _in_order(self) -> Iterator[Turn]:
-        # A copy: a session's thread adds turns while others read.
         turns = dict(self._turns)
         return (turns[order] for order in sorted(turns))
+
+    def _open_turns(self) -> list[Turn]:
+        found = (self._turns.get(order) for order in sorted(self._open))
+        return [turn for turn in found if turn and not turn.end_of_turn]
 
 
 def _form(turn: Turn) -> int:

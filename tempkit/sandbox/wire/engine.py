@@ -5,13 +5,11 @@ import os
 import re
 import socket
 import ssl
-import sys
 import threading
 import time
 from contextlib import suppress
 from http.client import responses
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import BaseServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from websockets.datastructures import Headers
@@ -24,7 +22,7 @@ from tempkit.sandbox.hearing.recognizer import Recognizer
 from tempkit.sandbox.state import State
 from tempkit.sandbox.wire import routes
 from tempkit.sandbox.wire.socket_session import CLOSE_SECONDS, SocketSession
-from tempkit.serving import listen_on
+from tempkit.serving import HttpServer, listen_on
 
 OPEN_SECONDS = 0.5  # how long a sandbox that stops waits for clients that have no session
 REQUEST_SECONDS = 10.0  # how long one read or write may take before a session has begun
@@ -32,7 +30,6 @@ DRAIN_SECONDS = 2.0  # the same, for what follows a request that is none
 LARGEST_MESSAGE = 128 * 1024  # bytes: what is longer closes the session with 1009
 SHORT = re.compile("[0-9]{1,5}")  # the length of a body that is read, bytes
 HEADERS = ("Authorization", "Origin", "Host", "Upgrade")  # the ones that count
-log = logging.getLogger(__name__)
 # The library's own lines at DEBUG show addresses and headers, and with them tokens.
 library_log = logging.getLogger("tempkit.websocket.server")
 library_log.setLevel(logging.WARNING)
@@ -124,8 +121,8 @@ class Handler(BaseHTTPRequestHandler):
         """Write nothing: there is the journal."""
 
 
-class WireEngine(ThreadingHTTPServer):
-    """http.server's threaded server, which keeps track of its connections."""
+class WireEngine(HttpServer):
+    """A server with a thread for each connection, which keeps track of them."""
 
     def __init__(
         self,
@@ -141,13 +138,7 @@ class WireEngine(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
         self._left = threading.Condition()
         self.scheme = "https" if tls else "http"
-        self.socket = listen_on(host, port)
-        if tls:
-            self.socket = tls.wrap_socket(
-                self.socket, server_side=True, do_handshake_on_connect=False
-            )
-        BaseServer.__init__(self, self.socket.getsockname()[:2], Handler)  # it has its socket
-        self.port: int = self.server_address[1]
+        super().__init__(listen_on(host, port), tls, Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Serve a connection in a thread of its own."""
@@ -161,19 +152,10 @@ class WireEngine(ThreadingHTTPServer):
             self._connections.discard(request)
             self._left.notify_all()
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Log what nobody expected; a client that went away is no news."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            log.error("a connection failed", exc_info=error)
-
     def shutdown(self) -> None:
         """Close the port and every session."""
         self.stopping.set()  # each session closes itself
-        with suppress(OSError):  # this wakes its thread at once, where the system has it so
-            self.socket.shutdown(socket.SHUT_RDWR)
         super().shutdown()
-        self.server_close()
         # A client that says nothing, does not read or answers no close is not waited for.
         patience = CLOSE_SECONDS if self.state.open_sessions else OPEN_SECONDS
         with self._left:
