@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
 SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_wsgi", "test_recognition")
+SLOW += ("test_proxy", "test_parity", "test_readme", "test_main")
 BROWSER = ("test_browser", "test_proxy")
 LAB = ("test_lab", "test_kernel", "test_recognition", "test_cuts", "test_parity")
 LAB += ("test_official_sdks",)
@@ -63,7 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif name.startswith(LAB) or item.path.suffix == ".ipynb":
             item.add_marker("lab")
     # First: a worker that begins with the slowest file keeps nobody waiting at the end.
-    items.sort(key=lambda item: not item.path.name.startswith(SLOW))
+    items.sort(
+        key=lambda item: not (item.path.name.startswith(SLOW) or item.path.suffix == ".ipynb")
+    )
 
 
 class CheckedRun(NotebookRun):
