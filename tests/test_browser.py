@@ -7,6 +7,7 @@ import shutil
 import socket
 import wave
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -104,6 +105,31 @@ def opened(browser, url, **options):
         yield page
     finally:
         context.close()
+
+
+@cache
+def tab(browser):
+    """A tab of a browser that tests share."""
+    page = browser.new_context().new_page()
+    page.add_init_script(WATCH)
+    page.on("dialog", lambda dialog: dialog.accept())  # it may leave, whatever words are on it
+    return page
+
+
+@contextmanager
+def visited(browser, url):
+    """The page at an address, in a tab that was there before: a new one costs a second of CPU.
+
+    For tests that leave it as it was: no scripts, listeners, clocks or sizes of their own.
+    """
+    page = tab(browser)
+    page.goto(url)
+    try:
+        yield page
+    finally:
+        page.unroute_all(behavior="ignoreErrors")
+        page.context.clear_cookies()
+        page.goto("about:blank")
 
 
 def frames_sent(page):
@@ -236,7 +262,7 @@ def test_words_spoken_while_the_token_is_on_its_way_are_not_lost(browser):
     with (
         Sandbox() as sandbox,
         TokenServer(sandbox.settings, port=0) as server,
-        opened(browser, server.url) as page,
+        visited(browser, server.url) as page,
     ):
         held = []
         page.route("**/token", lambda route: held.append(route))
@@ -271,7 +297,7 @@ def test_words_spoken_before_a_slow_begin_are_not_lost(browser):
 
 
 def test_stop_while_connecting_still_gives_the_words_that_were_said(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         held = []
         page.route("**/token", lambda route: held.append(route))
         press(page, "Start")
@@ -286,7 +312,7 @@ def test_stop_while_connecting_still_gives_the_words_that_were_said(browser, ser
 
 
 def test_stop_at_once_settles_and_start_works_again(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         for _ in range(3):
             press(page, "Start")
             press(page, "Stop")
@@ -405,7 +431,7 @@ def test_a_failing_token_route_shows_the_hint_of_the_server(browser):
         taken.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
         settings = Settings(api_key="any", base_url=nowhere)
-        with TokenServer(settings, port=0) as server, opened(browser, server.url) as page:
+        with TokenServer(settings, port=0) as server, visited(browser, server.url) as page:
             hint = httpx.get(f"{server.url}/token", trust_env=False).json()["hint"]
             press(page, "Start")
             expect(page.get_by_role("alert")).to_have_text(f"No token: {hint}")
@@ -414,7 +440,7 @@ def test_a_failing_token_route_shows_the_hint_of_the_server(browser):
 
 
 def test_a_server_that_is_gone_is_named(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         server.stop()
         press(page, "Start")
         expect(page.get_by_role("alert")).to_contain_text("The server of this page does not answer")
@@ -447,7 +473,7 @@ def test_a_sandbox_that_is_gone_for_good_is_given_up_and_what_was_lost_is_said(b
 
 
 def test_the_refusal_of_the_service_is_told_in_its_own_words(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
 
         def spoil(route):
             answer = route.fetch()
@@ -509,7 +535,7 @@ def test_a_page_of_ones_own_may_have_its_scripts_and_styles_inside(browser, scri
     )
     with (
         TokenServer(scripted.settings, port=0, directory=tmp_path) as server,
-        opened(browser, server.url) as page,
+        visited(browser, server.url) as page,
     ):
         expect(page.locator("p")).to_have_text("It works")
         expect(page.locator("p")).to_have_css("color", "rgb(1, 2, 3)")

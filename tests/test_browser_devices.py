@@ -18,6 +18,7 @@ from tests.test_browser import (
     opened,
     press,
     transcript,
+    visited,
 )
 from tests.test_browser_people import ASKS
 
@@ -47,7 +48,7 @@ def released(page):
 
 
 def test_the_chosen_microphone_is_the_one_that_is_used(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         picker = started(page)
         press(page, "Stop")
         expect_state(page, "idle")
@@ -113,7 +114,7 @@ def test_a_microphone_that_goes_away_is_replaced_and_the_session_goes_on(browser
 def test_a_microphone_that_nothing_can_replace_ends_the_session_with_its_words(
     browser, server, script, sentence
 ):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         started(page)
         expect(page.locator("#partial")).to_contain_text("hello", timeout=15 * SECONDS)
         page.evaluate(f"() => {{ {script} }}")
@@ -133,7 +134,7 @@ def test_a_microphone_that_nothing_can_replace_ends_the_session_with_its_words(
     ids=["busy", "another-rate"],
 )
 def test_a_pick_that_fails_leaves_the_microphone_as_it_was(browser, server, script, sentence):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         picker = started(page)
         page.evaluate(f"() => {{ {script} }}")
         picker.select_option(index=2)
@@ -271,7 +272,7 @@ def test_a_microphone_that_comes_back_under_another_id_is_known_by_its_name(brow
 
 
 def test_that_a_microphone_went_away_is_not_overwritten_by_what_comes_next(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         started(page)
         page.evaluate(GOES_AWAY)
         lines = page.get_by_role("status").locator("p")

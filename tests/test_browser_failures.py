@@ -21,6 +21,7 @@ from tests.test_browser import (
     opened,
     press,
     transcript,
+    visited,
     words_of,
 )
 
@@ -77,7 +78,7 @@ def test_audio_that_comes_too_fast_is_told(browser):
     with (
         Sandbox(Scripted(["Hello there."]), most_ahead_seconds=0) as sandbox,
         TokenServer(sandbox.settings, port=0) as server,
-        opened(browser, server.url) as page,
+        visited(browser, server.url) as page,
     ):
         sandbox.faults = Faults(slow_begin_seconds=1)  # so that some audio waits
         press(page, "Start")
@@ -89,7 +90,7 @@ def test_a_service_that_fails_at_once_is_tried_three_times(browser, caplog):
     with (
         Sandbox(Deaf()) as sandbox,
         TokenServer(sandbox.settings, port=0) as server,
-        opened(browser, server.url) as page,
+        visited(browser, server.url) as page,
     ):
         press(page, "Start")
         expect(page.get_by_role("status")).to_contain_text(f"The service failed. {KEPT}")
@@ -115,7 +116,7 @@ def test_a_cut_is_told_while_it_lasts_and_no_word_is_lost(
     browser, scripted, server, faults, sentence
 ):
     scripted.faults = faults
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         held = []
         after_first_token(page, held.append)
         press(page, "Start")
@@ -130,7 +131,7 @@ def test_a_cut_is_told_while_it_lasts_and_no_word_is_lost(
 
 
 def test_a_session_that_runs_out_is_renewed_under_its_own_words(browser, scripted, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         press(page, "Start")
         expect_state(page, "live")
         held = []
@@ -149,7 +150,7 @@ def test_a_page_whose_tokens_are_capped_renews_its_session_and_loses_no_word(bro
         # A minute of its clock is ten seconds: the sample of 23 s takes three sessions.
         Sandbox(realtime=False, faults=Faults(clock_speed=6)) as sandbox,
         TokenServer(sandbox.settings, port=0, max_session_duration_seconds=60) as server,
-        opened(browser, server.url) as page,
+        visited(browser, server.url) as page,
     ):
         press(page, "Try the sample")
         expect_state(page, "live")
@@ -168,7 +169,7 @@ def test_too_many_sessions_are_waited_for_and_stop_now_ends_that(browser):
     with (
         Sandbox(Scripted(["Hello there."]), sessions_per_minute=1) as sandbox,
         TokenServer(sandbox.settings, port=0) as server,
-        opened(browser, server.url) as page,
+        visited(browser, server.url) as page,
     ):
         press(page, "Start")
         expect_state(page, "live")
@@ -222,7 +223,7 @@ def test_a_code_that_trying_again_may_help_is_told_meanwhile(browser, server, se
 
 def test_a_service_that_answers_with_a_status_is_out_of_reach(browser, scripted, server):
     scripted.faults = Faults(refuse_connections=9, refuse_status=503)
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         press(page, "Start")
         expect_state(page, "failed")
         expect(page.get_by_role("alert")).to_contain_text("The service could not be reached.")
@@ -234,7 +235,7 @@ def test_a_service_that_answers_with_a_status_is_out_of_reach(browser, scripted,
 )
 def test_a_refused_token_shows_the_hint_of_the_server(browser, scripted, server, status, hint):
     scripted.faults = Faults(token_status=status)
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         press(page, "Start")
         expect_state(page, "failed")
         expect(page.get_by_role("alert")).to_contain_text(re.compile(f"^No token: .*{hint}"))
@@ -242,7 +243,7 @@ def test_a_refused_token_shows_the_hint_of_the_server(browser, scripted, server,
 
 
 def test_a_refusal_of_the_page_s_own_server_shows_its_hint(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         answer = {"status": 403, "json": {"code": "cross_site", "hint": "open the page itself"}}
         page.route("**/token", lambda route: route.fulfill(**answer))
         press(page, "Start")
@@ -256,7 +257,7 @@ def test_a_key_that_was_revoked_ends_a_reconnect_at_once(browser, scripted, serv
         scripted.faults = Faults(token_status=401)
         route.continue_()
 
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         after_first_token(page, revoke)
         press(page, "Start")
         expect_state(page, "failed")  # a minute earlier than if it were tried again
@@ -277,7 +278,7 @@ def lose_the_line(page, sandbox):
 def test_stop_while_the_line_is_down_delivers_the_last_words_when_it_is_back(
     browser, scripted, server
 ):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         lose_the_line(page, scripted)
         press(page, "Stop")
         expect_state(page, "waiting")
@@ -296,7 +297,7 @@ def test_stop_while_the_line_is_down_delivers_the_last_words_when_it_is_back(
 
 
 def test_a_second_stop_ends_at_once_and_says_what_has_no_text(browser, scripted, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         lose_the_line(page, scripted)
         page.keyboard.press("Enter")  # the button has the focus
         expect_state(page, "waiting")

@@ -21,6 +21,7 @@ from tests.test_browser import (
     opened,
     press,
     transcript,
+    visited,
     words_of,
 )
 
@@ -56,7 +57,7 @@ def test_the_line_is_cut_three_times_and_the_words_are_the_same(browser, tmp_pat
         with (
             Relay(sandbox.port, cuts) as relay,
             TokenServer(Settings("any", relay.url), port=0) as server,
-            opened(browser, server.url) as page,
+            visited(browser, server.url) as page,
         ):
             open_file(page, tmp_path / "three.wav")
             expect_state(page, "live")
@@ -97,7 +98,7 @@ def test_an_end_that_nobody_asked_for_costs_no_word(browser, scripted, server, s
     what = "close" if end else "terminate"
     # In the second turn: what was said of it so far is said again by the second session.
     scripted.faults = Faults(**{f"{what}_after_audio_seconds": 2.2}, **end, sessions=1)
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         open_file(page, speech)
         expect_state(page, "live")
         expect_state(page, "idle")
@@ -108,7 +109,7 @@ def test_an_end_that_nobody_asked_for_costs_no_word(browser, scripted, server, s
 
 
 def test_a_page_that_gets_no_worker_plays_a_file_all_the_same(browser, server, speech):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         refused = []
         page.route("**/alarm.js", lambda route: [refused.append(route), route.abort()])
         open_file(page, speech)
@@ -120,7 +121,7 @@ def test_a_page_that_gets_no_worker_plays_a_file_all_the_same(browser, server, s
 
 def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, tmp_path):
     write(tmp_path / "long.wav", SPEECH * 5)
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         data = page.evaluate_handle(
             """bytes => {
                 const transfer = new DataTransfer();
@@ -139,7 +140,7 @@ def test_a_file_that_is_dropped_is_played_and_stop_stops_it(browser, server, tmp
 
 def test_a_file_that_is_no_sound_is_named(browser, server, tmp_path):
     (tmp_path / "notes.txt").write_text("no sound at all")
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         open_file(page, tmp_path / "notes.txt")
         expect(page.get_by_role("alert")).to_contain_text("notes.txt is no sound")
         expect_state(page, "failed")
@@ -170,7 +171,7 @@ def test_the_text_can_be_copied_and_saved_with_its_times(browser, server, speech
 
 
 def test_the_panel_shows_what_goes_both_ways_and_no_secret(browser, server, speech):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         page.get_by_text("For developers").click()
         with page.expect_response("**/token") as answer:
             open_file(page, speech)

@@ -16,6 +16,7 @@ from tests.test_browser import (
     opened,
     press,
     transcript,
+    visited,
 )
 from tests.test_browser_files import open_file
 from tests.test_browser_strangers import saying, turn
@@ -83,7 +84,7 @@ def test_a_server_that_does_not_say_whom_is_believed_once_it_grants_a_token(brow
 
 def test_stop_does_not_look_like_start_and_live_has_one_colour(browser, server):
     look = [("backgroundColor", "null"), ("borderRadius", "::before")]
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         before = [style(page, "#button", *each) for each in look]
         press(page, "Start")
         expect_state(page, "live")
@@ -96,7 +97,7 @@ def test_stop_does_not_look_like_start_and_live_has_one_colour(browser, server):
 
 
 def test_a_file_shows_how_far_it_is_and_a_finished_page_is_no_fresh_one(browser, server, speech):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         expect(page.locator("#button")).to_have_text("Start")
         open_file(page, speech)
         expect(page.locator("#time")).to_have_text(re.compile(r"^0:0[12] of 0:03$"))
@@ -127,7 +128,7 @@ def test_what_fails_before_it_began_could_not_start_and_a_file_is_tried_again(
 
 
 def test_two_matters_are_two_lines(browser, scripted, server, speech):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         press(page, "Start")
         expect_state(page, "live")
         open_file(page, speech)

@@ -8,7 +8,7 @@ import pytest
 from tempkit.sandbox import Faults
 from tests import test_browser
 from tests.conftest import require
-from tests.test_browser import SECONDS, expect, expect_state, opened, press
+from tests.test_browser import SECONDS, expect, expect_state, opened, press, visited
 
 scripted, server = test_browser.scripted, test_browser.server
 
@@ -94,7 +94,7 @@ def test_axe_finds_nothing_in_any_state(browser, scripted, server, axe):
 
 
 def test_the_keyboard_alone_does_everything(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         focused = "document.activeElement.id || document.activeElement.tagName"
 
         def tab_to(name):

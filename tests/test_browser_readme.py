@@ -2,7 +2,7 @@
 
 from tempkit import Clip
 from tests import test_browser
-from tests.test_browser import opened
+from tests.test_browser import visited
 from tests.test_readme import block
 
 scripted, server = test_browser.scripted, test_browser.server
@@ -26,6 +26,6 @@ STREAM = """async (samples) => {
 
 def test_a_page_of_ones_own_streams_with_a_token(browser, server):
     pcm = memoryview(Clip.sample().first(3).pcm).cast("h").tolist()
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         heard = page.evaluate(STREAM.replace("SCRIPT", block("js", "fetch")), pcm)
     assert heard.lower().startswith("hello")

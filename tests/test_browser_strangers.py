@@ -12,6 +12,7 @@ from tests.test_browser import (
     opened,
     press,
     transcript,
+    visited,
 )
 from tests.test_browser_files import open_file
 
@@ -62,7 +63,7 @@ def dropped(page, *paths):
 
 
 def test_a_double_click_and_a_held_key_press_once(browser, server):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         button = page.locator("#button")
         button.dblclick()
         expect_state(page, "live")
@@ -81,7 +82,7 @@ def test_files_wait_for_the_end_of_a_session_and_come_one_at_a_time(
 ):
     other = tmp_path / "other.wav"
     other.write_bytes(speech.read_bytes())
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         press(page, "Start")
         expect_state(page, "live")
         for put in (open_file, dropped):
@@ -98,7 +99,7 @@ def test_files_wait_for_the_end_of_a_session_and_come_one_at_a_time(
 
 
 def test_a_file_that_cannot_be_read_or_holds_nothing_is_named(browser, server, tmp_path):
-    with opened(browser, server.url) as page:
+    with visited(browser, server.url) as page:
         (tmp_path / "empty.mp3").write_bytes(b"")
         open_file(page, tmp_path / "empty.mp3")
         expect(page.get_by_role("alert")).to_contain_text("empty.mp3 is no sound")
