@@ -62,7 +62,9 @@ def running(
             yield process
         finally:
             code, _, error = end(process, number)
-        assert (code, error) == (0, "")
+        # Another test, or the developer, may hold the default port.
+        said = [line for line in error.splitlines() if "is taken by another program" not in line]
+        assert (code, said) == (0, [])
 
 
 def started(*arguments: str, **variables: str) -> subprocess.Popen[str]:
