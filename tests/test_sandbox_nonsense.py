@@ -99,7 +99,8 @@ def answer_to(sandbox: Sandbox, *said: bytes, ends: bool = False, until: bytes =
         with suppress(ConnectionResetError, BrokenPipeError):
             raw.sendall(b"".join(said))
             if ends:
-                raw.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # it is closed already
+                    raw.shutdown(socket.SHUT_WR)
             while not (until and until in answer) and (part := raw.recv(4096)):
                 answer += part
     return answer
