@@ -18,7 +18,7 @@ from tempkit.commands import sandbox as sandbox_command
 from tempkit.commands import settings_aside, wait_for_ctrl_c
 from tempkit.config import Settings, key_origin
 from tempkit.env_file import KEY_VARIABLE
-from tempkit.errors import ConfigurationError, TempkitError
+from tempkit.errors import ConfigurationError, TempkitError, missing
 from tempkit.places import PUBLIC, folder
 from tempkit.protocol.parameters import DEFAULT_MODEL, SPEECH_MODELS
 from tempkit.server import TokenServer
@@ -181,6 +181,7 @@ def _stream(options: argparse.Namespace) -> int:
 
 def _notebooks(options: argparse.Namespace) -> int:
     import shutil
+    from importlib.util import find_spec
 
     options.folder.mkdir(parents=True, exist_ok=True)
     for notebook in sorted(folder("notebooks").glob("*.ipynb")):
@@ -188,6 +189,8 @@ def _notebooks(options: argparse.Namespace) -> int:
         is_there = f"{copy} is there already and stays as it is"
         print(is_there if copy.exists() else shutil.copyfile(notebook, copy))
     print(f"Open them with: jupyter lab {options.folder}")
+    if find_spec("jupyterlab") is None:
+        print(missing("jupyterlab", "notebooks", "that command"))
     return 0
 
 

@@ -115,7 +115,9 @@ class Settings:
         """The key. Raises ConfigurationError when there is none or it cannot be one."""
         trouble = self.key_trouble
         if not self.api_key:
-            raise ConfigurationError(f"{trouble}; {WHERE}, or use the sandbox: default_settings()")
+            raise ConfigurationError(
+                f"{trouble}; {WHERE}, or use the sandbox: settings=default_settings()"
+            )
         if trouble:
             again = "copy it again, then " if HOLDS in trouble else ""
             raise ConfigurationError(f"{trouble}; {again}{WHERE}")

@@ -9,18 +9,11 @@ from typing import NamedTuple
 
 KEY_VARIABLE = "ASSEMBLYAI_API_KEY"
 URL_VARIABLE = "ASSEMBLYAI_BASE_URL"
-# How else people write them, whatever the case.
-NAMES = {
-    KEY_VARIABLE: r"assembly[-_ ]?ai[-_ ]?(?:api[-_ ]?key|key|api[-_ ]?token)",
-    URL_VARIABLE: r"assembly[-_ ]?ai[-_ ]?base[-_ ]?url",
-}
+VARIABLES = (KEY_VARIABLE, URL_VARIABLE)
+OTHER_NAMES = ("ASSEMBLYAIKEY", "ASSEMBLYAIAPITOKEN")  # of the key, without separators
 COMMENT = re.compile(r"\s*(#|;|//|--\s|rem\s)", re.IGNORECASE)
-SIGN = "[=:\uff1a\uff1d]"  # the last two as East Asian keyboards write them
-VALUE = rf"(?:[^\w#]*{SIGN}[^\w#]*\w|\s+\S+\s*$)"  # after the name, in any notation
-SLIPS = {
-    variable: re.compile(rf"(?:\W*env:)?(?:(?!{SIGN}).)*?\b{name}\b{VALUE}", re.IGNORECASE)
-    for variable, name in NAMES.items()
-}
+NEWLINE = re.compile(r"\r\n|\n|\r")
+SIGN = re.compile("[=:\uff1a\uff1d]")  # the last two as East Asian keyboards write them
 
 
 class EnvFile(NamedTuple):
@@ -41,15 +34,17 @@ def read_env_file(name: str) -> EnvFile:
     file = next((f / name for f in (here, *here.parents) if (f / name).is_file()), None)
     if file is None:
         return EnvFile("", {}, {})
-    path, data = str(file), b""
+    path = str(file)
+    data = b""
     try:
         data = file.read_bytes()
         text = _decoded(data)
     except (OSError, ValueError) as error:
-        said = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        what = getattr(error, "strerror", None) or error
+        said = f"{path} cannot be read: {what}"
         # Nobody can tell what is in there, but a service may be named that data must not leave.
         names_url = URL_VARIABLE.encode() in data.replace(b"\0", b"")
-        return EnvFile(path, {}, dict.fromkeys(NAMES if names_url else (KEY_VARIABLE,), said))
+        return EnvFile(path, {}, dict.fromkeys(VARIABLES if names_url else VARIABLES[:1], said))
     values = _values(text)
     return EnvFile(path, values, _slips(path, text, values))
 
@@ -57,7 +52,7 @@ def read_env_file(name: str) -> EnvFile:
 def look_alike(variable: str, variables: Mapping[str, str]) -> str | None:
     """What to say of a variable with nearly the right name, which nobody would read."""
     for name, value in variables.items():
-        if value.strip() and re.fullmatch(NAMES[variable], name, re.IGNORECASE):
+        if value.strip() and _nearly(name) == variable:
             return f"the environment has {name}, which is not read; name it {variable}"
     return None
 
@@ -88,16 +83,52 @@ def _values(text: str) -> dict[str, str]:
 
 def _slips(path: str, text: str, values: Mapping[str, str]) -> dict[str, str]:
     """What to say of each variable that has no value, where a line looks like it."""
-    lines = text.splitlines()
+    slips: dict[str, str] = {}
+    lines = NEWLINE.split(text)
     if re.fullmatch(r"[0-9a-f]{32}", text.strip()):
         lines = [f"{KEY_VARIABLE} {text}"]  # nothing but a key is in there
-    slips: dict[str, str] = {}
-    for variable in (name for name in NAMES if not values.get(name)):
-        for number, line in enumerate(lines, 1):
-            if SLIPS[variable].match(line) and not COMMENT.match(line):
-                slips[variable] = (
-                    f"line {number} of {path} looks like {variable} but cannot be read as that; "
-                    f"write {variable}=... there, and close every quote"
-                )
-                break
+    for number, line in enumerate(lines, 1):
+        variable = _meant(line)
+        if variable is None or values.get(variable) or variable in slips:
+            continue
+        if variable in values and re.match(rf"\s*(export\s+)?{variable}\s*=[^$]*$", line):
+            continue  # it was read, and a later line takes it back
+        slips[variable] = (
+            f"line {number} of {path} looks like {variable} but cannot be read as that; "
+            f"write {variable}=... there, and close every quote"
+        )
     return slips
+
+
+def _meant(line: str) -> str | None:
+    """The variable of ours that a line sets, as a .env file does or in any other notation."""
+    if COMMENT.match(line):
+        return None
+    line = re.sub(r"^\W*env:", "", line, flags=re.IGNORECASE)  # PowerShell
+    for left, *value in (SIGN.split(line, 1), line.rsplit(maxsplit=1) or [""]):
+        if SIGN.search(left) or not re.search(r"\w", re.sub(r"(^|\s)#.*", "", "".join(value))):
+            continue
+        words = re.findall(r"\w+", left)
+        for name in ("".join(words), *words[-1:]):
+            if variable := _nearly(name):
+                return variable
+    return None
+
+
+def _nearly(name: str) -> str | None:
+    """The variable of ours that a name is, but for case, separators and one slip of a finger."""
+    letters = re.sub(r"[\W_]", "", name).upper()
+    if letters in OTHER_NAMES:
+        return KEY_VARIABLE
+    return next((v for v in VARIABLES if _is_slip(letters, v.replace("_", ""))), None)
+
+
+def _is_slip(letters: str, right: str) -> bool:
+    """Whether one letter is wrong, missing, too many or swapped with its neighbour, or none is."""
+    # A number at the end makes another variable of it, and so does another beginning.
+    if not letters.isalpha() or letters[0] != right[0] or abs(len(letters) - len(right)) > 1:
+        return False
+    from difflib import SequenceMatcher  # few environments have anything like it
+
+    same = SequenceMatcher(None, letters, right).get_matching_blocks()
+    return sum(block.size for block in same) >= len(right) - 1

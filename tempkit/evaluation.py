@@ -10,7 +10,7 @@ from os import PathLike, fspath
 from tempkit.config import HOW_TO_MAKE, Settings, default_settings
 from tempkit.errors import BadType, SessionClosed, TempkitError, expect
 from tempkit.protocol.messages import Turn
-from tempkit.protocol.parameters import SessionParameters
+from tempkit.protocol.parameters import HOW_TO_ASK, SessionParameters
 from tempkit.sound.clip import Clip
 from tempkit.streaming.client import connect
 
@@ -49,7 +49,7 @@ def evaluate(
     session has the file's own rate. ``realtime`` False sends at once: the seconds mean little then.
     """
     expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
-    expect("parameters", parameters, SessionParameters, None)
+    expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
     if isinstance(files, (str, bytes, PathLike)):
         raise BadType(f"files takes several paths, not {type(files).__name__}; put it into a list")
     settings = settings or default_settings()

@@ -203,7 +203,7 @@ class HttpServer(ThreadingHTTPServer):
         try:
             return super().get_request()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 self.make_room()
                 time.sleep(SHORTAGE_SECONDS)
             raise

@@ -34,6 +34,7 @@ NO_SETTINGS = "settings takes a Settings or None, not str; Settings(api_key=...)
 NO_RECONNECT = "reconnect takes a Reconnect or True or False, not int"
 NO_PATH = "takes a string or a path, not"
 NO_PARAMETERS = "parameters takes a SessionParameters or None, not"
+SOME = 'SessionParameters(speech_model="...") makes some'
 OF_AN_ARRAY = "; of an array, Clip.from_samples makes a clip"
 
 
@@ -65,7 +66,7 @@ async def who(request: Request) -> str:
         (lambda: Sandbox(faults={"close_code": 3005}), "faults takes a Faults, not dict"),
         (lambda: Sandbox(api_keys="one"), "api_keys takes a set or None, not str"),
         (lambda: connect(KEY), NO_SETTINGS),
-        (lambda: connect(SETTINGS, "text"), f"{NO_PARAMETERS} str"),
+        (lambda: connect(SETTINGS, "text"), f"{NO_PARAMETERS} str; {SOME}"),
         (lambda: connect(SETTINGS, reconnect=5), NO_RECONNECT),
         (lambda: connect(SETTINGS, token=12), "token takes a string or None, not int"),
         (lambda: transcribe(Clip(b"", 16000), KEY), NO_SETTINGS),
@@ -86,7 +87,7 @@ async def who(request: Request) -> str:
         (lambda: Clip(b"", 16000).first("1"), "seconds takes a number, not str"),
         (lambda: Clip(b"", 16000).chunks("100"), "milliseconds takes a whole number, not str"),
         (lambda: Microphone(KEY), NO_SETTINGS),
-        (lambda: Microphone(SETTINGS, {}), f"{NO_PARAMETERS} dict"),
+        (lambda: Microphone(SETTINGS, {}), f"{NO_PARAMETERS} dict; {SOME}"),
     ],
     ids=lambda value: "" if callable(value) else value[:40],
 )  # fmt: skip

@@ -81,6 +81,10 @@ MEANT = {
     "lower case": "assemblyai_api_key={}",
     "hyphens": "ASSEMBLYAI-API-KEY={}",
     "words": "AssemblyAI API key: {}",
+    "a letter too few": "ASEMBLYAI_API_KEY={}",
+    "a letter too many": "ASSEMBLYAI_API_KEYS={}",
+    "a wrong letter": "ASSEMBLYAI_APY_KEY={}",
+    "swapped letters": "ASSEMLBYAI_API_KEY={}",
     "an invisible letter": "\u200bASSEMBLYAI_API_KEY={}",
     "a colon": "ASSEMBLYAI_API_KEY: {}",
     "a wide sign": "ASSEMBLYAI_API_KEY\uff1d{}",
@@ -164,6 +168,7 @@ def test_a_value_that_is_there_but_not_read_is_named_by_its_line(
         "ASSEMBLYAI_API_KEY= # later",
         "ASSEMBLYAI_API_KEY: # later",
         "ASSEMBLY_AI_API_KEY=",
+        "ASSEMBLYAI_API_KEY=abc\nASSEMBLYAI_API_KEY=",
         "",
     ],
 )

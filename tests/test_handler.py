@@ -377,3 +377,33 @@ def test_a_certificate_that_is_none_is_an_error_before_anything_listens(
     for certfile in (folder / "missing.pem", folder / "index.html"):
         with pytest.raises(ConfigurationError, match="cannot be used"):
             TokenServer(settings, directory=folder, certfile=str(certfile))
+
+
+class Visitor(room.Connection):
+    """A connection that stays until it is cut."""
+
+    def __init__(self) -> None:
+        self.request, self._other = socket.socketpair()
+        self.await_browser(10)
+
+    def serve(self) -> None:
+        with suppress(OSError):  # it is closed already
+            self.request.recv(1)
+
+    def close(self) -> None:
+        self.request.close()
+        self._other.close()
+
+
+def test_who_waited_for_a_place_has_not_been_silent_meanwhile(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(room, "MOST_THREADS", 1)
+    visitors = room.Room()
+    first, second = Visitor(), Visitor()
+    assert visitors.take(first)
+    came = second.silent_since
+    assert visitors.take(second)  # the first one has to go, after a moment
+    assert visitors.open == {second}
+    assert second.silent_since > came
+    visitors.close()
+    for visitor in (first, second):
+        visitor.close()

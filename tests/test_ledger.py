@@ -1,7 +1,16 @@
 import pytest
 
 from tempkit.sandbox.rules import Switches
-from tempkit.sandbox.rules.ledger import EXPIRED, INVALID, MISSING, MOST, SPENT, Ledger, Refused
+from tempkit.sandbox.rules.ledger import (
+    EXPIRED,
+    INVALID,
+    MISSING,
+    MOST,
+    SPENT,
+    TOO_MANY,
+    Ledger,
+    Refused,
+)
 
 
 def refusal(ledger: Ledger, now: float, token: str | None, authorization: str | None) -> str:
@@ -71,6 +80,14 @@ def test_the_oldest_tokens_are_forgotten_when_there_are_too_many():
         ledger.issue(100, 60)
     assert refusal(ledger, 100, first, None) == INVALID
     assert ledger.admit(100, second, None) == 10_800
+
+
+def test_who_opened_sessions_long_ago_is_forgotten():
+    ledger = Ledger(Switches(sessions_per_minute=1))
+    for number in range(100):
+        assert ledger.admit(100.0 + number, None, f"key{number}") == 10_800
+    assert refusal(ledger, 199.5, None, "key99") == TOO_MANY
+    assert len(ledger._opened) <= 60
 
 
 def test_a_ledger_shows_no_secret():

@@ -20,6 +20,7 @@ from tempkit import (
 )
 from tempkit.sandbox import Faults, Scripted
 from tempkit.widgets import Microphone
+from tempkit.widgets.microphone import MOST_AT_ONCE
 from tempkit.widgets.modules import as_one
 from tempkit.widgets.tunnel import LONGEST_QUEUE
 from tests.conftest import KEY
@@ -239,6 +240,21 @@ def test_fields_of_another_type_are_logged_and_end_nothing(microphone, browser, 
 def test_a_turn_number_of_any_size_is_taken_at_once(microphone: Microphone, browser: Browser):
     record(browser, turn(10**15, "Hello."), turn(10**15 + 1, "Bye."))
     assert microphone.transcript.text == "Hello. Bye."
+
+
+@pytest.mark.parametrize("question", [{"kind": "token"}, {"kind": "open", "sample_rate": 16000}])
+def test_however_often_a_browser_asks_few_questions_are_worked_on(browser, sandbox, question):
+    sandbox.faults = Faults(token_delay_seconds=1)
+    for name in range(50):
+        browser.say(**question, id=str(name))
+    assert len(browser.all("refused")) == 50 - MOST_AT_ONCE
+    assert browser.all("refused")[0]["status"] == 429
+    until(lambda: len(browser.all("grant") + browser.all("opened")) == MOST_AT_ONCE)
+    sandbox.faults = Faults()
+    browser.microphone._close_tunnel()
+    until(lambda: not tunnels())
+    browser.say("token", id="later")
+    until(lambda: any(each["id"] == "later" for each in browser.all("grant")))
 
 
 def test_what_is_no_callback_is_refused(microphone: Microphone):

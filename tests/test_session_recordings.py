@@ -179,6 +179,25 @@ def test_another_rate_is_refused_and_other_parameters_are_noted(recorded: Path):
     assert "format_turns is false, the recording was made with true" in notes
 
 
+def test_what_answered_a_forced_end_of_turn_waits_for_it_again():
+    force = '{"type": "ForceEndpoint"}'
+    frames = (
+        Frame(0.5, "service", '{"type": "Begin", "id": "x", "expires_at": 1}'),
+        Frame(0.5, "client", tone(800)),
+        Frame(1.3, "client", force),
+        Frame(1.4, "service", '{"type": "Turn", "turn_order": 0}'),
+        Frame(1.4, "client", tone(800)),
+    )
+    given = (US, "any", Ledger(), Scripted(["-"]).listen, Clock(), Switches(realtime=False))
+    session = ReplaySession([Recording({}, frames)], *given)
+    list(session.open())
+    assert list(session.receive(tone(800))) == []
+    assert [output.type for output in session.receive(force)] == ["Turn"]
+    session = ReplaySession([Recording({}, frames)], *given)
+    list(session.open())
+    assert list(session.receive(tone(1500))) == []  # it goes on, and has not asked
+
+
 def test_a_key_is_needed_for_a_replay_as_well(recorded: Path):
     with Sandbox(realtime=False, replay=recorded) as replaying:
         with opened(replaying, key=None) as connection:

@@ -199,6 +199,22 @@ def test_a_wait_ends_when_the_source_and_the_callback_fail(settings: Settings):
         view.wait(20)
 
 
+def test_closing_a_stream_raises_what_its_source_raised(settings: Settings):
+    heard = threading.Event()
+
+    def source() -> Iterator[bytes]:
+        yield from chunked(spoken(1))
+        heard.wait(10)
+        raise ValueError("the device is gone")
+
+    stream = connect(settings).stream(source(), realtime=False)
+    next(stream)
+    heard.set()
+    until(lambda: "tempkit source" not in our_threads())
+    with pytest.raises(ValueError, match="the device is gone"):
+        stream.close()
+
+
 def test_a_stream_is_closed_before_it_began_and_while_another_thread_reads(settings: Settings):
     session = connect(settings)
     session.stream(LONG).close()

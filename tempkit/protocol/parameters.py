@@ -115,6 +115,9 @@ def _parameter(
     return field(default=default, repr=not is_secret, metadata={"rule": rule})
 
 
+HOW_TO_ASK = 'SessionParameters(speech_model="...") makes some'
+
+
 @dataclass(frozen=True, kw_only=True)
 class SessionParameters:
     """What a session is asked for. None leaves a parameter to the service's default.

@@ -95,10 +95,10 @@ class TokenServer(Service):
         self._site.port, self._place = self.port, None
         lines = [f"Server is running at {self.browser_url}"]
         if not is_loopback(self.host):
-            rule = "who opens that address may spend your key."
+            rule = "whoever opens that address can spend your key."
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
-                lines.append("Without TLS (--tls) their browsers give the page no microphone.")
+                lines.append("Without TLS (--tls) their browsers allow no microphone.")
         # The proxies of a hub and of Colab speak plain HTTP to it.
         place = self._tls is None and (hub_place(os.environ, self.port) or colab_place(self.port))
         if place:

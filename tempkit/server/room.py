@@ -59,11 +59,14 @@ class Room:
                     most = self._threads
             # In a burst, those that have just come are given a moment to ask and to leave.
             for patience in (0.0, SETTLE_SECONDS):
+                if patience and all(each.silent_since is None for each in self.open):
+                    return False  # we are at work for all of them
                 has_room = self._change.wait_for(lambda: len(self.open) < most, patience)
                 if has_room or self.cut_longest_silent():
                     break
             else:
                 return False
+            connection.silent_since = time.monotonic()  # until now it was we who let it wait
             self.open.add(connection)
         self._waiting.put(connection)
         return True

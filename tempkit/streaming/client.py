@@ -12,7 +12,7 @@ from typing import Self
 from tempkit.config import HOW_TO_MAKE, Settings, default_settings
 from tempkit.errors import BadType, BadValue, expect, unfailing
 from tempkit.protocol.messages import Json
-from tempkit.protocol.parameters import FIXED, RULES, SAMPLE_WIDTH, SessionParameters
+from tempkit.protocol.parameters import FIXED, HOW_TO_ASK, RULES, SAMPLE_WIDTH, SessionParameters
 from tempkit.secret import Secret
 from tempkit.sound.clip import Chunks, Clip
 from tempkit.streaming.conversation import Conversation
@@ -47,7 +47,7 @@ def connect(
     recording that cannot be written.
     """
     expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
-    expect("parameters", parameters, SessionParameters, None)
+    expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
     expect("token", token, str, None)
     expect("reconnect", reconnect, Reconnect, bool)
     expect("record", record, str, PathLike, None)
@@ -79,7 +79,7 @@ def transcribe(
     ``parameters`` the clip's rate is declared. Raises what ``connect`` and ``stream`` raise.
     """
     expect("clip", clip, Clip, advice=HOW_TO_MAKE_A_CLIP)
-    expect("parameters", parameters, SessionParameters, None)
+    expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
     parameters = parameters or SessionParameters(sample_rate=clip.sample_rate)
     chunks = clip.chunks()
     _check(parameters, chunks)

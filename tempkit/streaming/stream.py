@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
+from inspect import GEN_RUNNING, getgeneratorstate
 
 from tempkit.errors import SessionClosed, TempkitError, expect
 from tempkit.sound.clip import Chunks
@@ -62,7 +63,7 @@ class Stream(Iterator[Message]):
         Another thread that reads the messages gets those that came by then.
         """
         self._conversation.close()
-        with suppress(ValueError):  # it is being read
+        if getgeneratorstate(self._messages) != GEN_RUNNING:  # else another thread reads it
             self._messages.close()
 
     def __next__(self) -> Message:

@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import anywidget
@@ -17,6 +16,7 @@ from tempkit.config import HOW_TO_MAKE, Settings, default_settings
 from tempkit.errors import BadType, ProtocolError, TempkitError, expect, unfailing
 from tempkit.protocol.messages import Json, Turn, dump, load_object
 from tempkit.protocol.parameters import (
+    HOW_TO_ASK,
     MAX_SESSION_DURATION_SECONDS,
     SAMPLE_RATE,
     SessionParameters,
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 MAX_SECONDS = (1, 10_000)
 MARGIN_SECONDS = 90  # a session may last longer than a recording, or it would be renewed before
 OVER = ("idle", "failed")
+MOST_AT_ONCE = 8  # tokens and tunnels: a page wants one, and a few may be ending
+TOO_MANY = {"message": "this widget is asked for too many sessions at once", "status": 429}
 
 
 class Microphone(anywidget.AnyWidget):
@@ -71,12 +73,13 @@ class Microphone(anywidget.AnyWidget):
         max_seconds: int = 600,
     ) -> None:
         expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
-        expect("parameters", parameters, SessionParameters, None)
+        expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
         self._lock = threading.Lock()
         self._run = ""  # the browser's name for the recording
         self._transcript = Transcript()
         self._told = 0  # the first turn that the callbacks have not got
         self._callbacks: dict[object, Callable[[Turn], object]] = {}
+        self._free = threading.Semaphore(MOST_AT_ONCE)
         check_whole_number("max_seconds", max_seconds, MAX_SECONDS)
         self._settings = settings or default_settings()
         self._parameters = replace(parameters or SessionParameters(), encoding="pcm_s16le")
@@ -237,23 +240,32 @@ class Microphone(anywidget.AnyWidget):
         longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
         return generate_temp_token(max_session_duration_seconds=longest, settings=self._settings)
 
-    def _tell(self, id: str, kind: str, **fields: object) -> None:  # noqa: A002 - the field's name
-        """Answer a wish for a token or a tunnel."""
-        self.send({"kind": kind, "id": id, **fields})
+    def _teller(self, id: str) -> Callable[..., None] | None:  # noqa: A002 - the field's name
+        """What answers a wish for a token or a tunnel; None, and refused, while there are many."""
+
+        def tell(kind: str, **fields: object) -> None:
+            if kind in ("grant", "refused", "closed"):  # it is over
+                self._free.release()
+            self.send({"kind": kind, "id": id, **fields})
+
+        if self._free.acquire(blocking=False):
+            return tell
+        self.send({"kind": "refused", "id": id, **TOO_MANY})
+        return None
 
     def _grant(self, id: str) -> None:  # noqa: A002
         # Never in the thread of the messages: the others would wait for the network.
-        name = "tempkit token"
-        threading.Thread(target=self._answer, args=(id,), name=name, daemon=True).start()
+        if tell := self._teller(id):
+            name = "tempkit token"
+            threading.Thread(target=self._answer, args=(tell,), name=name, daemon=True).start()
 
-    def _answer(self, id: str) -> None:  # noqa: A002
+    def _answer(self, tell: Callable[..., None]) -> None:
         try:
             token = self._mint()
         except TempkitError as error:
-            self._tell(id, "refused", **refusal(error))
+            tell("refused", **refusal(error))
             return
-        self._tell(
-            id,
+        tell(
             "grant",
             token=str(token),
             expires_in_seconds=token.expires_in_seconds,
@@ -265,8 +277,8 @@ class Microphone(anywidget.AnyWidget):
         check_whole_number("sample_rate", sample_rate, SAMPLE_RATE)
         parameters = replace(self._parameters, sample_rate=sample_rate)
         self._close_tunnel()  # one microphone, one session
-        tell = partial(self._tell, id)
-        self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
+        if tell := self._teller(id):
+            self._tunnel = Tunnel(id, self._settings, parameters, self._mint, tell)
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):

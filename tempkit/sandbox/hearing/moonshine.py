@@ -8,11 +8,11 @@ import functools
 import hashlib
 import math
 import re
+import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import onnxruntime as ort
@@ -79,6 +79,14 @@ def read_tokenizer(path: Path) -> list[bytes]:
     return tokens
 
 
+_loading = threading.Lock()  # a cache alone would let two threads read the models twice
+
+
+@functools.cache
+def _load() -> "Moonshine":
+    return Moonshine()
+
+
 class Moonshine:
     """English speech recognition on the CPU; ``Moonshine.load()`` gives the process's one copy."""
 
@@ -95,13 +103,13 @@ class Moonshine:
         self._memory = [name.replace("present", "past_key_values") for name in self._outputs[1:]]
 
     @classmethod
-    @functools.cache
-    def load(cls) -> Self:
+    def load(cls) -> "Moonshine":
         """The recogniser of this process, read from disk on the first call (about half a second).
 
         Raises ConfigurationError when a model file is missing or is not the expected one.
         """
-        return cls()
+        with _loading:
+            return _load()
 
     def listen(self) -> "MoonshineListener":
         """A new session's ears."""

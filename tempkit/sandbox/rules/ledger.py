@@ -109,7 +109,8 @@ class Ledger:
         most = self._switches.sessions_per_minute
         if most is None:
             return
-        opened = [at for at in self._opened.get(key, ()) if at > now - 60]
-        if len(opened) >= most:
+        recent = {who: [at for at in all_ if at > now - 60] for who, all_ in self._opened.items()}
+        self._opened = {who: times for who, times in recent.items() if times}
+        if len(self._opened.get(key, ())) >= most:
             raise Refused(TOO_MANY)
-        self._opened[key] = [*opened, now]
+        self._opened.setdefault(key, []).append(now)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import END_REASON, Json, Unknown
+from tempkit.protocol.parameters import SAMPLE_WIDTH
 from tempkit.protocol.recording import Close, Recording
 from tempkit.sandbox.hearing.pcm import PcmDecoder
 from tempkit.sandbox.hearing.recognizer import RATE, Samples
@@ -22,16 +23,17 @@ MATCH_SECONDS = 1.0  # of audio that is not all quiet, to find its place in the 
 TAIL_SECONDS = 1.0  # audio may end so much earlier or later than it did then
 LIKE, QUIET = 0.25, 0.006  # of the loudness, and of full scale: what may differ
 DIFFERS = 10  # the warning code of what is not as it was recorded
+MARKS = ("Terminate", "ForceEndpoint")  # what the service answers
 TIMES = ("timestamp", "start", "end", "start_ms", "end_ms", "total_audio_received_ms")
 
 
 class Cue(NamedTuple):
-    """What the service said, and when: after so many samples, so many seconds, and Terminate."""
+    """What the service said, and when: after so many samples, so many marks, so many seconds."""
 
     output: Unknown | Close
     samples: int
+    marks: int
     at: float
-    has_ended: bool
 
     @property
     def message(self) -> dict[str, Json]:
@@ -51,23 +53,25 @@ class Score:
     def __init__(self, recording: Recording, encoding: str) -> None:
         self.begin: dict[str, Json] = {}
         self.cues: list[Cue] = []
-        self.has_sound, has_ended, begun = True, False, 0.0
+        self.has_sound, begun = True, 0.0
+        self.samples = marks = 0  # of audio; messages that are answered
         decoder, heard = PcmDecoder(RATE, encoding), [np.zeros(0, np.float32)]
-        count = 0
         for frame in recording.frames:
             data = frame.data
             if frame.by == "client":
-                if isinstance(data, (bytes, int)):
-                    heard.append(decoder.decode(bytes(data)))  # zeros where the sound was not kept
-                    count += len(heard[-1])
-                    self.has_sound &= isinstance(data, bytes)
+                if isinstance(data, bytes):
+                    heard.append(decoder.decode(data))
+                    self.samples += len(heard[-1])
+                elif isinstance(data, int):  # the sound itself was not kept
+                    self.has_sound = False
+                    self.samples += data // SAMPLE_WIDTH[encoding]
                 elif isinstance(data, str):
-                    has_ended |= '"Terminate"' in data
+                    marks += any(f'"{mark}"' in data for mark in MARKS)
             elif isinstance(data, str) and '"Begin"' in data and not self.begin:
                 self.begin, begun = read_message(data), frame.at
             elif isinstance(data, (str, Close)):
                 output = data if isinstance(data, Close) else as_it_came(data)
-                self.cues.append(Cue(output, count, frame.at - begun, has_ended))
+                self.cues.append(Cue(output, self.samples, marks, frame.at - begun))
         self.sound = np.concatenate(heard)
         # Who has the Termination need not have waited for the close.
         if self.cues and self.cues[-1].message.get("type") == "Termination":
@@ -88,7 +92,9 @@ class ReplaySession(ServerSession):
         self._score: Score | None = None  # as soon as it is known which one is played
         self._cues: deque[Cue] = deque()  # that are still to be said
         self._has_ended = False
-        self._heard = np.zeros(0, np.float32)  # until then
+        self._marks = 0
+        self._heard: list[Samples] = []  # until then
+        self._latest = np.zeros(0, np.float32)
         self._position = 0  # in the recording, samples
         self._started_at = self._begun_at  # what the times of the cues count from
 
@@ -107,6 +113,7 @@ class ReplaySession(ServerSession):
         self._rate, encoding = self._parameters.sample_rate, self._parameters.encoding
         self._scores = [Score(recording, encoding) for recording in self._recordings]
         self._samples = PcmDecoder(RATE, encoding)  # as they are, whatever their rate
+        self._long = round(MATCH_SECONDS * self._rate)
         own: dict[str, Json] = {"id": str(uuid.uuid4()), "expires_at": int(self._expires_at)}
         yield Unknown("Begin", {"type": "Begin", **self._scores[0].begin, **own})
 
@@ -116,15 +123,19 @@ class ReplaySession(ServerSession):
         if self._score:
             self._follow(self._score, samples)
         else:
-            self._heard = np.concatenate([self._heard, samples])
-            long = round(MATCH_SECONDS * self._rate)
-            if len(self._heard) >= long and loudness(self._heard[-long:]) > 2 * QUIET:
+            self._heard.append(samples)
+            self._latest = np.concatenate([self._latest, samples])[-self._long :]
+            if len(self._latest) == self._long and loudness(self._latest) > 2 * QUIET:
                 self._place()
         yield from self._play()
 
     def _receive_text(self, text: str) -> Iterator[Output]:
-        if read_message(text).get("type") == "Terminate":
-            then = len((self._score or self._place()).sound) / self._rate
+        kind = read_message(text).get("type")
+        if kind in MARKS:
+            self._score = self._score or self._place()
+            self._marks += 1
+        if kind == "Terminate" and self._score:
+            then = self._score.samples / self._rate
             now = self._position / self._rate
             if abs(then - now) > TAIL_SECONDS:
                 text = f"the client ended after {now:.1f} s, then it was {then:.1f} s of audio"
@@ -149,16 +160,18 @@ class ReplaySession(ServerSession):
 
     def _place(self) -> Score:
         """Find out where in the recording this audio starts: at a start, or else somewhere."""
+        heard = np.concatenate([self._latest[:0], *self._heard])
+        self._heard.clear()
         starts = ((score, 0) for score in self._scores)
-        others = ((score, find(score.sound, self._heard)) for score in self._scores)
+        others = ((score, find(score.sound, heard)) for score in self._scores)
         for score, start in chain(starts, others):
-            if not score.has_sound or is_like(score.sound[start:], self._heard):
-                self._start_at(score, start)
+            if not score.has_sound or is_like(score.sound[start:], heard):
+                self._start_at(score, start, len(heard))
                 return score
         raise differing("the audio is not that of the recording")
 
-    def _start_at(self, score: Score, start: int) -> None:
-        self._score, self._position = score, start + len(self._heard)
+    def _start_at(self, score: Score, start: int, heard: int) -> None:
+        self._score, self._position = score, start + heard
         self._started_at -= start / self._rate
         milliseconds = round(1000 * start / self._rate)
 
@@ -171,6 +184,7 @@ class ReplaySession(ServerSession):
         self._cues = deque(dropwhile(is_past, score.cues))
         if not start:
             return
+        self._marks = max((cue.marks for cue in score.cues if cue.samples <= start), default=0)
         # What is left is said as by a session that began here.
         orders = [cue.message["turn_order"] for cue in self._cues if "turn_order" in cue.message]
         for cue in self._cues:
@@ -191,7 +205,8 @@ class ReplaySession(ServerSession):
 
     def _is_answer(self, cue: Cue) -> bool:
         """Whether that was sent which this answers."""
-        return self._has_ended or (self._position >= cue.samples and not cue.has_ended)
+        has_come = self._position >= cue.samples and self._marks >= cue.marks
+        return self._has_ended or has_come
 
     def _play(self) -> Iterator[Output]:
         while self._cues and not self._is_over and self._is_answer(self._cues[0]):
