@@ -96,6 +96,18 @@ def press(notebook, name):
     widget(notebook).get_by_role("button", name=name, exact=True).click()
 
 
+def start(notebook):
+    """Press Start; once more, as the widget says, where a busy machine's kernel was too slow."""
+    press(notebook, "Start")
+    expect(widget(notebook)).to_have_attribute(
+        "data-state", re.compile("live|failed"), timeout=20 * SECONDS
+    )
+    if widget(notebook).get_attribute("data-state") == "failed":
+        expect(widget(notebook).get_by_role("alert")).to_contain_text("The kernel does not answer")
+        press(notebook, "Start")
+    expect_state(notebook, "live")
+
+
 def widget(notebook):
     return notebook.page.locator(".tempkit-microphone").first
 
@@ -241,8 +253,7 @@ def test_who_does_not_want_to_wait_for_the_last_words_stops_now(notebook, sandbo
     notebook.command("notebook:clear-all-cell-outputs")
     sandbox.faults = Faults(stall_after_received=10)
     notebook.add(cell(sandbox.url))
-    press(notebook, "Start")
-    expect_state(notebook, "live")
+    start(notebook)
     notebook.page.wait_for_timeout(1 * SECONDS)
     press(notebook, "Stop")
     expect_state(notebook, "waiting")
@@ -329,8 +340,7 @@ def test_the_widget_looks_as_the_page_does_and_forced_colours_leave_it_visible(
       return [borderTopColor, backgroundColor];
     }"""
     idle = button.evaluate(colours, None)
-    press(notebook, "Start")
-    expect_state(notebook, "live")
+    start(notebook)
     expect(state).to_have_text("Listening")
     assert state.evaluate(colours, "::before")[0] == button.evaluate(colours, None)[1] == LIVE
     assert button.evaluate(colours, None) != idle
@@ -349,8 +359,7 @@ def test_that_the_microphone_went_away_stays_to_be_read(notebook, sandbox):
     notebook.command("notebook:clear-all-cell-outputs")
     notebook.page.evaluate("window.tracks.length = 0")
     notebook.add(cell(sandbox.url))
-    press(notebook, "Start")
-    expect_state(notebook, "live")
+    start(notebook)
     notebook.page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
     gone = re.compile("disconnected or taken away. Listening to Fake .* now.$")
     lines = widget(notebook).locator(".tempkit-notice p")
@@ -401,8 +410,7 @@ def test_six_runs_of_a_cell_leave_as_much_in_the_page_as_one(lab, browser, sandb
         for _ in range(6):
             notebook.run(0)
             expect_state(notebook, "idle")
-            press(notebook, "Start")
-            expect_state(notebook, "live")
+            start(notebook)
             found.append(notebook.page.evaluate(held))
         assert found[0][0] - before[0] <= 3, (before, found)
         assert found[1:] == found[:1] * 5
@@ -417,8 +425,7 @@ def test_a_microphone_whose_output_is_collapsed_says_that_it_listens_and_can_be_
     notebook.command("notebook:clear-all-cell-outputs")
     notebook.add(cell(sandbox.url))
     beacon = notebook.page.locator(".tempkit-beacon")
-    press(notebook, "Start")
-    expect_state(notebook, "live")
+    start(notebook)
     expect(beacon).to_have_count(0)
     notebook.command("notebook:hide-cell-outputs")
     expect(beacon).to_be_visible()
