@@ -67,10 +67,8 @@ class Application:
             if name.startswith("HTTP_")
         }
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
-        client, is_secure = (
-            environ.get("REMOTE_ADDR", ""),
-            environ.get("wsgi.url_scheme") == "https",
-        )
+        client = environ.get("REMOTE_ADDR", "")
+        is_secure = environ.get("wsgi.url_scheme") == "https"
         answer = self._site.answer(Request(method, path or "/", query, headers, client, is_secure))
         start_response(f"{answer.status} {responses[answer.status]}", list(answer.headers))
         body = (answer.body,) if isinstance(answer.body, bytes) else answer.body

@@ -23,6 +23,8 @@ from tests.words import SAMPLE
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+FAKE_DEVICE = "--use-fake-device-for-media-stream"
+ALLOW = "--use-fake-ui-for-media-stream"
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
 SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_wsgi", "test_recognition")
 SLOW += ("test_proxy", "test_parity", "test_readme", "test_main", "test_views", "test_client")
@@ -119,8 +121,7 @@ def browser(launch: "Callable[..., Browser]") -> "Iterator[Browser]":
 
 def plays(path: Path) -> list[str]:
     """The flags for a microphone that plays a file once."""
-    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    return [*fake, f"--use-file-for-fake-audio-capture={path}%noloop"]
+    return [ALLOW, FAKE_DEVICE, f"--use-file-for-fake-audio-capture={path}%noloop"]
 
 
 @pytest.fixture

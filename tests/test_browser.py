@@ -18,7 +18,7 @@ from tempkit import Sandbox, Settings, TokenServer
 from tempkit.certificates import make_certificate
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.guard import Guard
-from tests.conftest import plays
+from tests.conftest import ALLOW, FAKE_DEVICE, plays
 from tests.relay import Relay
 
 ROOT = Path(__file__).parent.parent
@@ -32,8 +32,6 @@ except ImportError:
         raise
     pytest.skip("playwright is not installed", allow_module_level=True)
 
-FAKE_DEVICE = "--use-fake-device-for-media-stream"
-ALLOW = "--use-fake-ui-for-media-stream"
 SECONDS = 1000  # Playwright counts in milliseconds
 
 # What a test wants to know of the page and the page has no reason to show: its microphone tracks,

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from inspect import GEN_RUNNING, getgeneratorstate
 
 from tempkit.errors import SessionClosed, TempkitError, expect
 from tempkit.sound.clip import Chunks
@@ -16,6 +15,7 @@ from tempkit.streaming.session import Message
 from tempkit.streaming.transcript import Transcript
 
 STOP_SECONDS = 2.0  # how long the end of a stream waits for a source that blocks
+BEING_READ = "generator already executing"  # Python's words: another thread is in it
 WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may go on
 
 
@@ -63,8 +63,11 @@ class Stream(Iterator[Message]):
         Another thread that reads the messages gets those that came by then.
         """
         self._conversation.close()
-        if getgeneratorstate(self._messages) != GEN_RUNNING:  # else another thread reads it
+        try:
             self._messages.close()
+        except ValueError as error:
+            if str(error) != BEING_READ:  # the source's own
+                raise
 
     def __next__(self) -> Message:
         return next(self._messages)
