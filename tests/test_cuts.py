@@ -14,7 +14,7 @@ from tests.test_recognition import HAS_MODEL
 from tests.words import SAMPLE, words
 
 # Fifty take about three minutes: TEMPKIT_CUT_RUNS=50
-RUNS = int(os.environ.get("TEMPKIT_CUT_RUNS", "4"))
+RUNS = int(os.environ.get("TEMPKIT_CUT_RUNS", "6"))
 ANSWER, SOUND = 43_000, 740_000  # bytes of a whole session, about, down and up
 differences: dict[int, int] = {}
 
