@@ -31,12 +31,13 @@ def saying(*said):
 
     def handler(line):
         line.send(dump(Begin("s", 10**10)))
-        line.on_message(lambda data: None if isinstance(data, str) else say(line))
+        unsaid = list(said)  # Stop may come before any audio: it ends the session all the same
+        line.on_message(lambda data: end(line) if isinstance(data, str) else say(line, unsaid))
 
-    def say(line):
-        line.on_message(lambda data: isinstance(data, str) and end(line))
-        for n, each in enumerate(said):
+    def say(line, unsaid):
+        for n, each in enumerate(unsaid):
             line.send(dump(each if isinstance(each, Turn) else turn(n, each)))
+        unsaid.clear()
 
     def end(line):
         line.send(json.dumps({"type": "Termination"}))
