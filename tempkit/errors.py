@@ -161,6 +161,12 @@ def unfailing(show: Callable[[Any], str]) -> Callable[[Any], str]:
     return show_or_name
 
 
+def defect(error: Exception) -> str:
+    """Kind and place of an error that nobody foresaw: its text may hold anything, a header too."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {place.filename}:{place.lineno}"
+
+
 def require(module: str, extra: str, what: str = "this") -> None:
     """Import a module of an extra, for the ordinary import statement that follows.
 

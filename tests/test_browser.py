@@ -144,6 +144,26 @@ def frames_received(page):
     return frames
 
 
+class Held:
+    """A page's requests for a token, each kept waiting until it is let go."""
+
+    def __init__(self, page):
+        self._page = page
+        self._routes = []
+        page.route("**/token", self.keep)
+
+    def keep(self, route):
+        self._routes.append(route)
+
+    def let_go(self):
+        """Let one go on, once it is there: what the page says may be seen before it asks."""
+        for _ in range(15 * SECONDS // 50):
+            if self._routes:
+                return self._routes.pop(0).continue_()
+            self._page.wait_for_timeout(50)
+        raise AssertionError("the page asked for no token")
+
+
 def after_first_token(page, act):
     """Let the page have its first token; ``act`` does something with each later request."""
     asked = []
@@ -262,12 +282,11 @@ def test_words_spoken_while_the_token_is_on_its_way_are_not_lost(browser):
         TokenServer(sandbox.settings, port=0) as server,
         visited(browser, server.url) as page,
     ):
-        held = []
-        page.route("**/token", lambda route: held.append(route))
+        held = Held(page)
         press(page, "Start")
         expect_state(page, "connecting")
         page.wait_for_timeout(3 * SECONDS)  # the first sentence is nearly over by then
-        held[0].continue_()
+        held.let_go()
         expect_heard(page, "city library", 15)
         press(page, "Stop")
         expect_state(page, "idle")
@@ -296,14 +315,13 @@ def test_words_spoken_before_a_slow_begin_are_not_lost(browser):
 
 def test_stop_while_connecting_still_gives_the_words_that_were_said(browser, server):
     with visited(browser, server.url) as page:
-        held = []
-        page.route("**/token", lambda route: held.append(route))
+        held = Held(page)
         press(page, "Start")
         expect_state(page, "connecting")
         page.wait_for_timeout(3 * SECONDS)
         press(page, "Stop")
         expect_state(page, "finishing")
-        held[0].continue_()
+        held.let_go()
         expect_state(page, "idle")
         assert transcript(page).startswith("Hello there.")
         expect_released(page)

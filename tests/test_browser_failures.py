@@ -12,6 +12,7 @@ from tests import test_browser
 from tests.test_browser import (
     SECONDS,
     SENTENCES,
+    Held,
     after_first_token,
     error_rate,
     expect,
@@ -117,14 +118,13 @@ def test_a_cut_is_told_while_it_lasts_and_no_word_is_lost(
 ):
     scripted.faults = faults
     with visited(browser, server.url) as page:
-        held = []
-        after_first_token(page, held.append)
+        held = Held(page)
         press(page, "Start")
+        held.let_go()
         expect_state(page, "reconnecting")
         expect(page.get_by_role("status")).to_contain_text(f"{sentence} {KEPT}")
         expect(page.get_by_role("timer")).to_contain_text(re.compile(r"giving up in [56]\d s\."))
-        page.wait_for_timeout(500)
-        held[0].continue_()
+        held.let_go()
         expect(page.locator("#finals")).to_contain_text("Hello there.", timeout=15 * SECONDS)
         for role in ("status", "timer", "alert"):
             expect(page.get_by_role(role)).to_be_empty()
@@ -134,13 +134,12 @@ def test_a_session_that_runs_out_is_renewed_under_its_own_words(browser, scripte
     with visited(browser, server.url) as page:
         press(page, "Start")
         expect_state(page, "live")
-        held = []
-        page.route("**/token", lambda route: held.append(route))
+        held = Held(page)
         scripted.faults = Faults(clock_speed=20_000)  # three hours in half a second
         expect(page.get_by_role("status")).to_contain_text("longest duration and is renewed")
         assert "Session Expired" in page.locator("#log").text_content()
         scripted.faults = Faults()
-        held[0].continue_()
+        held.let_go()
         expect_state(page, "live")
         expect(page.get_by_role("status")).to_be_empty()
 

@@ -8,7 +8,7 @@ import pytest
 from tempkit.sandbox import Faults
 from tests import test_browser
 from tests.conftest import require
-from tests.test_browser import SECONDS, expect, expect_state, opened, press, visited
+from tests.test_browser import SECONDS, Held, expect, expect_state, opened, press, visited
 
 scripted, server = test_browser.scripted, test_browser.server
 
@@ -63,8 +63,7 @@ def test_axe_finds_nothing_in_any_state(browser, scripted, server, axe):
     with opened(browser, "about:blank", bypass_csp=True) as page:
         page.add_init_script(ASKS)
         page.goto(server.url)
-        held = []
-        page.route("**/token", lambda route: held.append(route))
+        held = Held(page)
         check(page, axe)
         press(page, "Start")
         expect_state(page, "starting")
@@ -73,7 +72,7 @@ def test_axe_finds_nothing_in_any_state(browser, scripted, server, axe):
         expect_state(page, "connecting")
         check(page, axe)
         scripted.faults = Faults(cut_after_seconds=4, sessions=1)
-        held.pop().continue_()
+        held.let_go()
         expect_state(page, "live")
         page.get_by_text("For developers").click()
         check(page, axe)
@@ -84,7 +83,7 @@ def test_axe_finds_nothing_in_any_state(browser, scripted, server, axe):
         check(page, axe)
         expect_state(page, "waiting")
         check(page, axe)
-        held.pop().continue_()
+        held.let_go()
         expect_state(page, "idle")
         check(page, axe)
         page.route("**/token", lambda route: route.abort())

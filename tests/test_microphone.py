@@ -257,6 +257,23 @@ def test_however_often_a_browser_asks_few_questions_are_worked_on(browser, sandb
     until(lambda: any(each["id"] == "later" for each in browser.all("grant")))
 
 
+@pytest.mark.parametrize("question", [{"kind": "token"}, {"kind": "open", "sample_rate": 16000}])
+def test_a_defect_on_the_way_to_a_token_is_told_too(settings, caplog, question):
+    class Broken(Microphone):
+        def _mint(self) -> TemporaryToken:
+            raise KeyError("a header, and in it " + KEY)
+
+    microphone = Broken(settings)
+    browser = Browser(microphone)
+    for name in range(MOST_AT_ONCE + 1):  # each is over before the next
+        browser.say(**question, id=str(name))
+        refused = browser.await_kind("refused", name + 1)
+        assert (refused["status"], KEY in refused["message"]) == (500, False)
+    assert "KeyError in" in caplog.text
+    assert KEY not in caplog.text
+    microphone.close()
+
+
 def test_what_is_no_callback_is_refused(microphone: Microphone):
     with pytest.raises(TypeError, match="a function of a turn"):
         microphone.on_turn(None)

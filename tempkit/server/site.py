@@ -5,14 +5,13 @@ import os
 import re
 import threading
 import time
-import traceback
 from http.client import responses
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from tempkit.config import Settings, is_loopback
-from tempkit.errors import TempkitError
+from tempkit.errors import TempkitError, defect
 from tempkit.places import PUBLIC
 from tempkit.protocol.parameters import MAX_SESSION_DURATION_SECONDS, check_whole_number
 from tempkit.server.addresses import context_path, is_remote
@@ -100,10 +99,7 @@ class Site:
         try:
             who, answer = self._answer(request)
         except Exception as error:
-            # Its text may hold anything, a header too: kind and place are told.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            kind = type(error).__name__
-            log.error("a request failed: %s in %s:%s", kind, place.filename, place.lineno)
+            log.error("a request failed: %s", defect(error))
             answer = self._refuse(request, Refusal(500, "error", "the server's log says more"))
         self.visits.add(request, answer.status, (time.monotonic() - began) * 1000, who)
         return answer.plus(*self._fixed(request))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from tempkit.config import Settings
-from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused
+from tempkit.errors import ServiceUnreachable, SessionClosed, TempkitError, TokenRefused, defect
 from tempkit.protocol.close_codes import CloseCode
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import SessionParameters
@@ -76,7 +76,7 @@ class Tunnel:
             token.spend()
             query = self._parameters.client_query()
             link = Link.open(self._settings, query, token, POLICY.pong_seconds)
-        except TempkitError as error:
+        except Exception as error:  # also a defect: the browser waits for a word
             self._tell("refused", **refusal(error))
             return
         self._tell("opened")
@@ -118,8 +118,11 @@ class Tunnel:
             self._tell("closed", code=code, reason=reason)
 
 
-def refusal(error: TempkitError) -> dict[str, str | int]:
+def refusal(error: Exception) -> dict[str, str | int]:
     """What a browser is told about an error: its text, and the status that it stands for."""
+    if not isinstance(error, TempkitError):
+        log.error("a session failed: %s", defect(error))
+        return {"message": "something failed in the kernel; its log says what", "status": 500}
     if isinstance(error, TokenRefused):
         return {"message": str(error), "status": error.status}
     is_transient = isinstance(error, (ServiceUnreachable, SessionClosed))
