@@ -26,6 +26,7 @@ TOKEN = "lab-token"
 START_SECONDS = 60
 RUN_SECONDS = 120
 SECONDS = 1000  # Playwright counts in milliseconds
+STILL = {"reduced_motion": "reduce"}  # what moves is drawn 60 times a second, for nobody here
 
 # News would cover a corner of the page.
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
@@ -159,7 +160,8 @@ class Lab:
 
         ``options`` are those of Playwright's new_context.
         """
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 1000}, **options})
+        size = {"width": 1200, "height": 1000}
+        context = browser.new_context(**{"viewport": size, **STILL, **options})
         for script in scripts:
             context.add_init_script(script)
         notebook = Notebook(context.new_page())

@@ -19,6 +19,7 @@ from tempkit.certificates import make_certificate
 from tempkit.sandbox import Faults, Scripted
 from tempkit.server.guard import Guard
 from tests.conftest import ALLOW, FAKE_DEVICE, plays
+from tests.lab import STILL
 from tests.relay import Relay
 
 ROOT = Path(__file__).parent.parent
@@ -95,7 +96,7 @@ def server(scripted):
 @contextmanager
 def opened(browser, url, **options):
     """The page at an address, in a context of its own."""
-    context = browser.new_context(**options)
+    context = browser.new_context(**STILL, **options)
     context.add_init_script(WATCH)
     page = context.new_page()
     page.goto(url)
@@ -108,7 +109,7 @@ def opened(browser, url, **options):
 @cache
 def tab(browser):
     """A tab of a browser that tests share."""
-    page = browser.new_context().new_page()
+    page = browser.new_context(**STILL).new_page()
     page.add_init_script(WATCH)
     page.on("dialog", lambda dialog: dialog.accept())  # it may leave, whatever words are on it
     return page
