@@ -69,6 +69,7 @@ def test_many_cuts_change_nothing(uncut: Line):
         check(Line(AUDIO, cuts).run(), uncut, (seed, cuts))
 
 
+@pytest.mark.lab
 def test_three_hours_cross_the_cap_with_no_word_lost_and_bounded_memory():
     chance = random.Random(3)
     sentences = [" ".join(chance.sample(NAMES, 4)) for _ in range(400)]

@@ -63,6 +63,7 @@ def check_that_it_is_well(sandbox: Sandbox) -> None:
     assert "hello there" in [message.get("transcript") for message in found]
 
 
+@pytest.mark.lab
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

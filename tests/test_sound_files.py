@@ -249,6 +249,7 @@ def test_what_is_no_sound_is_called_what_it_is(name: str, tmp_path: Path):
     assert "Errno" not in text
 
 
+@pytest.mark.lab
 def test_a_file_with_wrong_bytes_is_heard_or_refused_and_nothing_else(tmp_path: Path):
     chance, outcomes = random.Random(5), []
     whole = [content() for _, content in WHOLE.values()]
