@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://streaming.assemblyai.com"
 WHERE = (
-    f"put it into the environment or a .env file as {KEY_VARIABLE}=..., "
-    "from https://www.assemblyai.com/dashboard/api-keys"
+    f"set {KEY_VARIABLE} in the environment or a .env file "
+    "(your keys: https://www.assemblyai.com/dashboard/api-keys)"
 )
 # What examples and templates write where the key belongs.
 PLACEHOLDER = re.compile(
@@ -45,10 +45,10 @@ STRANGE = (
     (r"[<>(){}\[\]]", "a bracket"),
     (r":|=(?!=*$)", "a colon or equals sign"),
     (r"[$%\\]", "a $, % or backslash"),
-    (r"\*|\.\.|[\u2022\u2026]", "the stars or dots of a hidden key"),
-    (r"[^!-~]", "characters no key has"),
+    (r"\*|\.\.|[\u2022\u2026]", "the stars or dots of a masked key"),
+    (r"[^!-~]", "characters that no key has"),
 )
-HOW_TO_MAKE = "Settings(api_key=...) makes one"
+HOW_TO_MAKE = "use Settings(api_key=...)"
 
 
 @dataclass(frozen=True, init=False)
@@ -71,7 +71,7 @@ class Settings:
         expect("timeout", timeout, Real)
         api_key = None if api_key is None else Secret(api_key)
         if not timeout > 0:
-            raise ConfigurationError(f"a time-out is more than 0 seconds, not {timeout}")
+            raise ConfigurationError(f"timeout must be more than 0 seconds, not {timeout}")
         base_url = _checked(base_url.rstrip("/"))
         for name, value in (("api_key", api_key), ("base_url", base_url), ("timeout", timeout)):
             object.__setattr__(self, name, value)  # it is frozen
@@ -194,7 +194,7 @@ def default_settings() -> Settings:
     if settings.base_url != BASE_URL:
         raise ConfigurationError(
             f"{URL_VARIABLE} is set but {KEY_VARIABLE} is not; set both, or neither to use a "
-            "sandbox in this process (a sandbox elsewhere takes any key)"
+            "sandbox in this process (a sandbox elsewhere accepts any key)"
         )
     # A late look upward: the kit works without the sandbox extra.
     from tempkit.sandbox import Sandbox

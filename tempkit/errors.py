@@ -56,7 +56,7 @@ class _Brief(Exception):
         name, text = next(own, type(self)).__name__, str(self)
         if len(text) > LONG:  # the advice stands on a line of its own
             text = text.replace("; ", ";\n")
-        return [f"\x1b[31m{name}\x1b[0m: {text}", "(%tb Plain shows where it arose)"]
+        return [f"\x1b[31m{name}\x1b[0m: {text}", "(%tb Plain shows where it was raised)"]
 
 
 class TempkitError(_Brief):
@@ -120,7 +120,7 @@ class SessionClosed(TempkitError):
         seconds_not_transcribed: float = 0.0,
     ) -> None:
         lost = seconds_not_transcribed
-        missing = f" ({lost:.1f} s of audio without a final text)" if lost else ""
+        missing = f" ({lost:.1f} s of audio without final text)" if lost else ""
         text = f"session closed {code}: {reason or 'no reason given'}{missing}; {advice}"
         super().__init__(text)
         self.code = code

@@ -51,7 +51,7 @@ def evaluate(
     expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
     expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
     if isinstance(files, (str, bytes, PathLike)):
-        raise BadType(f"files takes several paths, not {type(files).__name__}; put it into a list")
+        raise BadType(f"files takes several paths, not {type(files).__name__}; put it in a list")
     settings = settings or default_settings()
     hear = partial(_heard, settings, parameters or SessionParameters(), realtime)
     names = [fspath(file) for file in files]

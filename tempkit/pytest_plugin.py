@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
 
 MARKERS = (
-    "tempkit_hears(line, ...): what the tempkit_sandbox hears, a line a turn",
-    "tempkit_replays(path): a recording that the tempkit_sandbox plays",
+    "tempkit_hears(line, ...): what the tempkit_sandbox hears, one line per turn",
+    "tempkit_replays(path): a recording for the tempkit_sandbox to replay",
 )
 
 

@@ -65,7 +65,7 @@ class Service(ABC):
         expect("host", host, str)
         expect("port", port, int, None)
         if port is not None and not 0 <= port < 65536:
-            raise ConfigurationError(f"a port is 0 to 65535, not {port}")
+            raise ConfigurationError(f"port must be 0 to 65535, not {port}")
         expect("ssl", tls, SSLContext, None)
         self.host = host
         self._first_port = self.default_port if port is None else port  # 0: any free one
@@ -140,7 +140,7 @@ class Service(ABC):
         while self.is_running:
             self._thread.join(0.5)
         if self._engine is not None:
-            raise TempkitError(f"the {self.kind} ended by itself; its log says why")
+            raise TempkitError(f"the {self.kind} stopped by itself; its log says why")
 
     def __enter__(self) -> Self:
         return self.start()

@@ -31,12 +31,12 @@ from tempkit.protocol.parameters import (
 log = logging.getLogger(__name__)
 
 ADVICE = {
-    400: "correct the parameter that the text names",
+    400: "correct the parameter that it names",
     401: "check the API key",
     402: "check the account's balance",
     403: "check that the API key may use streaming",
     404: f"check {URL_VARIABLE}: this host has no /v3/token",
-    422: "correct the parameter that the text names",
+    422: "correct the parameter that it names",
     429: "too many tokens in a short time; wait a minute",
 }
 
@@ -77,7 +77,7 @@ class TemporaryToken(str):
 
     def __reduce__(self) -> NoReturn:
         """A secret is never stored."""
-        raise BadType("a TemporaryToken is a secret and is not stored; take a new one")
+        raise BadType("a TemporaryToken is secret and cannot be stored; get a new one")
 
     def __copy__(self, memo: object = None) -> Self:
         """Itself: a string never changes."""
@@ -89,8 +89,8 @@ class TemporaryToken(str):
         """Mark the token as used for a session. Raises ValueError when it was used before."""
         if self.is_spent:
             raise BadValue(
-                "this temporary token has opened a session already, and each opens one; "
-                "take another with generate_temp_token()"
+                "this temporary token has already opened a session, and each opens only one; "
+                "get another with generate_temp_token()"
             )
         self.is_spent = True
 
@@ -148,8 +148,8 @@ def _token_in(status: int, answer: bytes, settings: Settings) -> str | TempkitEr
     except ValueError:
         body = None
     if status >= 400:
-        advice = ADVICE.get(status, "the service is in trouble; try again in a minute")
-        detail = _detail(body) or f"{responses.get(status, 'an error')}, without a reason"
+        advice = ADVICE.get(status, "the service has a problem; try again in a minute")
+        detail = _detail(body) or f"{responses.get(status, 'an error')}, no reason given"
         secret = settings.api_key or ""
         return TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
     token = body.get("token") if isinstance(body, dict) else None

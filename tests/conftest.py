@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 FAKE_DEVICE = "--use-fake-device-for-media-stream"
 ALLOW = "--use-fake-ui-for-media-stream"
-# Without a window's pop-ups, which nobody sees and which cost half a second of CPU for each page. The
-# last such flag counts alone: what Playwright wants to be without is said again.
+# Without a window's pop-ups, which nobody sees and which cost half a second of CPU for each page.
+# The last such flag counts alone: what Playwright wants to be without is said again.
 WITHOUT = (
     "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,AimEnabled,HttpsUpgrades,"
     "HttpsFirstBalancedModeAutoEnable,PaintHolding,ThirdPartyStoragePartitioning,MediaRouter,"

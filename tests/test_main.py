@@ -161,8 +161,8 @@ def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox,
         (["--max-session", "0"], {"TEMPKIT_MAX_SESSION": "600"}, "60 to 10800"),
         ([], {"TEMPKIT_MAX_SESSION": "0"}, "60 to 10800"),
         ([], {"TEMPKIT_MAX_SESSION": "10801"}, "60 to 10800"),
-        ([], {"TEMPKIT_MAX_SESSION": "ten"}, "TEMPKIT_MAX_SESSION is no whole number"),
-        (["--tls", "--certfile", "a.pem"], {}, "choose"),
+        ([], {"TEMPKIT_MAX_SESSION": "ten"}, "TEMPKIT_MAX_SESSION is not a whole number"),
+        (["--tls", "--certfile", "a.pem"], {}, "not both"),
     ],
 )
 def test_a_cap_or_certificate_that_cannot_be_is_one_line(arguments, variables, text):
@@ -199,7 +199,7 @@ def test_stream_of_which_text_is_missing_says_how_much_and_fails(tmp_path: Path,
     sandbox.faults = Faults(close_after_audio_seconds=3, close_code=1009)
     done = run("stream", str(path), "--fast", **at(sandbox.url))
     assert done.returncode == 1
-    assert "s of audio without a final text" in done.stderr
+    assert "s of audio without final text" in done.stderr
 
 
 def test_stream_takes_standard_input_and_one_channel_of_it(sandbox: Sandbox):
@@ -266,7 +266,7 @@ def test_sandbox_with_tls_says_which_certificate_to_trust():
 
 @pytest.mark.parametrize(
     ("options", "pace"),
-    [([], "at the pace at which it sounds"), (["--fast"], "as fast as it comes")],
+    [([], "at the speed of speech"), (["--fast"], "as fast as it arrives")],
 )
 def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str):
     with running("sandbox", "--port", "0", *options) as process:
@@ -371,11 +371,12 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
         (("token", "--expires-in", "0"), "expires_in_seconds takes a whole number from 1 to 600"),
         (("stream", "missing.wav"), "there is no file missing.wav"),
         (("stream", __file__), "test_main.py is a text file, not sound"),
-        (("stream", str(SAMPLE), "--channel", "1"), "sample.wav has channel 0, not 1"),
+        (("stream", str(SAMPLE), "--channel", "1"), "sample.wav has only channel 0, not 1"),
         (("serve", "--directory", "missing"), "there is no folder"),
-        (("--port", "99999"), "a port is 0 to 65535, not 99999"),
-        (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),
-        (("sandbox", "--port", "-1"), "a port is 0 to 65535, not -1"),
+        (("--port", "99999"), "port must be 0 to 65535, not 99999"),
+        (("serve", "--port", "99999"), "port must be 0 to 65535, not 99999"),
+        (("sandbox", "--port", "-1"), "port must be 0 to 65535, not -1"),
+        (("notebooks", __file__), f"{__file__}: "),
     ],
 )
 def test_an_error_is_one_line_and_a_status(arguments: tuple[str, ...], said: str):
@@ -390,6 +391,13 @@ def test_a_command_that_there_is_not_is_said():
     done = run("serv")
     assert done.returncode == 2
     assert "argument COMMAND: invalid choice: 'serv'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "sandbox", "check"])
+def test_a_port_that_is_no_number_is_said(command: str):
+    done = run(command, "--port", "abc")
+    assert done.returncode == 2
+    assert "a port is a number from 0 to 65535, not 'abc'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -318,8 +318,8 @@ def test_a_proxy_that_is_not_there_is_named(
 VOUCHING = {
     "SSL_CERT_FILE": ("authority", "another", ""),
     "certifi, where the system has none": ("missing", "authority", ""),
-    "neither": ("another", "authority", "set SSL_CERT_FILE to a file that holds it"),
-    "nobody": ("missing", "another", "SSL_CERT_FILE names no file"),
+    "neither": ("another", "authority", "set SSL_CERT_FILE to its certificate"),
+    "nobody": ("missing", "another", "SSL_CERT_FILE does not name a file"),
 }
 
 
@@ -361,7 +361,7 @@ def test_check_opens_a_session_and_names_the_proxy_in_use(proxy: Proxy):
         ASSEMBLYAI_BASE_URL=OUTSIDE.base_url,
         HTTPS_PROXY=f"http://ann:hush@127.0.0.1:{proxy.port}",
     )
-    assert "gives tokens and opens sessions through the proxy of HTTPS_PROXY\n" in done.stdout
+    assert "issues tokens and opens sessions through the proxy in HTTPS_PROXY\n" in done.stdout
     assert [name for name, _ in proxy.asked] == [f"{NAME}:443"] * 2
     assert "hush" not in done.stdout + done.stderr
 

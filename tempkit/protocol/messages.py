@@ -164,7 +164,7 @@ def load_object(payload: dict[str, Json]) -> ServerMessage:
         return _filled(shape, payload)
     words = payload.get("words")
     if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
-        raise ProtocolError("a Turn message came without its list of words")
+        raise ProtocolError("a Turn message has no list of words")
     typed = tuple(_filled(Word, word) for word in words if isinstance(word, dict))
     return _filled(Turn, {**payload, "words": typed})
 
@@ -188,11 +188,11 @@ def _filled(shape: type[Shape], payload: Mapping[str, Any]) -> Shape:
     for name, kinds, is_required in LAYOUT[shape.__name__]:
         if name not in payload:
             if is_required:
-                raise ProtocolError(f"a {shape.__name__} message came without {name!r}")
+                raise ProtocolError(f"a {shape.__name__} message has no {name!r}")
             continue
         value = values[name] = payload[name]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise ProtocolError(f"a {shape.__name__} message has an odd {name!r}")
+            raise ProtocolError(f"a {shape.__name__} message has an invalid {name!r}")
     return shape(**values)
 
 

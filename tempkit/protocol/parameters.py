@@ -94,7 +94,7 @@ class Rule:
 
 @cache
 def _warn_once(name: str, value: str) -> None:
-    log.warning("%s %.80r is not known here; it is sent, and the service decides", name, value)
+    log.warning("%s %.80r is unknown; sending it anyway, the service decides", name, value)
 
 
 def check_whole_number(name: str, value: object, limits: tuple[int, int]) -> None:
@@ -115,7 +115,7 @@ def _parameter(
     return field(default=default, repr=not is_secret, metadata={"rule": rule})
 
 
-HOW_TO_ASK = 'SessionParameters(speech_model="...") makes some'
+HOW_TO_ASK = 'use SessionParameters(speech_model="...")'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +177,7 @@ class SessionParameters:
             if value is not None:
                 rule.check(name, value)
             elif name in FIXED:
-                raise BadValue(f"{name} is always sent and takes {rule.expected}")
+                raise BadValue(f"{name} cannot be None; it takes {rule.expected}")
         # What cannot be asked for together; each sentence starts with a parameter.
         if self.mode is not None and self.speech_model in US_MODELS:
             raise BadValue(f"mode is for the U3 models, not for {self.speech_model}")
@@ -185,7 +185,7 @@ class SessionParameters:
             raise BadValue("voice_focus_threshold needs voice_focus")
         codes = self.language_codes or ()
         if "multi" in codes and len(codes) > 1:
-            raise BadValue("language_codes takes multi alone, not beside other languages")
+            raise BadValue("language_codes cannot combine multi with other languages")
 
     def query(self) -> dict[str, str]:
         """The parameters that were given, as they travel in the query of the address."""

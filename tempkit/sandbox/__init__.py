@@ -141,7 +141,7 @@ def _check(recognizer: object, faults: object, api_keys: object) -> None:
     expect("api_keys", api_keys, frozenset, set, None)
     if recognizer is not None and not hasattr(recognizer, "listen"):
         given = type(recognizer).__name__
-        raise BadType(f"recognizer takes what Scripted([...]) makes, not {given}")
+        raise BadType(f"recognizer must be like Scripted([...]), not {given}")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -95,10 +95,10 @@ class TokenServer(Service):
         self._site.port, self._place = self.port, None
         lines = [f"Server is running at {self.browser_url}"]
         if not is_loopback(self.host):
-            rule = "whoever opens that address can spend your key."
+            rule = "whoever opens that address can use your key."
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
-                lines.append("Without TLS (--tls) their browsers allow no microphone.")
+                lines.append("Without TLS (--tls), their browsers block the microphone.")
         # The proxies of a hub and of Colab speak plain HTTP to it.
         place = self._tls is None and (hub_place(os.environ, self.port) or colab_place(self.port))
         if place:
@@ -117,9 +117,9 @@ class TokenServer(Service):
         lines = [f"In your browser it is at {start}{self.browser_url}"]
         if not place.carries_sockets:
             if self.settings.is_local:
-                lines.append("Colab passes no WebSockets on: the sandbox hears nothing there.")
+                lines.append("Colab does not pass on WebSockets, so the sandbox hears nothing.")
         elif find_spec("jupyter_server_proxy") is None:
-            lines.append("That needs jupyter-server-proxy beside JupyterLab; it is not in here.")
+            lines.append("That needs jupyter-server-proxy beside JupyterLab; it is missing here.")
         return lines
 
     @property

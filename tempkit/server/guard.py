@@ -59,15 +59,15 @@ class Refusal(NamedTuple):
 UNKNOWN_HOST = Refusal(
     403,
     "unknown_host",
-    "this server answers to localhost; for another name, open the printed address "
-    "(server.browser_url), or any with the access secret (?access=...), or name the "
+    "this server answers to localhost; under another name, open the printed address "
+    "(server.browser_url) or add the access secret (?access=...), or list the "
     "host in Guard(allowed_hosts={...})",
 )
 WRONG_METHOD = Refusal(405, "method", "use GET")
 CROSS_SITE = Refusal(
     403,
     "cross_site",
-    "only this server's own pages may ask for a token; TEMPKIT_ALLOWED_ORIGINS lets in others",
+    "only this server's own pages may ask for a token; TEMPKIT_ALLOWED_ORIGINS lets others in",
 )
 
 
@@ -90,10 +90,12 @@ class Rate:
         for name in ("client", "burst", "overall"):
             expect(name, number := getattr(self, name), int)
             if number < 1:
-                advice = "a rate is 1 token a minute or more; Guard(rate=None): no limit"
+                advice = "a rate must be at least 1 token; for no limit, use Guard(rate=None)"
                 raise ConfigurationError(advice)
         if self.when_down not in ("refuse", "allow"):
-            raise ConfigurationError(f"when_down is 'refuse' or 'allow', not {self.when_down!r}")
+            raise ConfigurationError(
+                f"when_down must be 'refuse' or 'allow', not {self.when_down!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,8 @@ class Guard:
             raise BadType("authorize takes a plain function, not an async one")
         if self.access_secret is not None and not SECRET.fullmatch(self.access_secret):
             raise ConfigurationError(
-                "an access secret is 16 letters, digits, - and _ or more; "
-                "take one from: python -c 'import secrets; print(secrets.token_urlsafe())'"
+                "an access secret has at least 16 letters, digits, - or _; "
+                "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
 
     @classmethod
@@ -168,7 +170,7 @@ class Guard:
         who = self.authorize(request) or ""
         if not who:
             return "", Refusal(401, "unauthorized", "sign in first")
-        expect("the identity that authorize gives", who, str)
+        expect("the identity that authorize returns", who, str)
         return who, counter.take(f"id {who}") if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
@@ -232,7 +234,7 @@ def whole_number(variables: Mapping[str, str], name: str, otherwise: Number) -> 
     if not value:
         return otherwise
     if not value.isdecimal():
-        raise ConfigurationError(f"{name} is no whole number")
+        raise ConfigurationError(f"{name} is not a whole number")
     return int(value)
 
 

@@ -54,7 +54,7 @@ class Site:
         relays: bool = False,
     ) -> None:
         if csp is not None and not PRINTABLE.fullmatch(csp):
-            raise ValueError("csp is a policy of printable ASCII characters, on one line")
+            raise ValueError("csp must be one line of printable ASCII characters")
         if max_session is not None:
             limits = MAX_SESSION_DURATION_SECONDS
             check_whole_number("max_session_duration_seconds", max_session, limits)
@@ -128,7 +128,8 @@ class Site:
             return "", json_answer(200, self._told(request))
         file = self._folder.find(path)
         if file is None:
-            return "", text_answer(404, "Not Found")
+            missing = "the served folder has no index.html" if path == "/" else "Not Found"
+            return "", text_answer(404, missing)
         if file.is_unchanged(request.headers):
             return "", Answer(304, file.headers[2:])
         return "", Answer(200, file.headers, file.body)

@@ -74,26 +74,26 @@ class Clip:
         if values.ndim not in (1, 2) or not 0 < channels <= MOST_CHANNELS:
             turned = "; pass samples.T" if values.ndim == 2 else ""
             shapes = "the shape (n,) or (n, channels)"
-            raise BadValue(f"samples have {shapes}, not {values.shape}{turned}")
+            raise BadValue(f"samples must have {shapes}, not {values.shape}{turned}")
         if not values.size:
             raise BadValue("there are no samples")
         if np.issubdtype(values.dtype, np.floating):
             if not np.isfinite(values).all():
-                raise BadValue("some of the samples are not numbers")
+                raise BadValue("some samples are not numbers")
             if (loudest := float(np.abs(values).max())) > MOST_OVER:
                 advice = "divide them by 32768, or pass int16"
-                raise BadValue(f"floats run from -1 to 1, and these reach {loudest:g}; {advice}")
+                raise BadValue(f"floats must be -1 to 1, but these reach {loudest:g}; {advice}")
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
-            raise BadValue(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
+            raise BadValue(f"samples must be int16 or floats from -1 to 1, not {values.dtype}")
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
     def _of(cls, sound: Sound, channel: int | None, frames: int = sys.maxsize) -> Self:
         expect("channel", channel, int, None)
         if channel is not None and not 0 <= channel < sound.channels:
-            most = f"0 to {sound.channels - 1}" if sound.channels > 1 else "0"
-            raise BadValue(f"{sound.name} has channel {most}, not {channel}")
+            most = f"channels 0 to {sound.channels - 1}" if sound.channels > 1 else "only channel 0"
+            raise BadValue(f"{sound.name} has {most}, not {channel}")
         clip = cls.__new__(cls)
         clip._sound, clip._channel, clip._frames = sound, channel, frames
         return clip
@@ -124,7 +124,7 @@ class Clip:
         """The beginning of it."""
         expect("seconds", seconds, Real)
         if seconds <= 0:
-            raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
+            raise BadValue(f"the length of a clip must be more than 0 seconds, not {seconds}")
         frames = min(self._frames, max(1, round(seconds * self.sample_rate)))
         return self._of(self._sound, self._channel, frames)
 

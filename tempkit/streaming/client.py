@@ -23,7 +23,7 @@ from tempkit.streaming.stream import Stream, paced
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
 
-HOW_TO_MAKE_A_CLIP = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
+HOW_TO_MAKE_A_CLIP = "use Clip.read(path) for a file, Clip.from_samples for an array"
 
 
 def connect(
@@ -150,9 +150,9 @@ class StreamingSession:
         """
         for name, value in changes.items():
             if name not in RULES:
-                raise BadType(f"{name} is no session parameter")
+                raise BadType(f"{name} is not a session parameter")
             if name in FIXED:
-                raise BadValue(f"{name} is fixed when a session opens; open another session")
+                raise BadValue(f"{name} is fixed when a session opens; open a new session")
             RULES[name].check(name, value)
         self._half.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
         self._command({"type": "UpdateConfiguration", **changes})
@@ -205,7 +205,7 @@ class StreamingSession:
 def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
     """Raises TypeError or ValueError, before any network, for what cannot be meant."""
     if not isinstance(chunks, Iterable) or isinstance(chunks, (str, bytes)):
-        advice = "clip.chunks() makes them of a clip"
+        advice = "for a clip, pass clip.chunks()"
         raise BadType(f"chunks takes audio in pieces, not {type(chunks).__name__}; {advice}")
     if parameters.encoding not in SAMPLE_WIDTH:
         known = " or ".join(SAMPLE_WIDTH)
@@ -217,5 +217,5 @@ def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
         advice = f"connect with SessionParameters(sample_rate={rate})"
         raise BadValue(f"the audio has {rate} Hz, the session {session_rate}; {advice}")
     if parameters.encoding != "pcm_s16le":
-        text = f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding}"
+        text = f"a Clip is sent as pcm_s16le, but the session takes {parameters.encoding}"
         raise BadValue(f"{text}; connect without encoding")

@@ -47,11 +47,11 @@ class Reconnect:
         for each in fields(self):
             expect(each.name, getattr(self, each.name), Real)
         if self.replay_rate <= 1:
-            text = "replay_rate is more than 1, or it never catches up"
-            raise BadValue(f"{text}: {self.replay_rate}")
+            text = "replay_rate must be more than 1 to catch up"
+            raise BadValue(f"{text}, not {self.replay_rate}")
         for name in ("buffer_seconds", "stall_seconds", "pong_seconds"):
             if getattr(self, name) < 1:
-                raise BadValue(f"{name} is at least 1, not {getattr(self, name)}")
+                raise BadValue(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 def pause_before(attempt: int, error: TempkitError, luck: float) -> float | None:

@@ -118,7 +118,7 @@ class ClientSession:
         session with words in it is not to be ended for them. Raises SessionClosed when the service
         says that the session is over and it is not.
         """
-        kind = "no object"
+        kind = "not an object"
         try:
             if isinstance(text, bytes):
                 raise ProtocolError("text was expected, not binary data")
@@ -130,7 +130,7 @@ class ClientSession:
                 raise
             self.odd[kind] += 1
             if self.odd[kind] == 1:
-                log.warning("left out a message of the service: %s", odd)
+                log.warning("ignored a message from the service: %s", odd)
             return None
         if isinstance(message, Turn):
             return self._receive_turn(message)
@@ -163,7 +163,7 @@ class ClientSession:
         if self.termination is not None:
             return None
         if end.code == CloseCode.ENDED and end.reason in ("", END_REASON):
-            return CloseCode.ENDED.error("closed before everything was said")
+            return CloseCode.ENDED.error("closed before all text had arrived")
         return end
 
     def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:

@@ -38,7 +38,7 @@ MAX_SECONDS = (1, 10_000)
 MARGIN_SECONDS = 90  # a session may last longer than a recording, or it would be renewed before
 OVER = ("idle", "failed")
 MOST_AT_ONCE = 8  # tokens and tunnels: a page wants one, and a few may be ending
-TOO_MANY = {"message": "this widget is asked for too many sessions at once", "status": 429}
+TOO_MANY = {"message": "too many sessions at once for this widget", "status": 429}
 
 
 class Microphone(anywidget.AnyWidget):
@@ -108,7 +108,7 @@ class Microphone(anywidget.AnyWidget):
         runs, with others after it. It should be short; what it raises is logged.
         """
         if not callable(callback):
-            raise BadType("on_turn() takes a function of a turn")
+            raise BadType("on_turn() takes a function that receives a turn")
         key = object()
         self._callbacks[key] = callback
         return lambda: self._callbacks.pop(key, None)
@@ -191,12 +191,12 @@ class Microphone(anywidget.AnyWidget):
         try:
             step(**fields)
         except (TypeError, ValueError, ProtocolError, traitlets.TraitError) as error:
-            log.warning("the widget got a message that it cannot use: %s", type(error).__name__)
+            log.warning("the widget got an invalid message: %s", type(error).__name__)
 
     def _start(self, run: str) -> None:
         if self.state not in OVER:
             # The widget is shown in another page, too, which may be gone: the newest one records.
-            text = "The widget is recording in another page now."
+            text = "The widget is now recording on another page."
             self.send({"kind": "stop", "run": self._run, "message": text})
         with self._lock:
             self._run = run
@@ -234,7 +234,7 @@ class Microphone(anywidget.AnyWidget):
                 try:
                     callback(message)
                 except Exception:
-                    log.exception("a callback of on_turn failed")
+                    log.exception("an on_turn callback failed")
 
     def _mint(self) -> TemporaryToken:
         longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
@@ -282,7 +282,7 @@ class Microphone(anywidget.AnyWidget):
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):
-            raise BadType("text is a string")
+            raise BadType("text must be a string")
         tunnel = self._tunnel
         if tunnel is not None and tunnel.name == id:
             tunnel.send(text or audio)

@@ -21,7 +21,7 @@ class TokenView:
 
     def __init__(self, token: TemporaryToken) -> None:
         if not isinstance(token, TemporaryToken):
-            raise BadType("a TokenView shows what generate_temp_token() gives, not a string")
+            raise BadType("TokenView takes what generate_temp_token() returns, not a string")
         self._token = token
         self.widget = HTML(layout={"width": "auto"})
         self._draw()
@@ -42,7 +42,7 @@ class TokenView:
         elif token.is_spent:
             said = pictures.muted("spent: it has opened its one session")
         elif left == 0:
-            said = pictures.muted(f"expired: its {whole} s are over")
+            said = pictures.muted(f"expired: its {whole} s are up")
         else:
             said = pictures.muted(f"{left} of {whole} s left to open a session")
         is_over = token.is_spent or left == 0

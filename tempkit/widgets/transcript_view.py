@@ -22,8 +22,8 @@ OnMessage = Callable[[Message], object]
 DRAW_SECONDS = 0.1
 NOTES = 6  # the latest of what is said about the connection
 CLOSED_EARLY = (
-    "the session was closed before its end, so words may be missing; "
-    "leave its `with` only after view.wait(), or do without one: the stream closes the session"
+    "the session was closed too early, so words may be missing; call view.wait() inside "
+    "its `with`, or leave out the `with`: the stream closes the session by itself"
 )
 
 _watched: WeakSet[Stream] = WeakSet()
@@ -65,9 +65,9 @@ class TranscriptView:
         ends the stream.
         """
         if not isinstance(stream, Stream):
-            raise BadType("watch() takes what session.stream(...) gives")
+            raise BadType("watch() takes what session.stream(...) returns")
         if stream in _watched:
-            raise BadValue("this stream is watched already; a view can be displayed again")
+            raise BadValue("this stream already has a view; display that one again")
         _watched.add(stream)
         self.stop()
         self._watching = watching = _Watching(stream, on_message)
@@ -92,9 +92,8 @@ class TranscriptView:
             raise BadValue("there is nothing to wait for; call watch(session.stream(...)) first")
         try:
             if not self._watching.ended.wait(timeout_seconds):
-                raise TimeoutError(
-                    f"the stream goes on after {timeout_seconds:g} s; wait longer, or stop() it"
-                )
+                text = f"the stream is still running after {timeout_seconds:g} s"
+                raise TimeoutError(f"{text}; wait longer, or stop() it")
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -188,11 +187,11 @@ class _Watching:
         note = ""
         if isinstance(message, Reconnecting) and not self.arrivals.is_lost:
             reason, _, _ = message.reason.partition(";")  # the advice is being followed
-            kept = f"{message.seconds_at_risk:.1f} s without a final text are kept"
+            kept = f"{message.seconds_at_risk:.1f} s without final text are kept"
             note = f"the connection was lost ({reason}); {kept}"
         elif isinstance(message, Reconnected):
-            note = f"connected again after {message.gap_seconds:.1f} s; "
-            note += f"{message.replayed_seconds:.1f} s are sent again"
+            note = f"reconnected after {message.gap_seconds:.1f} s; "
+            note += f"resending {message.replayed_seconds:.1f} s"
             note += f", {message.lost_seconds:.1f} s are lost" if message.lost_seconds else ""
         elif isinstance(message, Termination):
             self._is_complete = True

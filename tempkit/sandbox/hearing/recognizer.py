@@ -109,7 +109,7 @@ class Scripted:
         self, lines: Sequence[str], *, word_milliseconds: int = 250, loudness: float = 0.01
     ) -> None:
         if not lines or not all(line.split() for line in lines):
-            raise BadValue("a script holds one line of words or more, none of them empty")
+            raise BadValue("a script needs at least one line, and no line may be empty")
         self.lines = tuple(lines)
         self.word_milliseconds = word_milliseconds
         self.loudness = loudness  # root mean square, 1.0 is full scale
