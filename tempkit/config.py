@@ -55,7 +55,7 @@ HOW_TO_MAKE = "use Settings(api_key=...)"
 class Settings:
     """Where the streaming service is and the key for it; the key is masked in the repr.
 
-    ``timeout`` bounds a token request and the opening of a session, in seconds.
+    ``timeout`` limits, in seconds, a token request and the opening of a session.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -87,8 +87,8 @@ class Settings:
     def from_env(cls, dotenv: str = ".env", **arguments: object) -> "Settings":
         """The settings from arguments, then the environment, then a .env file.
 
-        The file is looked for from the working directory upward. An empty value counts as none.
-        Raises ConfigurationError for a value that was meant to be there but cannot be read.
+        The file is looked for from the working directory upward. An empty value counts as unset.
+        Raises ConfigurationError for a value that looks intended but cannot be read.
         """
         file = read_env_file(dotenv)
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -112,7 +112,7 @@ class Settings:
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
     def require_key(self) -> str:
-        """The key. Raises ConfigurationError when there is none or it cannot be one."""
+        """The key. Raises ConfigurationError if there is none or it cannot be valid."""
         trouble = self.key_trouble
         if not self.api_key:
             raise ConfigurationError(
@@ -125,7 +125,7 @@ class Settings:
 
     @property
     def key_trouble(self) -> str:
-        """What is wrong with the key, as far as one sees without asking; "" if nothing is."""
+        """What is visibly wrong with the key, without asking the service; "" if nothing is."""
         key = self.api_key or ""
         if not key:
             return "there is no AssemblyAI API key"
@@ -182,10 +182,10 @@ _sandbox: "Sandbox | None" = None
 
 
 def default_settings() -> Settings:
-    """The settings of the real service when a key is configured, else those of a sandbox.
+    """The settings of the real service if a key is configured, otherwise those of a sandbox.
 
-    The sandbox runs in this process, the same one for every call, and is announced in one line.
-    Raises ConfigurationError for a key or address that cannot be right, or without a recogniser.
+    The sandbox runs in this process, is shared by all calls, and is announced in one line. Raises
+    ConfigurationError for a key or address that cannot be right, or if there is no recogniser.
     """
     settings = Settings.from_env()
     if settings.api_key:

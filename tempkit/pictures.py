@@ -38,7 +38,7 @@ def clock(seconds: float) -> str:
 
 
 def muted(text: str) -> str:
-    """A line that stands back."""
+    """A line in muted colours."""
     return f'<span style="color:{MUTED}">{escape(text)}</span>'
 
 

@@ -44,9 +44,9 @@ ADVICE = {
 class TemporaryToken(str):
     """A temporary token: the string itself, with its expiry; masked in the repr.
 
-    ``expires_at`` is Unix seconds: until then it may open a session, once. The session itself may
-    last ``max_session_duration_seconds``. ``is_spent`` says that this process has used it, and
-    ``refusal`` why the service would not have it, an empty string as a rule.
+    ``expires_at`` is Unix seconds: until then it can open one session. The session itself may
+    last ``max_session_duration_seconds``. ``is_spent`` says whether this process has used it;
+    ``refusal`` says why the service refused it, and is usually empty.
     """
 
     expires_at: float
@@ -86,7 +86,7 @@ class TemporaryToken(str):
     __deepcopy__ = __copy__
 
     def spend(self) -> None:
-        """Mark the token as used for a session. Raises ValueError when it was used before."""
+        """Mark the token as used for a session. Raises ValueError if it was used before."""
         if self.is_spent:
             raise BadValue(
                 "this temporary token has already opened a session, and each opens only one; "
@@ -99,7 +99,7 @@ class TemporaryToken(str):
         self.refusal = reason.replace(str(self), "***") or "no reason given"
 
     def seconds_left(self, now: float | None = None) -> float:
-        """Seconds until the token can open no session any more, 0.0 when it is too late."""
+        """Seconds for which the token can still open a session, 0.0 if it is too late."""
         return max(0.0, self.expires_at - (time.time() if now is None else now))
 
 
@@ -111,8 +111,8 @@ def generate_temp_token(
 ) -> TemporaryToken:
     """A new temporary token that can open one streaming session within 1 to 600 seconds.
 
-    ``max_session_duration_seconds`` (60 to 10800) caps that session; without it the service's own
-    cap holds. ``settings`` None reads the environment and .env. Raises ValueError (range),
+    ``max_session_duration_seconds`` (60 to 10800) caps that session; without it, the service's own
+    cap applies. ``settings`` None reads the environment and .env. Raises ValueError (range),
     ConfigurationError (key), TokenRefused, ServiceUnreachable or ProtocolError; all but the first
     are logged as well.
     """

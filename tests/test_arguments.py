@@ -113,7 +113,7 @@ def test_audio_is_bytes(settings: Settings, audio: object):
 )
 def test_a_stream_takes_audio_in_pieces(settings: Settings, chunks: object):
     with connect(settings) as session:
-        with pytest.raises(TypeError, match=r"audio in pieces, not \w+; for a clip, pass clip\.chunks"):
+        with pytest.raises(TypeError, match=r"not \w+; for a clip, pass clip\.chunks"):
             session.stream(chunks)
 
 

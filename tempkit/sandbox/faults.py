@@ -44,11 +44,11 @@ def _fault(kind: type, low: float, high: float, default: float | str | None = No
 class Faults:
     """What goes wrong: ``Sandbox(faults=Faults(close_after_received=20, close_code=1012))``.
 
-    What goes wrong in a session is named ``<what>_after_<way>``. ``tempkit.sandbox.faults.WHAT``
-    says what there is; it happens once so many messages were ``sent`` (Begin is the first) or
-    ``received``, or so many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
-    many of the next sessions are hit, None all. Raises ValueError for a fault that there is not,
-    and, naming the range, for a bad value.
+    Faults in a session are named ``<what>_after_<way>``. ``tempkit.sandbox.faults.WHAT`` lists
+    them; each happens after that many messages have been ``sent`` (Begin is the first) or
+    ``received``, or that many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
+    many of the next sessions are hit (None: all). Raises ValueError for an unknown fault and,
+    naming the range, for a bad value.
     """
 
     given: Mapping[str, Any]  # what it was made with, by name

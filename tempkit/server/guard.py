@@ -36,7 +36,7 @@ Number = TypeVar("Number", int, None)
 class Request:
     """What a client asks for: ``path`` is decoded, header names are in lower case.
 
-    ``client`` is the address that the connection comes from, ``is_secure`` says whether by TLS.
+    ``client`` is the address that the connection comes from, ``is_secure`` whether it uses TLS.
     """
 
     method: str
@@ -73,7 +73,7 @@ CROSS_SITE = Refusal(
 
 @dataclass(frozen=True)
 class Rate:
-    """How many tokens a client may take in a minute, and in 10 seconds; and all of them together.
+    """How many tokens a client may get in a minute and in 10 seconds, and all clients in a minute.
 
     ``storage`` is where they are counted: in this process, or ``redis://host:port`` for several.
     ``when_down`` says what happens while that cannot be reached: "refuse" or "allow".
@@ -100,11 +100,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets in loopback requests of this machine, ``allowed_hosts``, and who shows the secret.
+    """Admits this machine's own requests, ``allowed_hosts``, and whoever shows the secret.
 
-    A token is for the server's own pages and ``allowed_origins``; for whom ``authorize`` gives an
-    identity, None refuses; and as often as ``rate`` allows that identity, or else the address.
-    ``authorize`` is called in the thread of the request, and the log shows what it gives.
+    Tokens are only for the server's own pages and ``allowed_origins``, for users to whom
+    ``authorize`` gives an identity (None refuses), and as often as ``rate`` allows that identity,
+    or else the address. ``authorize`` runs in the request's thread; the log shows its result.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
@@ -133,7 +133,7 @@ class Guard:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
-        """The guard that TEMPKIT_ variables describe. Raises ConfigurationError."""
+        """The guard that the TEMPKIT_ variables describe. Raises ConfigurationError."""
         # No more than ours, masked: a failing frame should hold nobody's secrets.
         variables = {n: Secret(v) for n, v in variables.items() if v and n.startswith("TEMPKIT_")}
         return cls(

@@ -34,8 +34,8 @@ MOST_OVER = 2.0  # a filter overshoots by less; what is beyond that is no share 
 class Clip:
     """Speech: ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz.
 
-    ``Clip.read`` makes one of a sound file, which is decoded while it is sent. What the user should
-    know of it (it is cut off, its rate is not taken) is logged as a warning.
+    ``Clip.read`` opens a sound file, which is decoded while it is sent. Problems with it (it is
+    cut off, or the service does not take its rate) are logged as warnings.
     """
 
     def __init__(self, pcm: bytes, sample_rate: int) -> None:
@@ -46,25 +46,25 @@ class Clip:
 
     @classmethod
     def read(cls, path: "str | PathLike[str]", channel: int | None = None) -> Self:
-        """The speech in a sound file or the first sound track of a film; ``-`` is standard input.
+        """The speech in a sound file or a film's first audio track; ``-`` is standard input.
 
-        All channels are mixed, or ``channel`` is one of them (0, 1 ...). What is not 16-bit PCM in
-        a WAV file needs the ``audio`` extra. Raises AudioError that says what the file is instead,
-        ConfigurationError without that extra.
+        All channels are mixed, unless ``channel`` picks one (0, 1 ...). Anything but 16-bit PCM in
+        a WAV file needs the ``audio`` extra. Raises AudioError, saying what the file is instead,
+        and ConfigurationError without that extra.
         """
         expect("path", path, str, PathLike)
         return cls._of(_recording(Source(path)), channel)
 
     @classmethod
     def sample(cls) -> Self:
-        """Six sentences of English, 23 s of a synthetic voice: to try things with."""
+        """Six English sentences to try things with: 23 s of a synthetic voice."""
         return cls.read(PUBLIC / "sample.wav")
 
     @classmethod
     def from_samples(cls, samples: "ArrayLike", sample_rate: int) -> Self:
         """The speech in an array: int16, or floats from -1 to 1; shape (n,) or (n, channels).
 
-        Raises ValueError for another kind or shape, AudioError for a rate that is not taken.
+        Raises ValueError for another type or shape, AudioError for an unsupported rate.
         """
         require("numpy", "sandbox", "Clip.from_samples")
         import numpy as np
@@ -100,28 +100,28 @@ class Clip:
 
     @property
     def sample_rate(self) -> int:
-        """Hz; a session has to be opened with the same rate."""
+        """In Hz; the session has to be opened with the same rate."""
         return self._sound.sample_rate
 
     @property
     def duration(self) -> float | None:
-        """Seconds of audio; None where the file does not say, as that of a browser's recorder."""
+        """Seconds of audio; None if the file does not say, as with a browser's recordings."""
         whole = self._sound.duration
         return None if whole is None else min(whole, self._frames / self.sample_rate)
 
     @property
     def pcm(self) -> bytes:
-        """All of it, decoded into memory."""
+        """All the audio, decoded into memory."""
         return b"".join(self._pieces(LARGEST_PIECE))
 
     def channels(self) -> list[Self]:
-        """A clip for each channel, all on one clock; for calls with a speaker a side."""
+        """A clip for each channel, all on one clock; for calls with one speaker per channel."""
         if self._channel is not None:
             return [self]
         return [self._of(self._sound, each, self._frames) for each in range(self._sound.channels)]
 
     def first(self, seconds: float) -> Self:
-        """The beginning of it."""
+        """Its first seconds, as a clip."""
         expect("seconds", seconds, Real)
         if seconds <= 0:
             raise BadValue(f"the length of a clip must be more than 0 seconds, not {seconds}")
@@ -131,7 +131,7 @@ class Clip:
     def chunks(self, milliseconds: int = 100) -> "Chunks":
         """The audio in pieces of ``milliseconds`` (50 to 1000), the last one filled with silence.
 
-        Iterate it as often as needed, of a pipe once.
+        Iterate over it as often as you like, but only once if it comes from a pipe.
         """
         expect("milliseconds", milliseconds, int)
         check_whole_number("milliseconds", milliseconds, CHUNK_MILLISECONDS)

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reconnecting:
-    """The connection was lost; another one is tried after ``pause_seconds``.
+    """The connection was lost; the client tries another one after ``pause_seconds``.
 
     ``reason`` says why, ``seconds_at_risk`` how much audio has no final text yet.
     """
@@ -51,9 +51,9 @@ class Reconnecting:
 
 @dataclass(frozen=True)
 class Reconnected:
-    """The session goes on: ``gap_seconds`` without a connection, so much audio is sent again.
+    """The session continues after ``gap_seconds``; ``replayed_seconds`` of audio are resent.
 
-    ``lost_seconds`` of audio could not be kept, counted from the beginning of the session.
+    ``lost_seconds`` of audio are lost, counted from the beginning of the session.
     """
 
     id: str

@@ -42,16 +42,16 @@ TOO_MANY = {"message": "too many sessions at once for this widget", "status": 42
 
 
 class Microphone(anywidget.AnyWidget):
-    """A microphone in the notebook: the last value of a cell shows it, its button starts and stops.
+    """A microphone with a start/stop button; make it the last value of a cell to show it.
 
-    The browser streams to the service with a temporary token of this kernel; where it cannot reach
-    the service, a sandbox on another machine, the sound goes through the kernel. ``transcript`` and
-    ``turns`` hold what was said since Start was pressed, ``state`` and ``error`` what the browser
-    told last. ``settings`` None takes ``default_settings()``. A recording ends by itself after
-    ``max_seconds``, and with the view: when its cell is run again, its output is cleared or the
-    kernel restarts.
+    The browser streams to the service with a temporary token from this kernel; if it cannot reach
+    the service, such as a sandbox on another machine, the sound goes through the kernel.
+    ``transcript`` and ``turns`` have what was said since Start was pressed, ``state`` and
+    ``error`` what the browser last reported. ``settings`` None uses ``default_settings()``. A
+    recording ends after ``max_seconds``, or with its view: when its cell is run again, its output
+    is cleared or the kernel restarts.
 
-    A cell never waits for what is spoken: read ``turns`` in a later one, or use ``on_turn``.
+    A cell never waits for you to speak: read ``turns`` in a later one, or use ``on_turn``.
     """
 
     _esm = as_one("widget/widget.js")
@@ -93,19 +93,19 @@ class Microphone(anywidget.AnyWidget):
 
     @property
     def transcript(self) -> Transcript:
-        """What was said since Start was pressed, on one clock whatever connections carried it."""
+        """What was said since Start was pressed, on one clock even across reconnections."""
         return self._transcript
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """The turns that are over, in order."""
+        """The turns that have ended, in order."""
         return self._transcript.turns
 
     def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], object]:
-        """Have ``callback`` called with each turn that is over, once; gives what ends that.
+        """Call ``callback`` once with each turn that has ended; returns a function to end that.
 
-        It runs in the thread that serves the widget, with some versions of ipykernel while a cell
-        runs, with others after it. It should be short; what it raises is logged.
+        It runs in the thread that serves the widget: with some versions of ipykernel while a cell
+        runs, with others afterwards. It should be short; what it raises is logged.
         """
         if not callable(callback):
             raise BadType("on_turn() takes a function that receives a turn")
@@ -114,10 +114,10 @@ class Microphone(anywidget.AnyWidget):
         return lambda: self._callbacks.pop(key, None)
 
     def play(self, clip: Clip) -> Transcript:
-        """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
+        """Transcribe a clip in place of the microphone, at the speed of speech.
 
-        This kernel streams, without a browser; to interrupt it stops the clip. Views and callbacks
-        are told. Raises what ``connect`` and ``stream`` raise.
+        The kernel streams it, without a browser; interrupting the kernel stops it. Views and
+        callbacks get the words, too. Raises what ``connect`` and ``stream`` raise.
         """
         expect("clip", clip, Clip)
         run = f"clip {uuid.uuid4().hex}"
@@ -150,14 +150,14 @@ class Microphone(anywidget.AnyWidget):
             self.send({"kind": "played", "run": run, "state": state, "error": error, "turn": turn})
 
     def stop(self) -> None:
-        """Have the recording stopped; returns at once, the last words and "idle" come later."""
+        """Stop the recording; returns at once, while the last words and "idle" come later."""
         if self._playing is not None:
             self._playing.stop()
         elif self.state not in OVER:
             self.send({"kind": "stop", "run": self._run, "message": ""})
 
     def close(self) -> None:
-        """Remove the widget; what it records is over."""
+        """Remove the widget and end its recording."""
         self.stop()
         self._close_tunnel()
         self.layout.close()

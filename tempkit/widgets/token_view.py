@@ -13,10 +13,10 @@ TICK_SECONDS = 0.5
 
 
 class TokenView:
-    """How long a temporary token may still be used, and whether it was: ``TokenView(token)``.
+    """How long a temporary token can still be used, and whether it was: ``TokenView(token)``.
 
-    It says so when a session of this process was opened with the token, and why the service refused
-    it if it did. The token itself stays in Python: it is in no widget.
+    It says whether this process has opened a session with the token and, if the service refused
+    it, why. The token itself stays in Python and is in no widget.
     """
 
     def __init__(self, token: TemporaryToken) -> None:

@@ -30,12 +30,12 @@ _watched: WeakSet[Stream] = WeakSet()
 
 
 class TranscriptView:
-    """What is said in a stream, as it comes: ``TranscriptView().watch(session.stream(chunks))``.
+    """A stream's text as it arrives: ``TranscriptView().watch(session.stream(chunks))``.
 
-    Last in a cell it is shown: the words, what of them may still change, when they were said, how
-    far the audio has got, and a button that stops it. It works in the background, one stream at a
-    time: ``watch`` again, or the same cell again, stops the one before. ``widget`` is what to put
-    into a layout of your own.
+    As the last value of a cell, it shows the words, which of them may still change, when they
+    were said, how far the audio has got, and a button that stops it. It works in the background,
+    one stream at a time: calling ``watch`` or running the cell again stops the previous one. Put
+    ``widget`` into a layout of your own.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class TranscriptView:
         return self._watching is not None and self._watching.stream.is_stopped
 
     def watch(self, stream: Stream, on_message: OnMessage | None = None) -> Self:
-        """Take over a stream, show what comes of it, and return at once.
+        """Take over a stream, show its text, and return at once.
 
         ``on_message`` is called with each message, in the thread that reads them; what it raises
         ends the stream.
@@ -85,8 +85,8 @@ class TranscriptView:
         """The transcript, once the stream has ended.
 
         Raises what the stream raised, and TimeoutError. While a cell waits here, some versions of
-        ipykernel hand the Stop button's click over only afterwards; interrupting the kernel stops
-        the stream with all of them.
+        ipykernel pass on a click on Stop only afterwards; interrupting the kernel always stops
+        the stream.
         """
         if self._watching is None:
             raise BadValue("there is nothing to wait for; call watch(session.stream(...)) first")
@@ -102,7 +102,7 @@ class TranscriptView:
         return self.transcript
 
     def timeline(self) -> Arrivals:
-        """When each text came and how far the audio was then, losses included, as a picture."""
+        """A picture of when each text arrived, how far the audio was then, and any losses."""
         return self._watching.arrivals if self._watching else Arrivals()
 
     def close(self) -> None:

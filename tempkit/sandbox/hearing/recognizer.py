@@ -99,10 +99,10 @@ class Recognizer(Protocol):
 
 
 class Scripted:
-    """A recogniser that hears a loud stretch of audio and says the next line of a script.
+    """A recogniser that returns the next line of a script for each loud stretch of audio.
 
-    Each turn gets one line; a word is heard for every ``word_milliseconds`` of sound, all of them
-    at the end of the turn. Every session starts at the first line; after the last it starts over.
+    Each turn gets one line: a word for every ``word_milliseconds`` of sound, and the rest at the
+    end of the turn. Every session starts at the first line; after the last it starts over.
     """
 
     def __init__(
