@@ -2,6 +2,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,9 @@ class Loggers(dict[str, logging.Logger | logging.PlaceHolder]):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores Ctrl-C, and so would the programs that tests end with it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     logging.root.manager.loggerDict = Loggers(logging.root.manager.loggerDict)
     # With several workers the files keep the order below.
     config.option.loadscopereorder = False

@@ -98,7 +98,10 @@ def line_with(process: subprocess.Popen[str], text: str) -> str:
 
 def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
     process.send_signal(number)
-    out, error = process.communicate(timeout=15)
+    try:
+        out, error = process.communicate(timeout=15)
+    finally:
+        process.kill()  # or leaving it would wait for ever
     return process.returncode, out, error
 
 
