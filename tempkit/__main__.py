@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--certfile", help="PEM certificate; remote microphones need https")
     add("--keyfile", help="its PEM key, if in a separate file")
     add("--tls", action="store_true", help="use https:// with a generated certificate")
-    help_text = "longest session of a page, 60 to 10800 (or set TEMPKIT_MAX_SESSION)"
+    help_text = "longest session of a token, 60 to 10800 (or set TEMPKIT_MAX_SESSION)"
     add("--max-session", type=int, metavar="SECONDS", help=help_text)
     add("-v", "--verbose", action="store_true", help="log each request")
     serving.set_defaults(command=_serve)

@@ -127,7 +127,7 @@ def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_envi
         address = line_with(process, "Server is running at ").split()[-1]
         port = urlsplit(address).port
         assert address.endswith(f"/?access={secret}")
-        assert "spend your key" in line_with(process, "Other machines can reach 0.0.0.0")
+        assert "use your key" in line_with(process, "Other machines can reach 0.0.0.0")
         url = f"http://127.0.0.1:{port}/token"
         elsewhere = {"Host": "hub.example"}
         assert httpx.get(url, headers=elsewhere, trust_env=False).status_code == 403
@@ -143,7 +143,7 @@ def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox,
             address = urlsplit(line_with(process, "Server is running at ").split()[-1])
             assert address.scheme == "https"
             authority = Path(
-                line_with(process, "authority is installed there: ").split(": ")[1].strip()
+                line_with(process, "install this authority there: ").split(": ")[1].strip()
             )
             authorities.append(authority.read_bytes())
             trust = ssl.create_default_context(cafile=authority)
@@ -277,7 +277,7 @@ def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str
         variables = dict(pair.split("=") for pair in exports)
         assert run("token", **variables).returncode == 0
         page = httpx.get(f"{variables['ASSEMBLYAI_BASE_URL']}/sandbox", trust_env=False)
-        assert f"is heard {pace}" in page.text
+        assert f"is processed {pace}" in page.text
 
 
 def test_sandbox_has_a_flag_for_each_switch():
@@ -311,7 +311,7 @@ def test_sandbox_has_a_flag_for_each_switch():
     [
         (["--fault", "cut_after_sent=x"], "cut_after_sent takes a whole number, not 'x'"),
         (["--fault", "cut"], "there is no fault 'cut'"),
-        (["--name", "streaming.assemblyai.com"], "--name says what a certificate is for"),
+        (["--name", "streaming.assemblyai.com"], "--name is for the certificate of --tls"),
     ],
 )
 def test_sandbox_says_what_is_wrong_with_its_options(options: list[str], said: str):
@@ -335,7 +335,7 @@ def test_check_says_what_is_missing_with_the_fix(free_port: int):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("fix   ")
     assert "placeholder" in lines[0]
-    assert "service: to be tried" in lines[2]  # the same fix is not said again
+    assert "service: not tried" in lines[2]  # the same fix is not said again
     assert "the next free one" in lines[3]
 
 
@@ -433,7 +433,7 @@ def test_the_notebooks_are_copied_once_and_never_over_ones_own(tmp_path: Path):
     assert sorted(path.name for path in folder.iterdir()) == names
     (folder / names[0]).write_text("mine")
     again = run("notebooks", str(folder))
-    assert again.stdout.count("is there already and stays as it is") == len(names)
+    assert again.stdout.count("already exists and is left as it is") == len(names)
     assert (folder / names[0]).read_text() == "mine"
 
 

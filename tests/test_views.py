@@ -138,7 +138,7 @@ def test_the_picture_of_a_stream_names_each_kind_of_thing_once(
     view = TranscriptView().watch(connect(settings).stream(chunked(spoken(1)), realtime=False))
     view.wait(20)
     shown = view.timeline()._repr_html_()
-    for name in ("When each word came", ">sent<", ">final text<", ">connection lost<"):
+    for name in ("When each word was spoken", ">sent<", ">final text<", ">connection lost<"):
         assert shown.count(name) == (2 if name.startswith("When") else 1)  # a title is a label, too
     assert shown.count(">sent again<") == 1
     assert repr(view.timeline()).endswith("losses: 1>")

@@ -398,5 +398,5 @@ def test_without_redis_tokens_are_refused_or_given_and_all_is_well_when_it_is_ba
         with redis:
             assert statuses(url, 6) == [200] * 3 + [429] * 3
         assert statuses(url, 2) == [status] * 2
-    gone = f"the rate limit cannot be counted (ConnectionError): {when_down} tokens"
+    gone = f"the rate limit cannot count tokens (ConnectionError); when_down: {when_down}"
     assert said == [gone, "the rate limit can count tokens again", gone]
