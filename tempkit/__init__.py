@@ -2,23 +2,23 @@
 
 generate_temp_token, TemporaryToken     a token that opens one streaming session
 TokenServer                             a page that streams speech, and GET /token
-Settings, default_settings              which service, and with which key; else a sandbox
-transcribe, Clip, Transcript            a recording or an array to text
+Settings, default_settings              which service to use and with which key, or a sandbox
+transcribe, Clip, Transcript            from a recording or an array to text
 connect, StreamingSession               a session: audio out, messages in
-SessionParameters, Reconnect            what it is asked for, and what to do about a lost line
-Begin, SpeechStarted, Turn, Word        messages of the service,
-Termination, Unknown                    to the last
-Reconnecting, Reconnected               messages about the line
-Sandbox                                 a stand-in for the service, on this machine
+SessionParameters, Reconnect            its options, and what to do when the connection is lost
+Begin, SpeechStarted, Turn, Word,       messages from the service
+Termination, Unknown
+Reconnecting, Reconnected               messages about the connection
+Sandbox                                 a local stand-in for the service
 
 TempkitError is the base of ConfigurationError, AudioError, ServiceUnreachable, TokenRefused,
 SessionClosed (with a CloseCode) and ProtocolError.
 
 tempkit.server          Guard, Rate, Request: who may have a token, and how often
 tempkit.wsgi            the same server for granian or gunicorn
-tempkit.sandbox         Faults, Scripted: what goes wrong in a test, and what is heard
+tempkit.sandbox         Faults, Scripted: what goes wrong in a test, and what it hears
 tempkit.widgets         Microphone, TokenView, TranscriptView: for notebooks
-tempkit.evaluation      evaluate: many recordings at once
+tempkit.evaluation      evaluate: transcribe many recordings at once
 """
 
 from importlib import import_module

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tempkit
+from tempkit.commands import port_number, settings_aside, wait_for_ctrl_c
 from tempkit.commands import sandbox as sandbox_command
-from tempkit.commands import settings_aside, wait_for_ctrl_c
 from tempkit.config import Settings, key_origin
 from tempkit.env_file import KEY_VARIABLE
 from tempkit.errors import ConfigurationError, TempkitError, missing
@@ -31,17 +31,17 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 DESCRIPTION = """\
 Temporary tokens for AssemblyAI streaming speech-to-text.
 
-With an API key (ASSEMBLYAI_API_KEY, in the environment or a .env file) every command talks to the
-real service; without one to a sandbox: a local stand-in that recognises English speech offline.
+With an API key (ASSEMBLYAI_API_KEY, in the environment or a .env file), every command uses the
+real service; without one, a sandbox: a local stand-in that recognises English speech offline.
 """
 EPILOG = """\
 examples:
-  tempkit                              the page and GET /token at http://localhost:8000
-  tempkit stream public/sample.wav     a sound file to text, while it plays
+  tempkit                              serve the page and GET /token on port 8000
+  tempkit stream public/sample.wav     transcribe a file at the speed of speech
   tempkit stream film.mp4 --format srt >film.srt
-  tempkit sandbox                      a stand-in for the service, for other programs
-  tempkit notebooks                    the kit's notebooks, copied here
-  tempkit check                        what is there, what is missing, and how to get it
+  tempkit sandbox                      run a stand-in for the service
+  tempkit notebooks                    copy the example notebooks here
+  tempkit check                        check your setup and say how to fix it
 """
 
 
@@ -70,21 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TempkitError, ValueError) as error:
         print(f"tempkit: {error}", file=sys.stderr)
     except OSError as error:  # a full disk, for one
-        print(f"tempkit: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"tempkit: {where}{error.strerror or error}", file=sys.stderr)
     return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     serving = argparse.ArgumentParser(add_help=False)
     add = serving.add_argument
-    add("--port", type=int, help="the port; without it 8000, or the next free one")
-    add("--directory", default=PUBLIC, help="serve this folder, not the kit's")
-    add("--csp", metavar="POLICY", help="the Content-Security-Policy of your own pages")
-    add("--host", default="127.0.0.1", help="0.0.0.0 lets in other devices, by an access secret")
-    add("--certfile", help="a PEM certificate, for https:// and so a microphone")
-    add("--keyfile", help="its PEM key, when that is another file")
-    add("--tls", action="store_true", help="https:// with a certificate that is made here")
-    help_text = "how long a page's session may last, 60 to 10800 (TEMPKIT_MAX_SESSION)"
+    add("--port", type=port_number, help="default: 8000, or the next free port")
+    add("--directory", default=PUBLIC, help="serve this folder instead of tempkit's")
+    add("--csp", metavar="POLICY", help="Content-Security-Policy for your own pages")
+    add("--host", default="127.0.0.1", help="0.0.0.0 lets other devices in, by access secret")
+    add("--certfile", help="PEM certificate; remote microphones need https")
+    add("--keyfile", help="its PEM key, if in a separate file")
+    add("--tls", action="store_true", help="use https:// with a generated certificate")
+    help_text = "longest session of a token, 60 to 10800 (or set TEMPKIT_MAX_SESSION)"
     add("--max-session", type=int, metavar="SECONDS", help=help_text)
     add("-v", "--verbose", action="store_true", help="log each request")
     serving.set_defaults(command=_serve)
@@ -97,47 +98,55 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    commands.add_parser("serve", help="serve page and GET /token (the default)", parents=[serving])
+    commands.add_parser("serve", help="serve the page and GET /token (default)", parents=[serving])
     _add_commands(commands)
     return parser
 
 
 def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     token = commands.add_parser("token", help="print a temporary token")
-    token.add_argument("--expires-in", type=int, default=60, metavar="SECONDS", help="1 to 600")
-    token.add_argument("--max-session", type=int, metavar="SECONDS", help="60 to 10800")
+    token.add_argument(
+        "--expires-in", type=int, default=60, metavar="SECONDS", help="use it within 1 to 600"
+    )
+    token.add_argument(
+        "--max-session", type=int, metavar="SECONDS", help="longest session, 60 to 10800"
+    )
     token.set_defaults(command=_token)
 
-    stream = commands.add_parser("stream", help="a sound file to text: partials while it plays")
+    stream = commands.add_parser("stream", help="transcribe a sound file while it plays")
     add = stream.add_argument
-    add("file", help="any sound file or film; - is standard input")
-    add("--channel", type=int, metavar="NUMBER", help="0, 1 ...; without this all are mixed")
-    help_text = "text (the default) and jsonl: a line a turn; srt and vtt: captions, at the end"
+    add("file", help="any audio or video file, or - for standard input")
+    add("--channel", type=int, metavar="NUMBER", help="0, 1 ... (default: all, mixed)")
+    help_text = "text (default) and jsonl: one line per turn; srt and vtt: captions, at the end"
     add("--format", choices=("text", "srt", "vtt", "jsonl"), default="text", help=help_text)
-    add("--fast", action="store_true", help="send at once, not as fast as it plays")
+    add("--fast", action="store_true", help="send at once, not at playing speed")
     model = SPEECH_MODELS[0]
-    help_text = f"{model} (the default), {DEFAULT_MODEL}, or any other that there is"
+    help_text = f"{model} (default), {DEFAULT_MODEL}, or any other model"
     add("--model", default=model, metavar="MODEL", help=help_text)
-    add("--record", metavar="FILE", help="write the session to this file, for a sandbox to play")
+    add(
+        "--record",
+        metavar="FILE",
+        help="record the session to this file, to replay it in a sandbox",
+    )
     stream.set_defaults(command=_stream)
 
     sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
     sandbox_command.add_options(sandbox)
 
-    notebooks = commands.add_parser("notebooks", help="copy the kit's notebooks into a folder")
+    notebooks = commands.add_parser("notebooks", help="copy the example notebooks into a folder")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"))
     notebooks.set_defaults(command=_notebooks)
 
-    check = commands.add_parser("check", help="say what is there, what is missing and the fix")
-    help_text = "the port that tempkit serve will want"
-    check.add_argument("--port", type=int, default=TokenServer.default_port, help=help_text)
+    check = commands.add_parser("check", help="check your setup and say how to fix it")
+    help_text = "the port you want to serve on"
+    check.add_argument("--port", type=port_number, default=TokenServer.default_port, help=help_text)
     check.set_defaults(command=_check)
 
 
 def _serve(options: argparse.Namespace) -> int:
     context, authority = None, None
     if options.tls and options.certfile:
-        raise ConfigurationError("--tls makes a certificate, --certfile names one; choose")
+        raise ConfigurationError("use either --tls or --certfile, not both")
     if options.tls:
         from tempkit.certificates import make_certificate
 
@@ -155,7 +164,7 @@ def _serve(options: argparse.Namespace) -> int:
         max_session_duration_seconds=session_cap(options.max_session, os.environ),
     ) as server:
         if authority:
-            print(f"Devices trust it once this authority is installed there: {authority}")
+            print(f"To make a device trust it, install this authority there: {authority}")
         wait_for_ctrl_c(server.wait)
         print("\nServer stopped.")
     return 0
@@ -164,7 +173,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _token(options: argparse.Namespace) -> int:
     settings = settings_aside()
     if settings.is_local and not Settings.from_env().api_key:
-        text = "This token's sandbox ends now; keep one running with: tempkit sandbox"
+        text = "This token's sandbox stops now; to keep one running: tempkit sandbox"
         print(text, file=sys.stderr)
     token = generate_temp_token(
         options.expires_in, max_session_duration_seconds=options.max_session, settings=settings
@@ -186,7 +195,7 @@ def _notebooks(options: argparse.Namespace) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     for notebook in sorted(folder("notebooks").glob("*.ipynb")):
         copy = options.folder / notebook.name
-        is_there = f"{copy} is there already and stays as it is"
+        is_there = f"{copy} already exists and is left as it is"
         print(is_there if copy.exists() else shutil.copyfile(notebook, copy))
     print(f"Open them with: jupyter lab {options.folder}")
     if find_spec("jupyterlab") is None:
@@ -200,7 +209,7 @@ def _check(options: argparse.Namespace) -> int:
         fine.append(_passes(_check_service))
     else:  # it would say the same once more
         fine.append(False)
-        print("-     service: to be tried once that is fixed", flush=True)
+        print("-     service: not tried until that is fixed", flush=True)
     fine.append(_passes(lambda: _check_port(options.port)))
     return int(not all(fine))
 
@@ -218,7 +227,7 @@ def _check_key() -> str:
     settings, origin = Settings.from_env(), key_origin()
     if not settings.api_key:
         hidden = f" ({origin})" if "hides" in origin else ""
-        rule = f"for the real service set {KEY_VARIABLE} in .env"
+        rule = f"for the real service, set {KEY_VARIABLE} in .env"
         return f"key: none{hidden}, so the sandbox is used; {rule}"
     try:
         settings.require_key()
@@ -243,13 +252,13 @@ def _check_service() -> str:
         session.terminate()
     routes = (route_to(settings, is_websocket=is_websocket) for is_websocket in (False, True))
     variables = " and ".join(dict.fromkeys(route.variable for route in routes if route.proxy))
-    through = f" through the proxy of {variables}" if variables else ""
-    return f"service: {settings.base_url} gives tokens and opens sessions{through}"
+    through = f" through the proxy in {variables}" if variables else ""
+    return f"service: {settings.base_url} issues tokens and opens sessions{through}"
 
 
 def _check_port(port: int) -> str:
     if not 0 < port < 65536:
-        raise TempkitError(f"port: 1 to 65535, not {port}")
+        raise TempkitError(f"port: must be 1 to 65535, not {port}")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) != 0:
             return f"port: {port} is free"

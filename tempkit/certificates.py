@@ -15,9 +15,9 @@ def read_certificate(certfile: str, keyfile: str | None) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certfile, keyfile)
     except OSError as error:  # ssl.SSLError is one
-        what = error.strerror if isinstance(error, FileNotFoundError) else "no matching pair"
+        what = error.strerror if isinstance(error, FileNotFoundError) else "they do not match"
         raise ConfigurationError(
-            f"the certificate {certfile} and its key cannot be used: {what}; both are PEM files"
+            f"the certificate {certfile} and its key cannot be used: {what}; both must be PEM files"
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -46,8 +46,8 @@ def make_certificate(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path
             key.touch(mode=0o600)  # who has it can speak for any site to whoever trusts the file
             key.write_bytes(authority.private_key_pem.bytes())
     except (OSError, ValueError) as error:
-        what = getattr(error, "strerror", None) or "it holds another program's files"
-        raise ConfigurationError(f"no certificate can be kept in {directory}: {what}") from error
+        what = getattr(error, "strerror", None) or "it contains another program's files"
+        raise ConfigurationError(f"cannot keep a certificate in {directory}: {what}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # A ticket comes before the first answer, and threaded WebSocket clients may stumble over it.
     context.num_tickets = 0

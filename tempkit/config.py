@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://streaming.assemblyai.com"
 WHERE = (
-    f"put it into the environment or a .env file as {KEY_VARIABLE}=..., "
-    "from https://www.assemblyai.com/dashboard/api-keys"
+    f"set {KEY_VARIABLE} in the environment or a .env file "
+    "(your keys: https://www.assemblyai.com/dashboard/api-keys)"
 )
 # What examples and templates write where the key belongs.
 PLACEHOLDER = re.compile(
@@ -45,17 +45,17 @@ STRANGE = (
     (r"[<>(){}\[\]]", "a bracket"),
     (r":|=(?!=*$)", "a colon or equals sign"),
     (r"[$%\\]", "a $, % or backslash"),
-    (r"\*|\.\.|[\u2022\u2026]", "the stars or dots of a hidden key"),
-    (r"[^!-~]", "characters no key has"),
+    (r"\*|\.\.|[\u2022\u2026]", "the stars or dots of a masked key"),
+    (r"[^!-~]", "characters that no key has"),
 )
-HOW_TO_MAKE = "Settings(api_key=...) makes one"
+HOW_TO_MAKE = "use Settings(api_key=...)"
 
 
 @dataclass(frozen=True, init=False)
 class Settings:
     """Where the streaming service is and the key for it; the key is masked in the repr.
 
-    ``timeout`` bounds a token request and the opening of a session, in seconds.
+    ``timeout`` limits, in seconds, a token request and the opening of a session.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -71,7 +71,7 @@ class Settings:
         expect("timeout", timeout, Real)
         api_key = None if api_key is None else Secret(api_key)
         if not timeout > 0:
-            raise ConfigurationError(f"a time-out is more than 0 seconds, not {timeout}")
+            raise ConfigurationError(f"timeout must be more than 0 seconds, not {timeout}")
         base_url = _checked(base_url.rstrip("/"))
         for name, value in (("api_key", api_key), ("base_url", base_url), ("timeout", timeout)):
             object.__setattr__(self, name, value)  # it is frozen
@@ -87,8 +87,8 @@ class Settings:
     def from_env(cls, dotenv: str = ".env", **arguments: object) -> "Settings":
         """The settings from arguments, then the environment, then a .env file.
 
-        The file is looked for from the working directory upward. An empty value counts as none.
-        Raises ConfigurationError for a value that was meant to be there but cannot be read.
+        The file is looked for from the working directory upward. An empty value counts as unset.
+        Raises ConfigurationError for a value that looks intended but cannot be read.
         """
         file = read_env_file(dotenv)
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -112,7 +112,7 @@ class Settings:
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
     def require_key(self) -> str:
-        """The key. Raises ConfigurationError when there is none or it cannot be one."""
+        """The key. Raises ConfigurationError if there is none or it cannot be valid."""
         trouble = self.key_trouble
         if not self.api_key:
             raise ConfigurationError(
@@ -125,7 +125,7 @@ class Settings:
 
     @property
     def key_trouble(self) -> str:
-        """What is wrong with the key, as far as one sees without asking; "" if nothing is."""
+        """What is visibly wrong with the key, without asking the service; "" if nothing is."""
         key = self.api_key or ""
         if not key:
             return "there is no AssemblyAI API key"
@@ -182,10 +182,10 @@ _sandbox: "Sandbox | None" = None
 
 
 def default_settings() -> Settings:
-    """The settings of the real service when a key is configured, else those of a sandbox.
+    """The settings of the real service if a key is configured, otherwise those of a sandbox.
 
-    The sandbox runs in this process, the same one for every call, and is announced in one line.
-    Raises ConfigurationError for a key or address that cannot be right, or without a recogniser.
+    The sandbox runs in this process, is shared by all calls, and is announced in one line. Raises
+    ConfigurationError for a key or address that cannot be right, or if there is no recogniser.
     """
     settings = Settings.from_env()
     if settings.api_key:
@@ -194,7 +194,7 @@ def default_settings() -> Settings:
     if settings.base_url != BASE_URL:
         raise ConfigurationError(
             f"{URL_VARIABLE} is set but {KEY_VARIABLE} is not; set both, or neither to use a "
-            "sandbox in this process (a sandbox elsewhere takes any key)"
+            "sandbox in this process (a sandbox elsewhere accepts any key)"
         )
     # A late look upward: the kit works without the sandbox extra.
     from tempkit.sandbox import Sandbox

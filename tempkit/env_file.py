@@ -53,7 +53,7 @@ def look_alike(variable: str, variables: Mapping[str, str]) -> str | None:
     """What to say of a variable with nearly the right name, which nobody would read."""
     for name, value in variables.items():
         if value.strip() and _nearly(name) == variable:
-            return f"the environment has {name}, which is not read; name it {variable}"
+            return f"the environment has {name}, which is not read; rename it {variable}"
     return None
 
 
@@ -67,7 +67,7 @@ def _decoded(data: bytes) -> str:
         return data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"line {line} is not {name} text; save the file as UTF-8") from None
+        raise ValueError(f"line {line} is not valid {name}; save the file as UTF-8") from None
 
 
 def _values(text: str) -> dict[str, str]:
@@ -94,8 +94,8 @@ def _slips(path: str, text: str, values: Mapping[str, str]) -> dict[str, str]:
         if variable in values and re.match(rf"\s*(export\s+)?{variable}\s*=[^$]*$", line):
             continue  # it was read, and a later line takes it back
         slips[variable] = (
-            f"line {number} of {path} looks like {variable} but cannot be read as that; "
-            f"write {variable}=... there, and close every quote"
+            f"line {number} of {path} looks like {variable} but cannot be read; "
+            f"write {variable}=... and close every quote"
         )
     return slips
 

@@ -2,13 +2,13 @@
 
 TempkitError
 ├── ConfigurationError   no key, unreadable .env, unsafe bind, no proxy address (before any network)
-├── AudioError           not sound, or sound that cannot be read
+├── AudioError           not audio, or audio that cannot be read
 ├── ServiceUnreachable   no answer: name, refused, timeout, proxy, certificate (see __cause__)
 ├── TokenRefused         .status .detail
-├── SessionClosed        .code .reason .advice   it ended before all was said
+├── SessionClosed        .code .reason .advice   it ended before all text had arrived
 └── ProtocolError        the other side said something v3 does not allow
 
-An argument that cannot be is a ValueError that names the range, or a TypeError that says what was
+An invalid argument raises a ValueError that names the range, or a TypeError that says what was
 expected.
 """
 
@@ -56,7 +56,7 @@ class _Brief(Exception):
         name, text = next(own, type(self)).__name__, str(self)
         if len(text) > LONG:  # the advice stands on a line of its own
             text = text.replace("; ", ";\n")
-        return [f"\x1b[31m{name}\x1b[0m: {text}", "(%tb Plain shows where it arose)"]
+        return [f"\x1b[31m{name}\x1b[0m: {text}", "(%tb Plain shows where it was raised)"]
 
 
 class TempkitError(_Brief):
@@ -64,11 +64,11 @@ class TempkitError(_Brief):
 
 
 class BadValue(_Brief, ValueError):
-    """An argument out of range; who wants to catch it writes ``except ValueError``."""
+    """An argument out of range; catch it with ``except ValueError``."""
 
 
 class BadType(_Brief, TypeError):
-    """An argument of the wrong kind; who wants to catch it writes ``except TypeError``."""
+    """An argument of the wrong kind; catch it with ``except TypeError``."""
 
 
 class ConfigurationError(TempkitError):
@@ -76,13 +76,13 @@ class ConfigurationError(TempkitError):
 
 
 class AudioError(TempkitError):
-    """A file is not sound, or cannot be read; the text says what it is."""
+    """A file is not audio, or cannot be read; the text says what it is."""
 
 
 class ServiceUnreachable(TempkitError):
-    """The streaming service gave no answer; ``__cause__`` is the network library's error.
+    """The streaming service did not answer; ``__cause__`` is the network library's error.
 
-    ``may_pass`` says that it was there a moment ago, so that trying again soon makes sense.
+    ``may_pass`` means that it answered a moment ago, so it makes sense to try again soon.
     """
 
     def __init__(self, text: str, *, may_pass: bool = False) -> None:
@@ -103,11 +103,11 @@ class TokenRefused(TempkitError):
 
 
 class SessionClosed(TempkitError):
-    """A streaming session ended before everything was said, or could not be opened.
+    """A streaming session could not be opened, or ended before all text had arrived.
 
     ``code`` is the WebSocket close code, ``reason`` the text of the service's Error message,
     ``advice`` what to do about it. ``transcript`` is the text that was final by then, and
-    ``seconds_not_transcribed`` how much audio after it has none.
+    ``seconds_not_transcribed`` how much audio after it has no text.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class SessionClosed(TempkitError):
         seconds_not_transcribed: float = 0.0,
     ) -> None:
         lost = seconds_not_transcribed
-        missing = f" ({lost:.1f} s of audio without a final text)" if lost else ""
+        missing = f" ({lost:.1f} s of audio without final text)" if lost else ""
         text = f"session closed {code}: {reason or 'no reason given'}{missing}; {advice}"
         super().__init__(text)
         self.code = code

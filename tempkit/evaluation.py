@@ -1,4 +1,4 @@
-"""evaluate: many recordings at once, what was heard in each and how long it took."""
+"""evaluate: transcribe many recordings at once, and see how long the text took."""
 
 import time
 from collections.abc import Iterable
@@ -21,10 +21,9 @@ AT_ONCE = 8  # recordings: a new account of the service may open few sessions a 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was heard in a recording. Seconds are those from a word's end in the audio to its text.
+    """What was heard in a recording. Seconds count from a word's end in the audio to its text.
 
-    ``first_word_seconds`` is None where no word was heard. ``error`` says why there is no text, or
-    none of the rest.
+    ``first_word_seconds`` is None if no word was heard. ``error`` says why text is missing.
     """
 
     file: str
@@ -43,15 +42,16 @@ def evaluate(
     executor: Executor | None = None,
     realtime: bool = True,
 ) -> list[Heard]:
-    """What is heard in each file, in their order; a file that cannot be heard stops no other.
+    """What is heard in each file, in their order; if one fails, the others go on.
 
-    ``executor`` is one of ``concurrent.futures`` or of its kind; without it there are threads. Each
-    session has the file's own rate. ``realtime`` False sends at once: the seconds mean little then.
+    ``executor`` is from ``concurrent.futures`` or compatible; without one, threads are used. Each
+    session has the file's own rate. With ``realtime`` False, files are sent at once and the
+    seconds mean little.
     """
     expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
     expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
     if isinstance(files, (str, bytes, PathLike)):
-        raise BadType(f"files takes several paths, not {type(files).__name__}; put it into a list")
+        raise BadType(f"files takes several paths, not {type(files).__name__}; put it in a list")
     settings = settings or default_settings()
     hear = partial(_heard, settings, parameters or SessionParameters(), realtime)
     names = [fspath(file) for file in files]

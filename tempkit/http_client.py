@@ -118,7 +118,7 @@ class _Line:
             for piece in cast("Iterable[bytes]", response.stream):
                 body += piece
                 if len(body) > LARGEST_ANSWER:
-                    raise ProtocolError("the token answer is far too long to be one")
+                    raise ProtocolError("the answer is far too long to be a token")
         if not deadline.seconds_left:  # what was cut may look whole
             raise httpx.ReadTimeout("the answer took too long")
         if response.status_code == 407 and self.route.proxy:  # without TLS there is no tunnel

@@ -96,9 +96,9 @@ def _checked(variable: str, address: str) -> Secret:
     proxy = _read_proxy(address)
     if proxy is None:
         raise ConfigurationError(
-            f"the address in {variable} is not one of a proxy: that is "
-            "http://[user:password@]host:port, or socks5:// likewise (https:// is not taken), with "
-            "characters such as / # @ % in the login percent-encoded (%2F %23 %40 %25)"
+            f"the address in {variable} is not a proxy's: use "
+            "http://[user:password@]host:port or socks5://... (not https://), and percent-encode "
+            "characters such as / # @ % in the login (%2F %23 %40 %25)"
         )
     if proxy.startswith("socks"):
         try:
@@ -182,8 +182,8 @@ def unreachable(
     where = f"the streaming service at {settings.base_url} cannot be reached"
     advice = f"check the network and {URL_VARIABLE}"
     if route.proxy:
-        where += f" through the proxy of {route.variable}"
-        advice = f"check {route.variable}, or name the service in NO_PROXY"
+        where += f" through the proxy in {route.variable}"
+        advice = f"check {route.variable}, or list the service in NO_PROXY"
     if refusal is not None:
         status = refusal[:3] if refusal[:3].isdecimal() else ""
         what = f"the proxy answered {status}" if status else "the proxy refused"
@@ -207,18 +207,18 @@ def _explained(error: BaseException | None, advice: str) -> tuple[str, str]:
             is_own = isinstance(error, (socket.gaierror, ssl.SSLError))  # numbers of their own
             found = found or (str(error.strerror) if is_own else os.strerror(error.errno))
         error = error.__cause__ or error.__context__  # httpcore hides the first "from None"
-    return found or "the connection ended without a whole answer", advice
+    return found or "the connection ended before the answer did", advice
 
 
 def _certificate_advice() -> str:
     """Where to look when nobody who is trusted vouches for the other side."""
     file = os.environ.get("SSL_CERT_FILE")
     if file and not os.path.isfile(file):
-        return "SSL_CERT_FILE names no file; correct it, or take it out of the environment"
+        return "SSL_CERT_FILE does not name a file; correct it or unset it"
     advice = (
-        "where a company's own CA signs, set SSL_CERT_FILE to a file that holds it; "
-        "a wrong clock or a wrong address fails likewise"
+        "if your company has its own CA, set SSL_CERT_FILE to its certificate; "
+        "a wrong clock or address fails in the same way"
     )
     if sys.platform == "darwin":
-        advice += '; a Python from python.org wants its "Install Certificates.command" run once'
+        advice += '; for Python from python.org, run its "Install Certificates.command" once'
     return advice

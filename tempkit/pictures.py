@@ -38,7 +38,7 @@ def clock(seconds: float) -> str:
 
 
 def muted(text: str) -> str:
-    """A line that stands back."""
+    """A line in muted colours."""
     return f'<span style="color:{MUTED}">{escape(text)}</span>'
 
 
@@ -132,7 +132,7 @@ def timeline(spans: Iterable[Span], total: float, at: float, open_from: float | 
     sent = f'<rect x="0" y="9" width="{_place(at, total)}%" height="2" style="fill:{ACCENT}"/>'
     rest = '<rect x="0" y="9.5" width="100%" height="1" style="fill:currentColor;opacity:0.4"/>'
     marks = [_tick(second, total) for second in ticks(total)]
-    label = f"{len(boxes)} turns on {total:.0f} seconds of audio"
+    label = f"{len(boxes)} turns in {total:.0f} seconds of audio"
     return (
         f'<svg role="img" aria-label="{label}" width="100%" height="34" '
         f'style="display:block;overflow:visible">{rest}{sent}{"".join(boxes + marks)}</svg>'
@@ -177,7 +177,7 @@ def clip(pcm: bytes, sample_rate: int, duration: float | None) -> str:
     seconds = len(pcm) / 2 / sample_rate
     length = clock(seconds)
     if len(pcm) >= LARGEST_PLAYER and duration != seconds:
-        whole = "a longer sound" if duration is None else clock(duration)
+        whole = "a longer clip" if duration is None else clock(duration)
         length = f"the first {seconds:.0f} s of {whole}"
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:

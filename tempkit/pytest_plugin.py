@@ -1,6 +1,6 @@
 """The pytest plugin: a fixture with a running sandbox, and a marker for what it hears.
 
-pytest loads this module by itself wherever tempkit is installed; the sandbox only with its fixture.
+pytest loads this module wherever tempkit is installed; the sandbox loads only with its fixture.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tempkit.sandbox import Sandbox
 
 MARKERS = (
-    "tempkit_hears(line, ...): what the tempkit_sandbox hears, a line a turn",
-    "tempkit_replays(path): a recording that the tempkit_sandbox plays",
+    "tempkit_hears(line, ...): what the tempkit_sandbox hears, one line per turn",
+    "tempkit_replays(path): a recording for the tempkit_sandbox to replay",
 )
 
 
@@ -31,9 +31,9 @@ def tempkit_sandbox(
 ) -> "Iterator[Sandbox]":
     """A sandbox of AssemblyAI's streaming service on a free port; the environment points at it.
 
-    It recognises real English speech, or hears in each loud stretch of audio the next line of the
-    marker ``tempkit_hears``, or plays the recording that ``tempkit_replays`` names, from where
-    pytest was configured. What is sent at once is heard at once.
+    It recognises real English speech, or hears the next line of the marker ``tempkit_hears`` in
+    each loud stretch of audio, or replays the recording that ``tempkit_replays`` names, relative
+    to pytest's root folder. Audio is processed as fast as it arrives.
     """
     from tempkit.sandbox import Sandbox, Scripted
 

@@ -43,7 +43,7 @@ class Engine(Protocol):
 
 
 class Report(NamedTuple):
-    """What a service has to say of itself: a line, and what was asked lately, newest first."""
+    """What a service says about itself: a line, and its latest requests, newest first."""
 
     line: str
     columns: tuple[str, ...] = ()
@@ -51,11 +51,11 @@ class Report(NamedTuple):
 
 
 class Service(ABC):
-    """Something that listens on a port, in a thread of its own.
+    """Something that listens on a port, in its own thread.
 
-    ``start()`` stops an earlier service of the same kind and port in this process first, so a
+    ``start()`` first stops an earlier service of the same kind and port in this process, so that a
     notebook cell can run twice. Use it as a context manager, or call ``stop()``; the end of the
-    process stops it too. In a forked child it is stopped, and goes on in the parent.
+    process stops it, too. In a forked child it is stopped; in the parent it goes on.
     """
 
     kind: ClassVar[str]
@@ -65,7 +65,7 @@ class Service(ABC):
         expect("host", host, str)
         expect("port", port, int, None)
         if port is not None and not 0 <= port < 65536:
-            raise ConfigurationError(f"a port is 0 to 65535, not {port}")
+            raise ConfigurationError(f"port must be 0 to 65535, not {port}")
         expect("ssl", tls, SSLContext, None)
         self.host = host
         self._first_port = self.default_port if port is None else port  # 0: any free one
@@ -87,12 +87,12 @@ class Service(ABC):
         return self.url
 
     def report(self, most: int = 8) -> Report:
-        """What the service does, and ``most`` of what it was asked, without secrets."""
+        """What the service does, and its ``most`` latest requests, without secrets."""
         return Report("running" if self.is_running else "stopped")
 
     @property
     def port(self) -> int:
-        """The port that is listened on, 0 while stopped."""
+        """The port that it listens on, 0 while stopped."""
         return self._engine.port if self._engine else 0
 
     @property
@@ -109,7 +109,7 @@ class Service(ABC):
         return self._engine is not None and self._thread.is_alive()
 
     def start(self) -> Self:
-        """Listen, and return at once. Raises ConfigurationError when the port cannot be had."""
+        """Listen, and return at once. Raises ConfigurationError if it cannot use the port."""
         with _starting:
             if self.is_running:
                 return self
@@ -128,7 +128,7 @@ class Service(ABC):
         return self
 
     def stop(self) -> None:
-        """Close the port and every connection; does nothing when stopped already."""
+        """Close the port and every connection; does nothing if it is already stopped."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.shutdown()
@@ -136,11 +136,11 @@ class Service(ABC):
             _running.remove(self)
 
     def wait(self) -> None:
-        """Wait until it is stopped, or Ctrl-C. Raises TempkitError when it ended by itself."""
+        """Wait until it is stopped, or Ctrl-C. Raises TempkitError if it stops by itself."""
         while self.is_running:
             self._thread.join(0.5)
         if self._engine is not None:
-            raise TempkitError(f"the {self.kind} ended by itself; its log says why")
+            raise TempkitError(f"the {self.kind} stopped by itself; its log says why")
 
     def __enter__(self) -> Self:
         return self.start()

@@ -31,12 +31,12 @@ from tempkit.protocol.parameters import (
 log = logging.getLogger(__name__)
 
 ADVICE = {
-    400: "correct the parameter that the text names",
+    400: "correct the parameter that it names",
     401: "check the API key",
     402: "check the account's balance",
     403: "check that the API key may use streaming",
     404: f"check {URL_VARIABLE}: this host has no /v3/token",
-    422: "correct the parameter that the text names",
+    422: "correct the parameter that it names",
     429: "too many tokens in a short time; wait a minute",
 }
 
@@ -44,9 +44,9 @@ ADVICE = {
 class TemporaryToken(str):
     """A temporary token: the string itself, with its expiry; masked in the repr.
 
-    ``expires_at`` is Unix seconds: until then it may open a session, once. The session itself may
-    last ``max_session_duration_seconds``. ``is_spent`` says that this process has used it, and
-    ``refusal`` why the service would not have it, an empty string as a rule.
+    ``expires_at`` is Unix seconds: until then it can open one session. The session itself may
+    last ``max_session_duration_seconds``. ``is_spent`` says whether this process has used it;
+    ``refusal`` says why the service refused it, and is usually empty.
     """
 
     expires_at: float
@@ -77,7 +77,7 @@ class TemporaryToken(str):
 
     def __reduce__(self) -> NoReturn:
         """A secret is never stored."""
-        raise BadType("a TemporaryToken is a secret and is not stored; take a new one")
+        raise BadType("a TemporaryToken is secret and cannot be stored; get a new one")
 
     def __copy__(self, memo: object = None) -> Self:
         """Itself: a string never changes."""
@@ -86,11 +86,11 @@ class TemporaryToken(str):
     __deepcopy__ = __copy__
 
     def spend(self) -> None:
-        """Mark the token as used for a session. Raises ValueError when it was used before."""
+        """Mark the token as used for a session. Raises ValueError if it was used before."""
         if self.is_spent:
             raise BadValue(
-                "this temporary token has opened a session already, and each opens one; "
-                "take another with generate_temp_token()"
+                "this temporary token has already opened a session, and each opens only one; "
+                "get another with generate_temp_token()"
             )
         self.is_spent = True
 
@@ -99,7 +99,7 @@ class TemporaryToken(str):
         self.refusal = reason.replace(str(self), "***") or "no reason given"
 
     def seconds_left(self, now: float | None = None) -> float:
-        """Seconds until the token can open no session any more, 0.0 when it is too late."""
+        """Seconds for which the token can still open a session, 0.0 if it is too late."""
         return max(0.0, self.expires_at - (time.time() if now is None else now))
 
 
@@ -111,8 +111,8 @@ def generate_temp_token(
 ) -> TemporaryToken:
     """A new temporary token that can open one streaming session within 1 to 600 seconds.
 
-    ``max_session_duration_seconds`` (60 to 10800) caps that session; without it the service's own
-    cap holds. ``settings`` None reads the environment and .env. Raises ValueError (range),
+    ``max_session_duration_seconds`` (60 to 10800) caps that session; without it, the service's own
+    cap applies. ``settings`` None reads the environment and .env. Raises ValueError (range),
     ConfigurationError (key), TokenRefused, ServiceUnreachable or ProtocolError; all but the first
     are logged as well.
     """
@@ -148,8 +148,8 @@ def _token_in(status: int, answer: bytes, settings: Settings) -> str | TempkitEr
     except ValueError:
         body = None
     if status >= 400:
-        advice = ADVICE.get(status, "the service is in trouble; try again in a minute")
-        detail = _detail(body) or f"{responses.get(status, 'an error')}, without a reason"
+        advice = ADVICE.get(status, "the service has a problem; try again in a minute")
+        detail = _detail(body) or f"{responses.get(status, 'an error')}, no reason given"
         secret = settings.api_key or ""
         return TokenRefused(status, detail.replace(secret, "***") if secret else detail, advice)
     token = body.get("token") if isinstance(body, dict) else None

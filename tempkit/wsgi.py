@@ -1,8 +1,8 @@
 """The token server as a WSGI application, set up by environment variables.
 
 ``granian --interface wsgi --http 1 tempkit.wsgi:app`` serves it. The guard, the answers and the
-files are TokenServer's. Who may have a token is for your own code to say, in a module of your own
-that makes an ``app = Application(authorize=...)``.
+files are TokenServer's. Your own code decides who may have a token, in a module of yours with an
+``app = Application(authorize=...)``.
 """
 
 import logging
@@ -27,7 +27,7 @@ app: "Application"
 class Application:
     """A WSGI application; what is not given comes from the environment.
 
-    ``authorize`` is beside what that says of a Guard, a ``guard`` instead of all of it.
+    ``authorize`` adds to the Guard that the environment describes; ``guard`` replaces it.
     """
 
     def __init__(

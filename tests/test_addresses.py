@@ -277,7 +277,7 @@ def test_in_colab_the_page_is_let_in_by_its_name_and_the_sandboxs_silence_is_sai
     with TokenServer(settings, port=0) as server:
         assert server.browser_url == "https://8000-x1.prod.colab.dev/"
         assert ask(server, host="8000-x1.prod.colab.dev")[0] == 200
-        assert "Colab passes no WebSockets on" in said(capsys)[-1]
+        assert "Colab does not pass on WebSockets" in said(capsys)[-1]
 
 
 def test_elsewhere_the_address_is_the_printed_one(server: TokenServer):

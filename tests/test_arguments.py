@@ -30,12 +30,12 @@ from tests.sound_files import wav
 
 SETTINGS = Settings(KEY, "http://127.0.0.1:9")
 SOUND = np.zeros(1600, np.int16)
-NO_SETTINGS = "settings takes a Settings or None, not str; Settings(api_key=...) makes one"
+NO_SETTINGS = "settings takes a Settings or None, not str; use Settings(api_key=...)"
 NO_RECONNECT = "reconnect takes a Reconnect or True or False, not int"
 NO_PATH = "takes a string or a path, not"
 NO_PARAMETERS = "parameters takes a SessionParameters or None, not"
-SOME = 'SessionParameters(speech_model="...") makes some'
-OF_AN_ARRAY = "; of an array, Clip.from_samples makes a clip"
+SOME = 'use SessionParameters(speech_model="...")'
+OF_AN_ARRAY = "; for an array, use Clip.from_samples"
 
 
 async def who(request: Request) -> str:
@@ -62,7 +62,7 @@ async def who(request: Request) -> str:
         (lambda: Guard(rate=30), "rate takes a Rate or None, not int"),
         (lambda: Guard(authorize=who), "authorize takes a plain function, not an async one"),
         (lambda: Rate("30"), "client takes a whole number, not str"),
-        (lambda: Sandbox(["Yes."]), "recognizer takes what Scripted([...]) makes, not list"),
+        (lambda: Sandbox(["Yes."]), "recognizer must be like Scripted([...]), not list"),
         (lambda: Sandbox(faults={"close_code": 3005}), "faults takes a Faults, not dict"),
         (lambda: Sandbox(api_keys="one"), "api_keys takes a set or None, not str"),
         (lambda: connect(KEY), NO_SETTINGS),
@@ -73,10 +73,10 @@ async def who(request: Request) -> str:
         (
             lambda: transcribe("a.wav"),
             "clip takes a Clip, not str; "
-            "Clip.read(path) makes one of a file, Clip.from_samples one of an array",
+            "use Clip.read(path) for a file, Clip.from_samples for an array",
         ),
         (lambda: connect(SETTINGS, record=5), "record takes a string or a path or None, not int"),
-        (lambda: evaluate("a.wav"), "files takes several paths, not str; put it into a list"),
+        (lambda: evaluate("a.wav"), "files takes several paths, not str; put it in a list"),
         (lambda: evaluate([], KEY), NO_SETTINGS),
         (lambda: Reconnect("60"), "give_up_after_seconds takes a number, not str"),
         (lambda: Clip(SOUND, 16000), f"pcm takes bytes, not ndarray{OF_AN_ARRAY}"),
@@ -113,7 +113,7 @@ def test_audio_is_bytes(settings: Settings, audio: object):
 )
 def test_a_stream_takes_audio_in_pieces(settings: Settings, chunks: object):
     with connect(settings) as session:
-        with pytest.raises(TypeError, match=r"audio in pieces, not \w+; clip\.chunks\(\) makes"):
+        with pytest.raises(TypeError, match=r"not \w+; for a clip, pass clip\.chunks"):
             session.stream(chunks)
 
 
@@ -134,7 +134,7 @@ def test_a_notebook_shows_it_as_briefly_as_any_error_of_ours(wrong, name: str):
         wrong()
     first, *more = caught.value._render_traceback_()
     assert first.replace(";\n", "; ") == f"\x1b[31m{name}\x1b[0m: {caught.value}"
-    assert more == ["(%tb Plain shows where it arose)"]
+    assert more == ["(%tb Plain shows where it was raised)"]
 
 
 @pytest.mark.parametrize(

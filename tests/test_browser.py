@@ -349,7 +349,7 @@ def test_a_denied_microphone_is_named_and_start_works_once_it_is_allowed(launch,
         opened(browser, server.url, permissions=["geolocation"]) as page,
     ):
         press(page, "Start")
-        expect(page.get_by_role("alert")).to_contain_text("The microphone was denied.")
+        expect(page.get_by_role("alert")).to_contain_text("Microphone access was denied.")
         expect_state(page, "failed")
         page.context.grant_permissions(["microphone"])
         press(page, "Start")
@@ -365,7 +365,7 @@ def test_a_prompt_that_is_answered_with_no_shows_the_same_sentence_each_time(lau
         for _ in range(2):
             press(page, "Start")
             expect_state(page, "failed")
-            expect(page.get_by_role("alert")).to_contain_text("The microphone was denied.")
+            expect(page.get_by_role("alert")).to_contain_text("Microphone access was denied.")
 
 
 def test_a_computer_without_a_microphone_is_told_so(launch, server):
@@ -631,7 +631,7 @@ def test_the_secret_opens_the_page_by_another_name(browser, scripted):
             assert page.url == address  # the secret is in the cookie, not in the history
             assert page.title() == "tempkit"
             press(page, "Start")  # by this name the page is not secure
-            expect(page.get_by_role("alert")).to_contain_text("secure pages only")
+            expect(page.get_by_role("alert")).to_contain_text("only on secure pages")
             assert page.evaluate("fetch('token').then(answer => answer.status)") == 200
             assert page.evaluate("document.cookie") == ""
             assert page.goto(address).status == 200

@@ -136,7 +136,7 @@ def test_a_session_that_runs_out_is_renewed_under_its_own_words(browser, scripte
         expect_state(page, "live")
         held = Held(page)
         scripted.faults = Faults(clock_speed=20_000)  # three hours in half a second
-        expect(page.get_by_role("status")).to_contain_text("longest duration and is renewed")
+        expect(page.get_by_role("status")).to_contain_text("maximum duration and is renewed")
         assert "Session Expired" in page.locator("#log").text_content()
         scripted.faults = Faults()
         held.let_go()
@@ -208,7 +208,7 @@ def test_a_code_that_comes_without_words_has_its_own(browser, server, service, s
     ("service", "sentence"),
     [
         (saying(close=3009), "Too many sessions are open."),
-        (saying(close=1001), "The service is going away, as it does when it restarts."),
+        (saying(close=1001), "The service is shutting down, as it does when it restarts."),
         (saying(close=3005), "The service failed in the middle of the session."),
     ],
     ids=["3009", "1001", "3005-bare"],
@@ -230,7 +230,7 @@ def test_a_service_that_answers_with_a_status_is_out_of_reach(browser, scripted,
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(401, "check the API key"), (402, "balance"), (429, "wait a minute"), (503, "in trouble")],
+    [(401, "check the API key"), (402, "balance"), (429, "wait a minute"), (503, "has a problem")],
 )
 def test_a_refused_token_shows_the_hint_of_the_server(browser, scripted, server, status, hint):
     scripted.faults = Faults(token_status=status)

@@ -142,7 +142,7 @@ def test_a_file_that_is_no_sound_is_named(browser, server, tmp_path):
     (tmp_path / "notes.txt").write_text("no sound at all")
     with visited(browser, server.url) as page:
         open_file(page, tmp_path / "notes.txt")
-        expect(page.get_by_role("alert")).to_contain_text("notes.txt is no sound")
+        expect(page.get_by_role("alert")).to_contain_text("notes.txt is not audio")
         expect_state(page, "failed")
 
 

@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_read_or_holds_nothing_is_named(browser, server, t
     with visited(browser, server.url) as page:
         (tmp_path / "empty.mp3").write_bytes(b"")
         open_file(page, tmp_path / "empty.mp3")
-        expect(page.get_by_role("alert")).to_contain_text("empty.mp3 is no sound")
+        expect(page.get_by_role("alert")).to_contain_text("empty.mp3 is not audio")
         page.evaluate("() => { File.prototype.arrayBuffer = () => Promise.reject('too large'); }")
         open_file(page, tmp_path / "empty.mp3")
         expect(page.get_by_role("alert")).to_contain_text("empty.mp3 cannot be read: it is")

@@ -113,8 +113,8 @@ def test_a_line_that_was_meant_to_be_the_key_is_named_and_not_repeated(
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_env()
     assert str(caught.value) == (
-        f"line 3 of {folder / '.env'} looks like ASSEMBLYAI_API_KEY but cannot be read as that; "
-        "write ASSEMBLYAI_API_KEY=... there, and close every quote"
+        f"line 3 of {folder / '.env'} looks like ASSEMBLYAI_API_KEY but cannot be read; "
+        "write ASSEMBLYAI_API_KEY=... and close every quote"
     )
     assert not caplog.records
 
@@ -187,11 +187,11 @@ UNREADABLE = {
     ),
     "another alphabet": (
         b"A=1\n# Schl\xfcssel\n" + RIGHT,
-        "line 2 is not UTF-8 text; save the file as UTF-8",
+        "line 2 is not valid UTF-8; save the file as UTF-8",
     ),
     "half of a UTF-16 letter": (
         b"\xff\xfeA\x00\x0a",
-        "line 1 is not UTF-16 text; save the file as UTF-8",
+        "line 1 is not valid UTF-16; save the file as UTF-8",
     ),
 }
 
@@ -240,7 +240,7 @@ def test_a_look_alike_in_the_environment_is_named_unless_a_key_is_set(
     with pytest.raises(ConfigurationError) as caught:
         default_settings()
     assert str(caught.value) == (
-        f"the environment has {name}, which is not read; name it ASSEMBLYAI_API_KEY"
+        f"the environment has {name}, which is not read; rename it ASSEMBLYAI_API_KEY"
     )
     assert Settings.from_env(api_key="given").api_key == "given"
     for key in ("set", ""):
@@ -287,13 +287,13 @@ def test_a_key_says_where_it_comes_from_and_which_other_it_hides(
         ("$KEY{}", "a $, % or backslash"),
         ("%KEY%{}", "a $, % or backslash"),
         ("{}\\n", "a $, % or backslash"),
-        ("0123****{}", "the stars or dots of a hidden key"),
-        ("0123...{}", "the stars or dots of a hidden key"),
+        ("0123****{}", "the stars or dots of a masked key"),
+        ("0123...{}", "the stars or dots of a masked key"),
         ("{}\n", "spaces or line breaks"),
         ("{} ", "spaces or line breaks"),
-        ("{}\u200b", "characters no key has"),
-        ("\ufeff{}", "characters no key has"),
-        ("{}\x7f", "characters no key has"),
+        ("{}\u200b", "characters that no key has"),
+        ("\ufeff{}", "characters that no key has"),
+        ("{}\x7f", "characters that no key has"),
     ],
     ids=ascii,
 )
@@ -396,7 +396,7 @@ def test_without_a_key_and_without_the_sandboxs_extra_both_ways_out_are_named(
     with pytest.raises(ConfigurationError) as caught:
         default_settings()
     said = str(caught.value)
-    assert said.startswith("there is no AssemblyAI API key; put it into the environment or a .env")
+    assert said.startswith("there is no AssemblyAI API key; set ASSEMBLYAI_API_KEY in the ")
     assert "; or without a key, the sandbox needs soxr; install it: pip install" in said
 
 

@@ -326,7 +326,7 @@ def test_a_status_that_has_no_name_is_answered_all_the_same(sandbox: Sandbox):
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ({"cut": 1}, "there is no fault 'cut'; there are say|say_binary|stall|"),
+        ({"cut": 1}, "there is no fault 'cut'; use say|say_binary|stall|"),
         ({"sessions": "x"}, "sessions takes a whole number, not 'x'"),
         ({"refuse_status": 200}, "refuse_status takes a whole number from 400 to 599, not 200"),
     ],

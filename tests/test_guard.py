@@ -113,7 +113,7 @@ def test_two_secrets_have_two_cookies():
     "secret", ["", "short", "with spaces in the middle", "query&part=of-a-url"]
 )
 def test_a_secret_that_can_be_guessed_or_breaks_an_address_is_refused(secret: str):
-    with pytest.raises(ConfigurationError, match="an access secret is 16") as caught:
+    with pytest.raises(ConfigurationError, match="an access secret has at least 16") as caught:
         Guard(access_secret=secret)
     assert not secret or secret not in str(caught.value)
 
@@ -161,7 +161,7 @@ def test_who_is_unknown_to_the_authorisation_gets_no_token():
 def test_only_a_name_is_an_identity(known: object):
     guard = Guard(authorize=lambda request: known)
     assert ask(guard, request()) == Refusal(401, "unauthorized", "sign in first")
-    with pytest.raises(TypeError, match="identity that authorize gives takes a string, not bool"):
+    with pytest.raises(TypeError, match="identity that authorize returns takes a string, not bool"):
         ask(Guard(authorize=lambda request: True), request())
 
 

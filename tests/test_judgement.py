@@ -93,7 +93,7 @@ def test_a_session_that_always_ends_early_is_an_error_that_counts_what_is_missin
 
 @pytest.mark.parametrize("what", ["close", "terminate"])
 def test_without_reconnect_too_an_early_end_is_an_error(sandbox: Sandbox, what: str):
-    with pytest.raises(SessionClosed, match=r"1000: .+ s of audio without a final text"):
+    with pytest.raises(SessionClosed, match=r"1000: .+ s of audio without final text"):
         streamed(sandbox, Faults(**{f"{what}_after_audio_seconds": 2}), policy=False)
 
 

@@ -127,7 +127,7 @@ def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_envi
         address = line_with(process, "Server is running at ").split()[-1]
         port = urlsplit(address).port
         assert address.endswith(f"/?access={secret}")
-        assert "spend your key" in line_with(process, "Other machines can reach 0.0.0.0")
+        assert "use your key" in line_with(process, "Other machines can reach 0.0.0.0")
         url = f"http://127.0.0.1:{port}/token"
         elsewhere = {"Host": "hub.example"}
         assert httpx.get(url, headers=elsewhere, trust_env=False).status_code == 403
@@ -143,7 +143,7 @@ def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox,
             address = urlsplit(line_with(process, "Server is running at ").split()[-1])
             assert address.scheme == "https"
             authority = Path(
-                line_with(process, "authority is installed there: ").split(": ")[1].strip()
+                line_with(process, "install this authority there: ").split(": ")[1].strip()
             )
             authorities.append(authority.read_bytes())
             trust = ssl.create_default_context(cafile=authority)
@@ -164,8 +164,8 @@ def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox,
         (["--max-session", "0"], {"TEMPKIT_MAX_SESSION": "600"}, "60 to 10800"),
         ([], {"TEMPKIT_MAX_SESSION": "0"}, "60 to 10800"),
         ([], {"TEMPKIT_MAX_SESSION": "10801"}, "60 to 10800"),
-        ([], {"TEMPKIT_MAX_SESSION": "ten"}, "TEMPKIT_MAX_SESSION is no whole number"),
-        (["--tls", "--certfile", "a.pem"], {}, "choose"),
+        ([], {"TEMPKIT_MAX_SESSION": "ten"}, "TEMPKIT_MAX_SESSION is not a whole number"),
+        (["--tls", "--certfile", "a.pem"], {}, "not both"),
     ],
 )
 def test_a_cap_or_certificate_that_cannot_be_is_one_line(arguments, variables, text):
@@ -202,7 +202,7 @@ def test_stream_of_which_text_is_missing_says_how_much_and_fails(tmp_path: Path,
     sandbox.faults = Faults(close_after_audio_seconds=3, close_code=1009)
     done = run("stream", str(path), "--fast", **at(sandbox.url))
     assert done.returncode == 1
-    assert "s of audio without a final text" in done.stderr
+    assert "s of audio without final text" in done.stderr
 
 
 def test_stream_takes_standard_input_and_one_channel_of_it(sandbox: Sandbox):
@@ -269,7 +269,7 @@ def test_sandbox_with_tls_says_which_certificate_to_trust():
 
 @pytest.mark.parametrize(
     ("options", "pace"),
-    [([], "at the pace at which it sounds"), (["--fast"], "as fast as it comes")],
+    [([], "at the speed of speech"), (["--fast"], "as fast as it arrives")],
 )
 def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str):
     with running("sandbox", "--port", "0", *options) as process:
@@ -277,7 +277,7 @@ def test_sandbox_says_how_to_point_a_program_at_it(options: list[str], pace: str
         variables = dict(pair.split("=") for pair in exports)
         assert run("token", **variables).returncode == 0
         page = httpx.get(f"{variables['ASSEMBLYAI_BASE_URL']}/sandbox", trust_env=False)
-        assert f"is heard {pace}" in page.text
+        assert f"is processed {pace}" in page.text
 
 
 def test_sandbox_has_a_flag_for_each_switch():
@@ -311,7 +311,7 @@ def test_sandbox_has_a_flag_for_each_switch():
     [
         (["--fault", "cut_after_sent=x"], "cut_after_sent takes a whole number, not 'x'"),
         (["--fault", "cut"], "there is no fault 'cut'"),
-        (["--name", "streaming.assemblyai.com"], "--name says what a certificate is for"),
+        (["--name", "streaming.assemblyai.com"], "--name is for the certificate of --tls"),
     ],
 )
 def test_sandbox_says_what_is_wrong_with_its_options(options: list[str], said: str):
@@ -335,7 +335,7 @@ def test_check_says_what_is_missing_with_the_fix(free_port: int):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("fix   ")
     assert "placeholder" in lines[0]
-    assert "service: to be tried" in lines[2]  # the same fix is not said again
+    assert "service: not tried" in lines[2]  # the same fix is not said again
     assert "the next free one" in lines[3]
 
 
@@ -374,11 +374,12 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
         (("token", "--expires-in", "0"), "expires_in_seconds takes a whole number from 1 to 600"),
         (("stream", "missing.wav"), "there is no file missing.wav"),
         (("stream", __file__), "test_main.py is a text file, not sound"),
-        (("stream", str(SAMPLE), "--channel", "1"), "sample.wav has channel 0, not 1"),
+        (("stream", str(SAMPLE), "--channel", "1"), "sample.wav has only channel 0, not 1"),
         (("serve", "--directory", "missing"), "there is no folder"),
-        (("--port", "99999"), "a port is 0 to 65535, not 99999"),
-        (("serve", "--port", "99999"), "a port is 0 to 65535, not 99999"),
-        (("sandbox", "--port", "-1"), "a port is 0 to 65535, not -1"),
+        (("--port", "99999"), "port must be 0 to 65535, not 99999"),
+        (("serve", "--port", "99999"), "port must be 0 to 65535, not 99999"),
+        (("sandbox", "--port", "-1"), "port must be 0 to 65535, not -1"),
+        (("notebooks", __file__), f"{__file__}: "),
     ],
 )
 def test_an_error_is_one_line_and_a_status(arguments: tuple[str, ...], said: str):
@@ -393,6 +394,13 @@ def test_a_command_that_there_is_not_is_said():
     done = run("serv")
     assert done.returncode == 2
     assert "argument COMMAND: invalid choice: 'serv'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "sandbox", "check"])
+def test_a_port_that_is_no_number_is_said(command: str):
+    done = run(command, "--port", "abc")
+    assert done.returncode == 2
+    assert "a port is a number from 0 to 65535, not 'abc'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -425,7 +433,7 @@ def test_the_notebooks_are_copied_once_and_never_over_ones_own(tmp_path: Path):
     assert sorted(path.name for path in folder.iterdir()) == names
     (folder / names[0]).write_text("mine")
     again = run("notebooks", str(folder))
-    assert again.stdout.count("is there already and stays as it is") == len(names)
+    assert again.stdout.count("already exists and is left as it is") == len(names)
     assert (folder / names[0]).read_text() == "mine"
 
 

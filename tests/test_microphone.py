@@ -231,7 +231,7 @@ def test_fields_of_another_type_are_logged_and_end_nothing(microphone, browser, 
     ):
         microphone._receive(microphone, odd, [])
     microphone._receive(microphone, {"kind": "audio", "id": "s"}, [memoryview(bytes(10**6))])
-    assert caplog.text.count("a message that it cannot use") == 5
+    assert caplog.text.count("the widget got an invalid message") == 5
     browser.say("text", id="s", text='{"type": "Terminate"}')
     assert browser.await_kind("closed")["code"] == 1000
     until(lambda: not tunnels())
@@ -275,7 +275,7 @@ def test_a_defect_on_the_way_to_a_token_is_told_too(settings, caplog, question):
 
 
 def test_what_is_no_callback_is_refused(microphone: Microphone):
-    with pytest.raises(TypeError, match="a function of a turn"):
+    with pytest.raises(TypeError, match="a function that receives a turn"):
         microphone.on_turn(None)
 
 

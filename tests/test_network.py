@@ -199,7 +199,7 @@ def test_a_websocket_may_have_a_proxy_of_its_own(
     set_all(monkeypatch, {"WSS_PROXY": HERE, "HTTPS_PROXY": "http://127.0.0.1:9"}, proxy)
     open_session(OUTSIDE)
     assert len(proxy.asked) == 1
-    with pytest.raises(ServiceUnreachable, match="through the proxy of HTTPS_PROXY"):
+    with pytest.raises(ServiceUnreachable, match="through the proxy in HTTPS_PROXY"):
         ask_token(OUTSIDE)
 
 
@@ -277,7 +277,7 @@ REFUSING = {
     "not there": (REFUSED % b"403 hush", "http", "answered 403; check HTTPS_PROXY"),
     "a gateway in trouble": (REFUSED % b"502 hush", "http", "answered 502; check HTTPS_PROXY"),
     "no HTTP": (b"hush ann:hush\r\n\r\n", "http", "HTTPS_PROXY: the connection ended"),
-    "a tunnel to nowhere": (b"HTTP/1.1 200 OK\r\n\r\n", "http", "proxy of HTTPS_PROXY: "),
+    "a tunnel to nowhere": (b"HTTP/1.1 200 OK\r\n\r\n", "http", "proxy in HTTPS_PROXY: "),
     "nothing": (b"", "http", r"HTTPS_PROXY: no answer within 0\.3 s"),
     "nothing in SOCKS": (b"", "socks5", r"HTTPS_PROXY: no answer within 0\.3 s"),
     "no to SOCKS": (b"\5\2\0\1" + bytes(6), "socks5", "refused; check the login in HTTPS_PROXY"),
@@ -298,7 +298,7 @@ def test_a_proxy_that_refuses_is_named(
         for attempt in (ask_token, open_session):
             with pytest.raises(ServiceUnreachable, match=said) as caught:
                 attempt(settings)
-            assert "through the proxy of HTTPS_PROXY" in str(caught.value)
+            assert "through the proxy in HTTPS_PROXY" in str(caught.value)
             assert "hush" not in str(caught.value)
             assert str(proxy.port) not in str(caught.value)
 
@@ -309,7 +309,7 @@ def test_a_proxy_that_is_not_there_is_named(
 ):
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://ann:hush@127.0.0.1:9")
     for attempt in (ask_token, open_session):
-        with pytest.raises(ServiceUnreachable, match="proxy of ALL_PROXY: Connection") as caught:
+        with pytest.raises(ServiceUnreachable, match="proxy in ALL_PROXY: Connection") as caught:
             attempt(OUTSIDE)
         assert "127.0.0.1" not in str(caught.value)
 
@@ -318,8 +318,8 @@ def test_a_proxy_that_is_not_there_is_named(
 VOUCHING = {
     "SSL_CERT_FILE": ("authority", "another", ""),
     "certifi, where the system has none": ("missing", "authority", ""),
-    "neither": ("another", "authority", "set SSL_CERT_FILE to a file that holds it"),
-    "nobody": ("missing", "another", "SSL_CERT_FILE names no file"),
+    "neither": ("another", "authority", "set SSL_CERT_FILE to its certificate"),
+    "nobody": ("missing", "another", "SSL_CERT_FILE does not name a file"),
 }
 
 
@@ -361,7 +361,7 @@ def test_check_opens_a_session_and_names_the_proxy_in_use(proxy: Proxy):
         ASSEMBLYAI_BASE_URL=OUTSIDE.base_url,
         HTTPS_PROXY=f"http://ann:hush@127.0.0.1:{proxy.port}",
     )
-    assert "gives tokens and opens sessions through the proxy of HTTPS_PROXY\n" in done.stdout
+    assert "issues tokens and opens sessions through the proxy in HTTPS_PROXY\n" in done.stdout
     assert [name for name, _ in proxy.asked] == [f"{NAME}:443"] * 2
     assert "hush" not in done.stdout + done.stderr
 
@@ -377,4 +377,4 @@ def test_a_stream_behind_a_failing_proxy_ends_in_one_line():
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert line.startswith("tempkit: the streaming service at https://service.invalid cannot be")
-    assert "the proxy of HTTPS_PROXY: Connection refused" in line
+    assert "the proxy in HTTPS_PROXY: Connection refused" in line

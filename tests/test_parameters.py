@@ -50,7 +50,7 @@ def test_a_query_reads_back_as_what_it_was_made_of():
         ("sample_rate", 7999, "a whole number from 8000 to 96000, not 7999"),
         ("sample_rate", 16000.0, "a whole number from 8000 to 96000, not float"),
         ("sample_rate", True, "not bool"),
-        ("sample_rate", None, "always sent"),
+        ("sample_rate", None, "cannot be None"),
         ("inactivity_timeout", 4, "from 5 to 3600"),
         ("vad_threshold", 1.01, "a number from 0 to 1"),
         ("vad_threshold", float("nan"), "a number from 0 to 1, not nan"),
@@ -59,7 +59,7 @@ def test_a_query_reads_back_as_what_it_was_made_of():
         ("max_turn_silence", 49, "from 50 to 10000"),
         ("mode", "balanced", "for the U3 models, not for universal-streaming-english"),
         ("voice_focus_threshold", 0.5, "needs voice_focus"),
-        ("language_codes", ["en", "multi"], "takes multi alone"),
+        ("language_codes", ["en", "multi"], "cannot combine multi with"),
         ("keyterms_prompt", ["x"] * 101, "at most|0 to 100 items"),
         ("keyterms_prompt", "x", "a list of strings"),
         ("keyterms_prompt", [1], "a list of strings"),
@@ -86,7 +86,7 @@ def test_a_name_that_is_not_known_here_is_sent_with_one_warning(
 ):
     for _ in range(2):
         assert SessionParameters(**{name: value}).query()[name] == value
-    said = f"{name} '{value}' is not known here; it is sent, and the service decides"
+    said = f"{name} '{value}' is unknown; sending it anyway, the service decides"
     assert [record.getMessage() for record in caplog.records] == [said]
 
 

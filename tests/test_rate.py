@@ -93,7 +93,7 @@ def test_a_storage_that_is_away_is_said_once_and_not_waited_for(
             assert refusal is not None
             assert (*refusal[:2], refusal.retry_after) == (503, "rate_unavailable", 5)
     assert [record.getMessage() for record in caplog.records] == [
-        "the rate limit cannot be counted (ConnectionError): refuse tokens"
+        "the rate limit cannot count tokens (ConnectionError); when_down: refuse"
     ]
     assert "hush" not in caplog.text
     allowing = TokenCounter(Rate(storage=f"{scheme}://127.0.0.1:9", when_down="allow"))

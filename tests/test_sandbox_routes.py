@@ -106,7 +106,7 @@ def test_the_page_says_how_to_point_an_sdk_at_it(sandbox: Sandbox):
     assert page.headers["Content-Type"].startswith("text/html")
     assert f"ASSEMBLYAI_BASE_URL={sandbox.url}" in page.text
     assert "Open sessions: 0" in page.text
-    assert "heard as fast as it comes" in page.text
+    assert "processed as fast as it arrives" in page.text
 
 
 def test_the_journal_keeps_the_latest_and_stays_small():

@@ -165,7 +165,7 @@ def test_an_update_knows_older_names_and_notes_what_it_cannot_change():
     session, _ = started()
     older = {"min_end_of_turn_silence_when_confident": 3000, "max_turn_silence": 5000}
     (note,) = said(session, UPDATE | older | {"sample_rate": 8000})
-    assert note == Note(9, "sample_rate: fixed for a whole session")
+    assert note == Note(9, "sample_rate: fixed for the whole session")
     assert not any(m.end_of_turn for m in said(session, *chunked(spoken(1))))
     messages = said(session, UPDATE | {"min_end_of_turn_silence_when_confident": "1"})
     assert "Invalid 'min_turn_silence'" in messages[0].error

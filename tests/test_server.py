@@ -145,6 +145,12 @@ def test_nothing_else_is_served(server: TokenServer, path: str):
     assert answer.endswith(b"404 Not Found\n")
 
 
+def test_a_folder_without_a_start_page_says_so(client: httpx.Client, folder: Path):
+    (folder / "index.html").unlink()
+    answer = client.get("/")
+    assert (answer.status_code, answer.text) == (404, "404 the served folder has no index.html\n")
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"])
 def test_other_methods_are_refused_as_json_for_the_token_and_as_text_elsewhere(
     server: TokenServer, method: str
@@ -270,7 +276,7 @@ def test_a_page_of_ones_own_has_the_policy_that_one_asks_for(settings: Settings,
             headers = httpx.get(server.url, trust_env=False).headers
         assert headers["Content-Security-Policy"] == policy
         assert "Permissions-Policy" not in headers
-    with pytest.raises(ValueError, match="on one line"):
+    with pytest.raises(ValueError, match="must be one line"):
         TokenServer(settings, port=0, directory=folder, csp="a\r\nSet-Cookie: b")
 
 
@@ -300,7 +306,7 @@ def test_a_host_that_others_can_reach_is_said_with_the_address_that_lets_them_in
         said = capsys.readouterr().out.splitlines()
         assert said[0].endswith(f":{server.port}/?access={server.access_secret}")
         assert said[1].startswith("Other machines can reach 0.0.0.0;")
-        assert "no microphone" in said[2]
+        assert "block the microphone" in said[2]
         assert server.access_secret not in f"{server!r} {server._repr_html_()} {vars(server)}"
         request = "GET /token{} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n\r\n"
         assert b" 403 " in raw(server.port, request.format("").encode())

@@ -91,14 +91,14 @@ def test_an_odd_message_is_counted_and_told_once_for_each_kind(caplog: pytest.Lo
     for odd in ("{", "[]", b"{}", '{"type": "Turn"}', '{"type": "Turn"}', '{"type": "Begin"}'):
         assert half.receive(odd) is None
     assert half.odd.total() == 6
-    kinds = ("Invalid JSON", "Turn message came without its list", "Begin message came without")
+    kinds = ("Invalid JSON", "Turn message has no list", "Begin message has no")
     told = [record.getMessage() for record in caplog.records]
     assert all(kind in text for kind, text in zip(kinds, told, strict=True))
 
 
 def test_a_begin_that_cannot_be_read_ends_the_opening():
     half = ClientSession(SessionParameters(), Reconnect())
-    with pytest.raises(ProtocolError, match="without 'id'"):
+    with pytest.raises(ProtocolError, match="has no 'id'"):
         half.receive('{"type": "Begin"}')
 
 

@@ -151,9 +151,9 @@ def test_chunks_of_another_size_and_sound_that_is_nearly_the_same_are_the_like(r
 @pytest.mark.parametrize(
     ("audio", "said"),
     [
-        (random.Random(1).randbytes(96_000), "the audio is not that of the recording"),
+        (random.Random(1).randbytes(96_000), "the audio is not the recording's"),
         (spoken(1) + silence(1000) + tone(2000), "the audio differs from the recording after "),
-        (spoken(1), "the client ended after 2.8 s, then it was 7.8 s of audio"),
+        (spoken(1), "the client ended after 2.8 s, the recording after 7.8 s"),
     ],
     ids=["another", "differs later", "shorter"],
 )
@@ -172,11 +172,11 @@ def test_another_rate_is_refused_and_other_parameters_are_noted(recorded: Path):
         with opened(replaying, sample_rate=8000) as connection:
             messages, code, _ = rest(connection)
         assert code == 3006
-        assert "sample_rate is 8000, the recording was made with 16000" in messages[0]["error"]
+        assert "sample_rate is 8000, but 16000 in the recording" in messages[0]["error"]
         with opened(replaying, format_turns="false") as connection:
             assert json.loads(connection.recv(timeout=10))["type"] == "Begin"
         notes = [e.detail["warning"] for e in replaying.journal if e.kind == "note"]
-    assert "format_turns is false, the recording was made with true" in notes
+    assert "format_turns is false, but true in the recording" in notes
 
 
 def test_what_answered_a_forced_end_of_turn_waits_for_it_again():

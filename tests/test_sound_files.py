@@ -96,47 +96,47 @@ FILLED: dict[str, tuple[str, Callable[[], bytes]]] = {
 REPORTED: dict[str, tuple[str, Callable[[], bytes], float, str]] = {
     "192 kHz": (
         *("a.wav", lambda: encoded("wav", "pcm_s16le", rate=192000)),
-        *(3.0, "has 192000 Hz, the service takes 8000 to 96000; it is sent as 48000 Hz"),
+        *(3.0, "has 192000 Hz, but the service takes 8000 to 96000; it is sent at 48000 Hz"),
     ),
     "4 kHz": (
         *("a.wav", lambda: encoded("wav", "pcm_s16le", rate=4000)),
-        *(3.0, "it is sent as 8000 Hz"),
+        *(3.0, "it is sent at 8000 Hz"),
     ),
     "cut off": (
         *("a.wav", lambda: wav()[:-32000]),
-        *(2.0, "is cut off: its header promises 3.0 s, 2.0 s are there"),
+        *(2.0, "is cut off: only 2.0 of 3.0 s are there"),
     ),
     "24-bit cut off": (
         *("a.wav", lambda: wav(bytes(3 * 48000), bits=24)[:-48000]),
-        *(2.0, "is cut off: its header promises 3.0 s, 2.0 s are there"),
+        *(2.0, "is cut off: only 2.0 of 3.0 s are there"),
     ),
     "unfinished": (
         *("a.wav", lambda: wav(size=HUNDREDTH)),
-        *(3.0, "was not finished by its recorder: it holds 3.0 s more than its header promises"),
+        *(3.0, "was not closed by its recorder: it contains 3.0 s more than its header says"),
     ),
     "float unfinished": (
         *("a.wav", lambda: wav(bytes(4 * 48000), kind=3, bits=32, size=64000, riff=0)),
-        *(3.0, "was not finished by its recorder: it holds 2.0 s more than its header promises"),
+        *(3.0, "was not closed by its recorder: it contains 2.0 s more than its header says"),
     ),
     "finished too early": (
         *("a.wav", lambda: wav(size=len(THREE) // 3, riff=36 + len(THREE) // 3)),
-        *(1.0, "holds 2.0 s more than its header promises, which are left out"),
+        *(1.0, "contains 2.0 s more than its header says; they are ignored"),
     ),
     "two in one": (
         *("a.wav", lambda: wav() + wav()),
-        *(3.0, "holds 3.0 s more than its header promises, which are left out"),
+        *(3.0, "contains 3.0 s more than its header says; they are ignored"),
     ),
     "MP3 cut off": (
         *("a.mp3", lambda: half(encoded("mp3", "libmp3lame", "stereo", 44100))),
-        *(1.5, "is cut off: it says that it lasts 3.0 s, 1.5 s are there"),
+        *(1.5, "is cut off: only 1.5 of 3.0 s are there"),
     ),
     "WebM cut off": (
         *("a.webm", lambda: half(encoded("webm", "libopus", rate=48000))),
-        *(1.5, "is cut off: it says that it lasts 3.0 s, 1.5 s are there"),
+        *(1.5, "is cut off: only 1.5 of 3.0 s are there"),
     ),
     "FLAC cut off": (
         *("a.flac", lambda: half(encoded("flac", "flac"))),
-        *(0.864, "is cut off: it says that it lasts 3.0 s, 0.9 s are there"),
+        *(0.864, "is cut off: only 0.9 of 3.0 s are there"),
     ),
     "AAC damaged": (
         *("a.aac", lambda: encoded("adts", "aac", rate=48000)[:-20]),
@@ -144,12 +144,12 @@ REPORTED: dict[str, tuple[str, Callable[[], bytes], float, str]] = {
     ),
 }
 REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
-    "empty": ("a.wav", lambda: b"", "is empty: it holds no byte"),
+    "empty": ("a.wav", lambda: b"", "is empty"),
     "text": ("a.wav", lambda: "Grüße\n".encode() * 1000, "is a text file, not sound"),
     "text in UTF-16": ("a.wav", lambda: "Grüße\n".encode("utf-16"), "is a text file, not sound"),
     "playlist": ("a.m3u8", lambda: b"#EXTM3U\n#EXTINF:9,\nsample.wav\n", "is a text file"),
     "web page": ("a.mp3", lambda: b"\n<!DOCTYPE html><html></html>", r"is a web page \(HTML\)"),
-    "NumPy": ("a.npy", lambda: b"\x93NUMPY\x01\0" + NOISE, "array .* Clip.from_samples takes"),
+    "NumPy": ("a.npy", lambda: b"\x93NUMPY\x01\0" + NOISE, "array .* to Clip.from_samples"),
     "PNG": ("a.wav", lambda: b"\x89PNG\r\n\x1a\n" + NOISE, "is a PNG picture, not sound"),
     "JPEG": ("a.wav", lambda: b"\xff\xd8\xff\xe0" + NOISE, "is a JPEG picture, not sound"),
     "GIF": ("a.wav", lambda: b"GIF89a" + NOISE, "is a GIF picture, not sound"),
@@ -158,27 +158,27 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "ZIP": ("a.wav", lambda: b"PK\x03\x04" + NOISE, "is a ZIP archive or office document"),
     "gzip": ("a.wav", lambda: b"\x1f\x8b\x08" + NOISE, "is a gzip archive, not sound"),
     "encrypted": ("a.wav", lambda: b"Salted__" + NOISE, "is encrypted with a password"),
-    "random": ("a.bin", lambda: NOISE, "it may be packed or encrypted"),
-    "zeros": ("a.wav", lambda: bytes(100_000), "is no sound that FFmpeg's libraries know"),
+    "random": ("a.bin", lambda: NOISE, "it may be compressed or encrypted"),
+    "zeros": ("a.wav", lambda: bytes(100_000), "is not audio that FFmpeg knows"),
     "DRM": (
         *("a.m4a", lambda: encoded("ipod", "aac").replace(b"mp4a", b"drms")),
-        r"is protected against copying \(DRM\): only its seller can play it",
+        r"is copy-protected \(DRM\): only its seller's app can play it",
     ),
-    "Windows DRM": ("a.wma", protected_windows_media, "is protected against copying"),
+    "Windows DRM": ("a.wma", protected_windows_media, "is copy-protected"),
     "M4A cut off": (
         "a.m4a",
         lambda: half(encoded("ipod", "aac")),
         "is an MP4 file without an index",
     ),
-    "silent film": ("a.mp4", lambda: film(with_sound=False), "holds pictures and no sound"),
-    "header cut off": ("a.wav", lambda: wav()[:30], "cut off inside its header"),
-    "four letters": ("a.wav", lambda: b"RIFF", "cut off inside its header"),
-    "header alone": ("a.wav", lambda: wav(b""), "holds no audio: it ends after its header"),
+    "silent film": ("a.mp4", lambda: film(with_sound=False), "contains pictures but no audio"),
+    "header cut off": ("a.wav", lambda: wav()[:30], "ends inside its header"),
+    "four letters": ("a.wav", lambda: b"RIFF", "ends inside its header"),
+    "header alone": ("a.wav", lambda: wav(b""), "contains no audio: it ends after its header"),
     "title alone": (
         *("a.wav", lambda: wav(b"", after=chunk(b"LIST", b"INFO"))),
-        "holds no audio: it ends after its header",
+        "contains no audio: it ends after its header",
     ),
-    "no data": ("a.wav", lambda: wav(b"")[:-8], "cut off inside its header"),
+    "no data": ("a.wav", lambda: wav(b"")[:-8], "ends inside its header"),
     "0 Hz": ("a.wav", lambda: wav(THREE, rate=0), "damaged WAV file: its header says 0 samples"),
     "65281 channels": (
         *("a.aiff", lambda: encoded("aiff", "pcm_s16be").replace(b"\0\x12\0\1", b"\0\x12\xff\1")),
@@ -186,17 +186,17 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "unknown codec": (
         *("a.wav", lambda: wav(kind=0x6FF9)),
-        "holds sound of a kind that FFmpeg's libraries cannot decode",
+        "contains audio that FFmpeg cannot decode",
     ),
-    "24-bit at 3 Hz": ("a.wav", lambda: wav(bytes(9000), bits=24, rate=3), "it has 3 Hz"),
+    "24-bit at 3 Hz": ("a.wav", lambda: wav(bytes(9000), bits=24, rate=3), "it claims 3 Hz"),
     "no channel": (
         "a.wav",
         lambda: wav(channels=0),
-        "damaged WAV file: its header says no channel",
+        "damaged WAV file: its header says no channels",
     ),
     "no format": (
         *("a.wav", lambda: b"RIFF\0\0\0\0WAVEdata\x10\0\0\0" + bytes(16)),
-        "does not say how its sound is stored",
+        "does not say how its audio is stored",
     ),
 }
 

@@ -97,7 +97,7 @@ def test_a_connection_that_breaks_in_an_answer_is_not_replaced():
 
     with listening(serve) as settings:
         assert generate_temp_token(settings=settings) == "granted"
-        with pytest.raises(ServiceUnreachable, match="ended without a whole answer"):
+        with pytest.raises(ServiceUnreachable, match="ended before the answer did"):
             generate_temp_token(settings=settings)
     assert starts == [ANSWER]
 
@@ -288,9 +288,9 @@ def test_a_key_with_spaces_or_a_line_break_is_refused(key: str):
         (404, b"Not Found", "Not Found", "ASSEMBLYAI_BASE_URL"),
         (422, None, "expires_in_seconds: too big", "correct the parameter"),
         (429, b'{"error": "Rate limit"}', "Rate limit", "wait a minute"),
-        (500, b"<html>oops</html>", "Internal Server Error, without a reason", "try again"),
+        (500, b"<html>oops</html>", "Internal Server Error, no reason given", "try again"),
         (503, b'{"message": "down"}', "down", "try again"),
-        (400, b'["odd"]', "Bad Request, without a reason", "correct the parameter"),
+        (400, b'["odd"]', "Bad Request, no reason given", "correct the parameter"),
     ],
 )
 def test_a_refusal_carries_status_detail_and_advice(

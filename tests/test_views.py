@@ -128,7 +128,7 @@ def test_a_lost_connection_is_told_in_words(settings: Settings, sandbox: Sandbox
     until(lambda: "Finished" in text_of(view.widget))
     shown = text_of(view.widget)
     assert "the connection was lost (session closed 1006: no reason given)" in shown
-    assert "connected again after" in shown
+    assert "reconnected after" in shown
 
 
 def test_the_picture_of_a_stream_names_each_kind_of_thing_once(
@@ -138,7 +138,7 @@ def test_the_picture_of_a_stream_names_each_kind_of_thing_once(
     view = TranscriptView().watch(connect(settings).stream(chunked(spoken(1)), realtime=False))
     view.wait(20)
     shown = view.timeline()._repr_html_()
-    for name in ("When each word came", ">sent<", ">final text<", ">connection lost<"):
+    for name in ("When each word was spoken", ">sent<", ">final text<", ">connection lost<"):
         assert shown.count(name) == (2 if name.startswith("When") else 1)  # a title is a label, too
     assert shown.count(">sent again<") == 1
     assert repr(view.timeline()).endswith("losses: 1>")
@@ -157,7 +157,7 @@ def test_a_session_that_is_left_too_early_is_said(settings: Settings):
     with connect(settings) as session:
         view = TranscriptView().watch(session.stream(LONG))
     view.wait(10)
-    until(lambda: "closed before its end" in text_of(view.widget))
+    until(lambda: "closed too early" in text_of(view.widget))
 
 
 def test_waiting_is_bounded_and_needs_something_to_wait_for(settings: Settings):
@@ -166,7 +166,7 @@ def test_waiting_is_bounded_and_needs_something_to_wait_for(settings: Settings):
     with pytest.raises(TypeError, match="takes what session"):
         TranscriptView().watch([])
     view = TranscriptView().watch(connect(settings).stream(LONG))
-    with pytest.raises(TimeoutError, match="goes on after 0 s"):
+    with pytest.raises(TimeoutError, match="still running after 0 s"):
         view.wait(0)
     view.stop()
     view.wait(10)
@@ -176,7 +176,7 @@ def test_a_stream_has_one_view_at_a_time(settings: Settings):
     stream = connect(settings).stream([spoken(1)], realtime=False)
     view = TranscriptView().watch(stream)
     for other in (view, TranscriptView()):
-        with pytest.raises(ValueError, match="watched already"):
+        with pytest.raises(ValueError, match="already has a view"):
             other.watch(stream)
     assert view.wait(20).text == "Hello there."
 
@@ -237,7 +237,7 @@ def test_a_stream_of_a_session_that_is_closed_is_over(settings: Settings):
     session.close()
     view = TranscriptView().watch(stream)
     assert view.wait(10).text == ""
-    until(lambda: "closed before its end" in text_of(view.widget))
+    until(lambda: "closed too early" in text_of(view.widget))
 
 
 def test_a_view_that_is_closed_is_shown_as_text(settings: Settings):
@@ -280,7 +280,7 @@ def test_a_token_that_was_refused_says_why(settings: Settings):
 
 def test_a_token_that_nobody_used_expires():
     token = TemporaryToken("t", expires_at=time.time() - 1, expires_in_seconds=60)
-    assert "expired: its 60 s are over" in text_of(TokenView(token).widget)
+    assert "expired: its 60 s are up" in text_of(TokenView(token).widget)
     with pytest.raises(TypeError, match="not a string"):
         TokenView("a plain string")
 
@@ -431,7 +431,7 @@ def test_an_error_of_ours_is_a_line_in_a_notebook_and_can_be_had_whole(
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) <= 3
     assert "cannot be reached" in lines[0]
-    assert lines[-1] == "(%tb Plain shows where it arose)"
+    assert lines[-1] == "(%tb Plain shows where it was raised)"
     shell.run_line_magic("tb", "Plain")
     whole = capsys.readouterr().out
     assert "Traceback (most recent call last)" in whole

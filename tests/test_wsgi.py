@@ -243,7 +243,7 @@ def test_the_application_of_the_environment_is_made_when_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("TEMPKIT_RATE_CLIENT", "many")
-    with pytest.raises(ConfigurationError, match="TEMPKIT_RATE_CLIENT is no whole number"):
+    with pytest.raises(ConfigurationError, match="TEMPKIT_RATE_CLIENT is not a whole number"):
         wsgi.app  # noqa: B018
     monkeypatch.delenv("TEMPKIT_RATE_CLIENT")
     assert wsgi.app is wsgi.app
@@ -398,5 +398,5 @@ def test_without_redis_tokens_are_refused_or_given_and_all_is_well_when_it_is_ba
         with redis:
             assert statuses(url, 6) == [200] * 3 + [429] * 3
         assert statuses(url, 2) == [status] * 2
-    gone = f"the rate limit cannot be counted (ConnectionError): {when_down} tokens"
-    assert said == [gone, "the rate limit is counted again", gone]
+    gone = f"the rate limit cannot count tokens (ConnectionError); when_down: {when_down}"
+    assert said == [gone, "the rate limit can count tokens again", gone]

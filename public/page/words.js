@@ -3,12 +3,12 @@
 import { clockTime } from '../session/clock.js';
 import { EXPIRED } from '../session/close-codes.js';
 
-const RENEWED = 'The session comes to its longest duration and is renewed.';
-const KEPT = 'The sound is kept, and sent when there is a connection again.';
+const RENEWED = 'The session has reached its maximum duration and is renewed.';
+const KEPT = 'The sound is kept and sent when the connection is back.';
 const LAST_TRY = 'This is the last try.';
 
 export const COPIED = 'Copied.';
-export const UNCOPIED = 'The browser does not allow to copy here. Save it as text instead.';
+export const UNCOPIED = 'The browser does not allow copying here. Save it as text instead.';
 
 /** On the button that stops a recording of which no view can be seen. */
 export const OUT_OF_SIGHT = '● Still listening. Stop';
@@ -20,9 +20,9 @@ export const formerWord = (isShown) =>
 const STATES = {
   idle: 'Ready',
   starting: 'Waiting for the microphone…',
-  connecting: 'Connecting… you can speak already',
+  connecting: 'Connecting… you can start speaking',
   live: 'Listening',
-  reconnecting: 'The line is down, connecting again… you can go on speaking',
+  reconnecting: 'Connection lost, reconnecting… you can go on speaking',
   finishing: 'Finishing… waiting for the last words',
   waiting: 'Still waiting for the last words…',
   failed: 'Stopped by a problem',
@@ -33,7 +33,7 @@ const STATES_OF_A_FILE = {
   starting: 'Opening the file…',
   connecting: 'Connecting…',
   live: 'Listening to the file',
-  reconnecting: 'The line is down, connecting again… the file goes on',
+  reconnecting: 'Connection lost, reconnecting… the file goes on',
 };
 
 /** What a Run is doing; `outcome` is that of its session, null when none began. */
@@ -71,7 +71,7 @@ export const loss = ({ code, what }) => (code === EXPIRED ? RENEWED : `${what} $
 
 export const gap = (seconds) =>
   seconds > 0
-    ? `The line was down for so long that ${seconds.toFixed(1)} seconds of sound could not be kept.`
+    ? `The connection was lost for so long that ${seconds.toFixed(1)} seconds of sound are lost.`
     : '';
 
 /** Where a sandbox is: said only of what is certain, as behind a forwarded port it looks as if here. */

@@ -12,8 +12,8 @@ const ON_THE_WAY = 'A server between this page and the service closed the connec
 export const EXPIRED = 3008;
 
 const CODES = new Map([
-  [1000, ['back off', 'The service ended the session before everything was said.', AGAIN]],
-  [1001, ['back off', 'The service is going away, as it does when it restarts.', AGAIN]],
+  [1000, ['back off', 'The service ended the session before all text had arrived.', AGAIN]],
+  [1001, ['back off', 'The service is shutting down, as it does when it restarts.', AGAIN]],
   [1002, ['end', NOT_ACCEPTED, RELOAD]],
   [1003, ['end', NOT_ACCEPTED, RELOAD]],
   [1005, ['back off', ON_THE_WAY, AGAIN]],
@@ -35,16 +35,16 @@ const CODES = new Map([
   [3007, [
     'end',
     'The service did not accept the length or the pace of the audio.',
-    'Close what keeps this computer busy, then try again.',
+    'Close whatever keeps this computer busy, then try again.',
   ]],
-  [EXPIRED, ['renew', 'The session reached its longest duration.', AGAIN]],
+  [EXPIRED, ['renew', 'The session reached its maximum duration.', AGAIN]],
   [3009, ['crowded', 'Too many sessions are open.', 'Close some or wait a minute, then try again.']],
 ]);
 
 // A browser is not told why a connection could not be opened: the code is 1006 for every cause.
 const NEVER_BEGUN = [
   'The service could not be reached.',
-  'The token, the network or the clock of this computer may be at fault; try again.',
+  'The token, the network or the clock of this computer may be wrong; try again.',
 ];
 
 /** What to do about a session that was closed with a code: see `Then` in protocol/close_codes.py. */

@@ -16,7 +16,7 @@ const USED = 'already been used'; // in the service's words, of a token
 
 const NO_BEGIN = 'The service did not begin the session in time.';
 const NO_END = 'The service did not confirm the end; the last words may be missing.';
-const TOO_MANY = 'The session was opened again and again, which helped nothing.';
+const TOO_MANY = 'The session was reopened again and again, which did not help.';
 const LATE = { isUnreachable: true, mayPass: true, what: NO_BEGIN };
 
 /** Seconds that the machine was asleep, from any moment; a clock that somebody sets looks the same. */

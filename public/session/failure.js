@@ -1,7 +1,7 @@
 // What went wrong, in words for people.
 
 export const NO_SERVER =
-  'The server of this page does not answer. Start it again in its terminal: tempkit.';
+  'The server of this page does not answer. Start it again in a terminal: tempkit';
 
 /**
  * Why there is no session, or no sound. The fields of `cause` say whether trying again may help: the

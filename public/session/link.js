@@ -64,7 +64,7 @@ export class Link {
   }
 
   #leaveOut(kind = 'none') {
-    if (!this.#odd.has(kind)) console.warn(`Left out a message of the service, of type ${kind}.`);
+    if (!this.#odd.has(kind)) console.warn(`Ignored a message from the service, of type ${kind}.`);
     this.#odd.add(kind);
   }
 }

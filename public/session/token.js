@@ -8,7 +8,7 @@ const MARGIN_SECONDS = 10; // a token with less life than that is not tried any 
 // What the server of this page says when asking again cannot help.
 const FOR_GOOD = ['not_configured', 'unexpected_answer'];
 
-const ODD_ANSWER = 'The server of this page answered without a token. Reload the page, sign in again.';
+const ODD_ANSWER = 'The server of this page answered without a token. Reload the page and sign in again.';
 
 /** A temporary `token`, the `websocket_url` that takes it, and when it `expires` by performance.now(). */
 export async function requestToken() {

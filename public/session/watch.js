@@ -74,7 +74,7 @@ export class Watch {
     if (this.#terminatingSince !== null) return this.#overdue(now);
     const lead = Math.min(RENEWAL_SECONDS, RENEWAL_SHARE * (this.#ends - this.began));
     if (now < this.#ends - (isBetweenTurns ? lead : lead / 3)) return null;
-    return { code: EXPIRED, reason: 'the session is near its longest duration' };
+    return { code: EXPIRED, reason: 'the session is near its maximum duration' };
   }
 
   #stalled(now) {
@@ -84,7 +84,7 @@ export class Watch {
       return `the service took no audio for ${stallSeconds} s`;
     }
     const isDead = hasPassed(BEAT_SECONDS + LATE_SECONDS, this.#doubtedAt, now);
-    return isDead ? 'no heartbeat since the machine was asleep' : null;
+    return isDead ? 'no heartbeat since the machine woke up' : null;
   }
 
   #isMute(now) {

@@ -9,7 +9,7 @@ const LOOK_MILLISECONDS = 50;
 const LONGEST_STEP_SECONDS = 2; // of a file at once, however long the page stood still
 
 const UNREADABLE = 'cannot be read: it is gone, or too large for this browser. Try a shorter file.';
-const NO_SOUND = 'is no sound that this browser can decode. Try a WAV, MP3, OGG or MP4 file.';
+const NO_SOUND = 'is not audio that this browser can decode. Try a WAV, MP3, OGG or MP4 file.';
 
 /** The sound of a file, from `open()` until `ended`, `finish()` or `release()`; use it once. */
 export class AudioFile {

@@ -4,38 +4,38 @@ import { Failure } from '../session/failure.js';
 
 const CAUSES = {
   insecure:
-    'Browsers give the microphone to secure pages only. Open this page by https:// or by ' +
+    'Browsers allow the microphone only on secure pages. Open this page with https:// or at ' +
     'http://localhost.',
   policy:
-    'The page or editor that frames this one does not share the microphone. Open this page in a tab ' +
-    'of its own.',
+    'The page or editor around this page does not share the microphone. Open this page in its own ' +
+    'tab.',
   NotAllowedError:
-    'The microphone was denied. Allow it for this page in the browser (and for the browser in the ' +
-    'system settings), then press Start again.',
+    'Microphone access was denied. Allow it for this page in the browser (and for the browser ' +
+    'in the system settings), then press Start again.',
   framed:
-    'The microphone was denied: the page or the editor that shows this one may not share it. Open it ' +
-    'in a browser, in a tab of its own.',
+    'Microphone access was denied: the page or editor around this page may not share it. ' +
+    'Open this page in its own browser tab.',
   NotFoundError: 'There is no microphone. Connect one, then press Start again.',
   OverconstrainedError: 'That microphone is gone. Choose another one, then press Start again.',
   NotSupportedError:
-    'This browser cannot change to a microphone with another sample rate in the middle of a session. ' +
-    'Open a new session with it.',
+    'This browser cannot switch to a microphone with another sample rate during a session. ' +
+    'Start a new session with it.',
   NotReadableError:
-    'The microphone is busy or does not answer. Close other programs that use it, then press Start again.',
+    'The microphone is busy or not responding. Close other programs that use it, then press Start again.',
 };
 
 /** What is said of a Flow's state. */
 export const SAYS = {
   flows: () => '',
-  silent: (name) => `Your microphone is silent: ${name}. Is it switched on, and the right one?`,
+  silent: (name) => `Your microphone is silent: ${name}. Is it on, and is it the right one?`,
   muted: (name) => `${name} is muted by the system or the browser.`,
   interrupted: () =>
-    'A call or another app has the microphone. Listening goes on by itself when it is free again.',
+    'A call or another app is using the microphone. Listening continues when it is free again.',
   suspended: () =>
-    'The browser does not pass the sound on. Click on this page; if that does not help, see whether ' +
+    'The browser is holding the sound back. Click on this page; if that does not help, check that ' +
     'this computer has a sound device.',
   dead: () =>
-    'No sound comes from the browser, so the microphone is being started anew. If that does not ' +
+    'No sound is coming from the browser, so the microphone is being restarted. If that does not ' +
     'help, press Stop, then Start.',
 };
 

@@ -1,10 +1,19 @@
 """The commands of tempkit that are more than a few lines; __main__ has the rest."""
 
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 
 from tempkit.config import Settings, default_settings
+
+
+def port_number(text: str) -> int:
+    """The value of ``--port``; whoever listens there checks its range."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}") from None
 
 
 def settings_aside() -> Settings:

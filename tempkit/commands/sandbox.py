@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tempkit.commands import wait_for_ctrl_c
+from tempkit.commands import port_number, wait_for_ctrl_c
 from tempkit.env_file import KEY_VARIABLE, URL_VARIABLE
 from tempkit.errors import ConfigurationError
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 PORT = 8765
 SWITCHES = {  # ``Sandbox`` says which are on
     "single_use": "a token opens one session",
-    "one_final": "formatted turns end once, not twice",
-    "formatted_partials": "U3 partials say that they are formatted",
-    "documented_token_errors": "400 and 401 of the token route, not 422",
-    "cors": "pages of any origin may take tokens",
-    "warnings": "what has no effect is said in a Warning, not in the journal alone",
+    "one_final": "end formatted turns once, not twice",
+    "formatted_partials": "mark partials of U3 models as formatted",
+    "documented_token_errors": "answer token errors with 400 and 401, not 422",
+    "cors": "let pages from any origin fetch tokens",
+    "warnings": "send Warnings to the client, not only to the journal",
 }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command takes, a flag for each switch of ``Sandbox``."""
     add = parser.add_argument
-    add("--port", type=int, default=PORT, help="0: any free port")
-    add("--host", default="127.0.0.1", help="0.0.0.0 lets in other machines")
-    add("--tls", action="store_true", help="https and wss, by a new certificate")
-    help_text = "with --tls: a name that the certificate is for, too; again for more"
+    add("--port", type=port_number, default=PORT, help="0 picks any free port")
+    add("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
+    add("--tls", action="store_true", help="use https and wss, with a new certificate")
+    help_text = "with --tls: another host name for the certificate (repeatable)"
     add("--name", action="append", default=[], metavar="HOST", help=help_text)
-    add("--api-key", action="append", metavar="KEY", help="the only key taken; again for more")
-    add("--fast", action="store_true", help="hear audio as fast as it comes, not as it sounds")
-    help_text = "what goes wrong, as in close_after_received=20; again for more, see its page"
+    add("--api-key", action="append", metavar="KEY", help="accept only this key (repeatable)")
+    add("--fast", action="store_true", help="process audio as fast as it arrives")
+    help_text = "make this go wrong, e.g. close_after_received=20 (repeatable; all: /sandbox)"
     add("--fault", action="append", default=[], metavar="NAME=N", help=help_text)
-    add("--replay", metavar="FILE", help="play this recording to whoever sends similar audio")
-    help_text = "new sessions of a key in a minute; without it any number"
+    add("--replay", metavar="FILE", help="replay this recording to clients that send similar audio")
+    help_text = "new sessions per key and minute (default: no limit)"
     add("--sessions-per-minute", type=int, metavar="N", help=help_text)
-    help_text = "how far ahead of real time audio may come"
+    help_text = "how far ahead of real time audio may be sent"
     add("--most-ahead-seconds", type=float, metavar="SECONDS", help=help_text)
     for name, help_text in SWITCHES.items():
         flag, action = f"--{name.replace('_', '-')}", argparse.BooleanOptionalAction
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     given = (fault.partition("=") for fault in options.fault)
     faults = Faults.from_query({name: value for name, _, value in given})
     if options.name and not options.tls:
-        raise ConfigurationError("--name says what a certificate is for; give --tls, too")
+        raise ConfigurationError("--name is for the certificate of --tls; add --tls")
     with tempfile.TemporaryDirectory(prefix="tempkit-") as folder:
         context, authority = None, None
         if options.tls:

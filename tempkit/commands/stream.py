@@ -99,7 +99,7 @@ def stream(options: argparse.Namespace) -> int:
     if not session.transcript.turns:
         print("no speech was heard", file=sys.stderr)
     if session.lost_seconds:
-        text = f"{session.lost_seconds:.1f} s of audio could not be kept while the line was down"
+        text = f"{session.lost_seconds:.1f} s of audio were lost while there was no connection"
         print(f"text is missing: {text}", file=sys.stderr)
         return 1
     return 0

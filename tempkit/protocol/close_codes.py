@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 from tempkit.errors import SessionClosed
 
 INACTIVE = "inactivity"  # a word of the reason that comes with 3006 when nothing was sent for long
-SILENT = "send audio all the time, silence too, or call keep_alive() while there is none"
+SILENT = "send audio continuously, even silence, or call keep_alive() while there is none"
 PASSING = (502, 503, 504)  # HTTP: what a gateway answers while the service behind it restarts
 
 
@@ -23,7 +23,7 @@ class Then(Enum):
 
 
 class CloseCode(IntEnum):
-    """How a session was closed: ``then`` is what a client does, ``advice`` is for people."""
+    """How a session was closed: ``then`` is what a client does next, ``advice`` is for people."""
 
     then: Then
     advice: str
@@ -41,24 +41,24 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001, Then.BACK_OFF, "the service is restarting; open a new session"
     NOT_WEBSOCKET = 1002, Then.END, "the two sides disagree about the WebSocket protocol"
     NOT_TAKEN = 1003, Then.END, "send audio as binary messages and commands as text"
-    NO_CODE = 1005, Then.BACK_OFF, "a server on the way closed the connection; open a new session"
-    ABNORMAL = 1006, Then.BACK_OFF, "check the network, open a new session"
+    NO_CODE = 1005, Then.BACK_OFF, "a server in between closed the connection; open a new session"
+    ABNORMAL = 1006, Then.BACK_OFF, "check the network and open a new session"
     NOT_TEXT = 1007, Then.END, "send commands as UTF-8 text"
-    REFUSED = 1008, Then.END, "check the key or take a fresh token; each token opens one session"
+    REFUSED = 1008, Then.END, "check the key or get a fresh token; each token opens one session"
     TOO_BIG = 1009, Then.END, "send smaller messages"
-    NO_EXTENSION = 1010, Then.END, "the service offers no such WebSocket extension"
-    INTERNAL = 1011, Then.BACK_OFF, "the service failed; wait a moment, open a new session"
+    NO_EXTENSION = 1010, Then.END, "the service does not support that WebSocket extension"
+    INTERNAL = 1011, Then.BACK_OFF, "the service failed; wait a moment, then open a new session"
     RESTARTING = 1012, Then.BACK_OFF, "the service is restarting; open a new session"
-    BUSY = 1013, Then.BACK_OFF, "the service is busy; wait a moment, open a new session"
-    BAD_GATEWAY = 1014, Then.BACK_OFF, "a server on the way failed; open a new session"
-    CANCELLED = 3005, Then.BACK_OFF, "the service failed in mid-session; open a new session"
-    BAD_INPUT = 3006, Then.END, "correct the parameter or message that the text names"
+    BUSY = 1013, Then.BACK_OFF, "the service is busy; wait a moment, then open a new session"
+    BAD_GATEWAY = 1014, Then.BACK_OFF, "a server in between failed; open a new session"
+    CANCELLED = 3005, Then.BACK_OFF, "the service failed mid-session; open a new session"
+    BAD_INPUT = 3006, Then.END, "correct the parameter or message that it names"
     BAD_AUDIO = 3007, Then.END, "send 50 to 1000 ms of audio at a time, no faster than real time"
-    EXPIRED = 3008, Then.RENEW, "the session reached its longest duration; open a new one"
+    EXPIRED = 3008, Then.RENEW, "the session reached its maximum duration; open a new one"
     TOO_MANY = 3009, Then.CROWDED, "too many sessions at once; close some or wait a minute"
 
     def error(self, reason: str) -> SessionClosed:
-        """What to raise for a session that ended so."""
+        """The error to raise for a session that ended like this."""
         return SessionClosed(self, reason, self.advice)
 
     @classmethod
@@ -75,7 +75,7 @@ class CloseCode(IntEnum):
         if code == cls.BAD_INPUT and INACTIVE in reason.lower():
             return SILENT
         known = cls._named(code)
-        return known.advice if known else "the documentation names no such code; open a new session"
+        return known.advice if known else "this code is not documented; open a new session"
 
     @classmethod
     def _named(cls, code: int) -> "CloseCode | None":

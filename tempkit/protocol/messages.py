@@ -42,7 +42,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Begin(Known):
-    """The first message: the session is open until ``expires_at`` (Unix seconds) at the latest."""
+    """The first message: the session ends at ``expires_at`` (Unix seconds) at the latest."""
 
     id: str
     expires_at: int
@@ -59,9 +59,9 @@ class SpeechStarted(Known):
 
 @dataclass(frozen=True)
 class Turn(Known):
-    """What a turn says so far; a later Turn with the same ``turn_order`` replaces it.
+    """A turn's text so far; a later Turn with the same ``turn_order`` replaces it.
 
-    ``transcript`` holds the final words only on US models, the whole hypothesis on U3 models.
+    ``transcript`` has only the final words on US models, the whole hypothesis on U3 models.
     """
 
     turn_order: int
@@ -87,7 +87,7 @@ class Turn(Known):
 
 @dataclass(frozen=True)
 class Termination(Known):
-    """The last message: whole seconds of audio received and of the session's own time."""
+    """The last message: how many whole seconds of audio arrived, and how long the session was."""
 
     audio_duration_seconds: int
     session_duration_seconds: int
@@ -129,7 +129,7 @@ class Error(Known):
 
 @dataclass(frozen=True)
 class Unknown:
-    """A message of a type that this version does not know, as it came."""
+    """A message of a type that this version does not know, unchanged."""
 
     type: str
     payload: dict[str, Json]
@@ -164,7 +164,7 @@ def load_object(payload: dict[str, Json]) -> ServerMessage:
         return _filled(shape, payload)
     words = payload.get("words")
     if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
-        raise ProtocolError("a Turn message came without its list of words")
+        raise ProtocolError("a Turn message has no list of words")
     typed = tuple(_filled(Word, word) for word in words if isinstance(word, dict))
     return _filled(Turn, {**payload, "words": typed})
 
@@ -188,11 +188,11 @@ def _filled(shape: type[Shape], payload: Mapping[str, Any]) -> Shape:
     for name, kinds, is_required in LAYOUT[shape.__name__]:
         if name not in payload:
             if is_required:
-                raise ProtocolError(f"a {shape.__name__} message came without {name!r}")
+                raise ProtocolError(f"a {shape.__name__} message has no {name!r}")
             continue
         value = values[name] = payload[name]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise ProtocolError(f"a {shape.__name__} message has an odd {name!r}")
+            raise ProtocolError(f"a {shape.__name__} message has an invalid {name!r}")
     return shape(**values)
 
 

@@ -94,7 +94,7 @@ class Rule:
 
 @cache
 def _warn_once(name: str, value: str) -> None:
-    log.warning("%s %.80r is not known here; it is sent, and the service decides", name, value)
+    log.warning("%s %.80r is unknown; sending it anyway, the service decides", name, value)
 
 
 def check_whole_number(name: str, value: object, limits: tuple[int, int]) -> None:
@@ -115,18 +115,18 @@ def _parameter(
     return field(default=default, repr=not is_secret, metadata={"rule": rule})
 
 
-HOW_TO_ASK = 'SessionParameters(speech_model="...") makes some'
+HOW_TO_ASK = 'use SessionParameters(speech_model="...")'
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionParameters:
-    """What a session is asked for. None leaves a parameter to the service's default.
+    """The options of a session. None leaves a parameter to the service's default.
 
-    Silences and delays are milliseconds, ``inactivity_timeout`` is seconds, thresholds are 0 to 1.
-    Raises ValueError, naming the range, for a value that the service would refuse. A name that is
-    not known here, of a newer model for one, is sent all the same, with a warning in the log. The
-    client asks for heartbeats in any case; with ``session_heartbeat=True`` they are among the
-    messages, with False none come, and a dead line is found by pongs alone.
+    Silences and delays are in milliseconds, ``inactivity_timeout`` in seconds, thresholds 0 to 1.
+    Raises ValueError, naming the range, for a value that the service would refuse. An unknown
+    name, such as that of a newer model, is sent anyway, with a warning in the log. The client
+    asks for heartbeats by default; with ``session_heartbeat=True`` they are among the messages,
+    with False there are none, and only a missing pong reveals a dead connection.
     """
 
     speech_model: str = _parameter(str, known=SPEECH_MODELS, default=US_MODELS[0])
@@ -177,7 +177,7 @@ class SessionParameters:
             if value is not None:
                 rule.check(name, value)
             elif name in FIXED:
-                raise BadValue(f"{name} is always sent and takes {rule.expected}")
+                raise BadValue(f"{name} cannot be None; it takes {rule.expected}")
         # What cannot be asked for together; each sentence starts with a parameter.
         if self.mode is not None and self.speech_model in US_MODELS:
             raise BadValue(f"mode is for the U3 models, not for {self.speech_model}")
@@ -185,16 +185,16 @@ class SessionParameters:
             raise BadValue("voice_focus_threshold needs voice_focus")
         codes = self.language_codes or ()
         if "multi" in codes and len(codes) > 1:
-            raise BadValue("language_codes takes multi alone, not beside other languages")
+            raise BadValue("language_codes cannot combine multi with other languages")
 
     def query(self) -> dict[str, str]:
-        """The parameters that were given, as they travel in the query of the address."""
+        """The parameters that were given, as in the query of the address."""
         given = {name: getattr(self, name) for name in RULES}
         query = {name: _encoded(value) for name, value in given.items() if value is not None}
         return {name: Secret(text) if name in SECRET else text for name, text in query.items()}
 
     def client_query(self) -> dict[str, str]:
-        """The same as a client of this kit asks: with heartbeats, unless they were declined."""
+        """The same as tempkit's clients send it: with heartbeats, unless they were declined."""
         return {"session_heartbeat": "true"} | self.query()
 
     @classmethod

@@ -17,7 +17,7 @@ from tempkit.protocol.messages import Json, parse_object
 from tempkit.protocol.parameters import SECRET
 
 VERSION = 1
-NO_RECORDING = f"not a recording of a session, of version {VERSION}"
+NO_RECORDING = f"not a session recording of version {VERSION}"
 Side = Literal["client", "service"]
 
 
@@ -66,7 +66,7 @@ class Frame:
                 raise ValueError(found["by"])
             return cls(float(found["at"]), found["by"], data)
         except (LookupError, TypeError, ValueError):
-            raise ProtocolError(f"this line is no frame of a recording: {line:.80}") from None
+            raise ProtocolError(f"this line is not a recorded frame: {line:.80}") from None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Sandbox: a local stand-in for the streaming service. One port, GET /v3/token and /v3/ws.
 
-It needs the ``sandbox`` extra, and says so when it is missing; importing this module does not.
+It needs the ``sandbox`` extra, and says so if that is missing; importing this module does not.
 """
 
 import time
@@ -30,22 +30,22 @@ class Sandbox(Service):
     """A stand-in for the streaming service on this machine: ``with Sandbox() as sandbox: ...``.
 
     Point anything at it with ``sandbox.settings``, or with its ``url`` and any key. ``recognizer``
-    None recognises real English speech; ``Scripted([...])`` says what it is told. ``api_keys`` None
-    accepts any key. ``faults`` makes things go wrong, ``journal`` says what happened. ``ssl`` turns
-    it into https and wss.
+    None recognises real English speech; ``Scripted([...])`` returns given words. ``api_keys`` None
+    accepts any key. ``faults`` makes things go wrong, ``journal`` says what happened. With ``ssl``
+    it serves https and wss.
 
-    Audio is heard at the pace at which it sounds, as the service does: what is sent at once takes
-    about its own length. ``realtime`` False hears it as fast as it comes, for tests.
-    ``sessions_per_minute`` (of one key) and ``most_ahead_seconds`` (of audio before real time) are
-    limits, off by default. Where the documentation and the live service disagree, ``single_use``,
-    ``one_final``, ``formatted_partials`` and ``documented_token_errors`` choose; ``cors`` lets
-    pages of any origin ask for tokens, of which the documentation says nothing. ``warnings`` False
-    says in the journal alone what has no effect.
+    Audio is processed at the speed of speech, as by the service: sent at once, it still takes
+    about its playing time. ``realtime`` False processes it as fast as it arrives, for tests.
+    ``sessions_per_minute`` (per key) and ``most_ahead_seconds`` (how far audio may be ahead of
+    real time) are limits, off by default. Where the documentation and the live service disagree,
+    ``single_use``, ``one_final``, ``formatted_partials`` and ``documented_token_errors`` choose;
+    ``cors`` lets pages from any origin ask for tokens, which the documentation does not mention.
+    With ``warnings`` False, only the journal says what has no effect.
 
-    ``replay`` names a recording of a session that ``connect(record=...)`` made: what the service
-    said then is played to whoever sends similar audio, and nothing is recognised.
+    ``replay`` names a session recording made by ``connect(record=...)``: what the service said
+    then is replayed to clients that send similar audio, and nothing is recognised.
 
-    Raises ConfigurationError when the extra or the model files are missing, or the recording.
+    Raises ConfigurationError if the extra, the model files or the recording are missing.
     """
 
     kind: ClassVar[str] = "sandbox"
@@ -91,12 +91,12 @@ class Sandbox(Service):
 
     @property
     def settings(self) -> Settings:
-        """The settings that lead to this running sandbox."""
+        """The settings for using this running sandbox."""
         return Settings(api_key=min(self._state.switches.api_keys or {KEY}), base_url=self.url)
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong from now on; setting it starts its counts anew."""
+        """What goes wrong from now on; setting it restarts its counts."""
         return self._state.faults
 
     @faults.setter
@@ -141,7 +141,7 @@ def _check(recognizer: object, faults: object, api_keys: object) -> None:
     expect("api_keys", api_keys, frozenset, set, None)
     if recognizer is not None and not hasattr(recognizer, "listen"):
         given = type(recognizer).__name__
-        raise BadType(f"recognizer takes what Scripted([...]) makes, not {given}")
+        raise BadType(f"recognizer must be like Scripted([...]), not {given}")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def _read(path: str | Path) -> list[Recording]:
 
 
 def load_recognizer() -> Recognizer:
-    """The real recogniser. Raises ConfigurationError that says what to install."""
+    """The real recogniser. Raises ConfigurationError, saying what to install."""
     _require(*MODULES, "onnxruntime")
     from tempkit.sandbox.hearing.moonshine import Moonshine
 

@@ -16,14 +16,14 @@ SENDABLE = (*range(1000, 1004), *range(CloseCode.NO_CODE, 1015), *range(3000, 50
 WHAT = {
     "say": "sends message as text",
     "say_binary": "sends message in a binary frame",
-    "stall": "stops handling and answering for stall_seconds; pings are answered",
+    "stall": "stops handling and answering all but pings for stall_seconds",
     "cancel": "sends the service's own Error 3005",
-    "terminate": "sends a Termination that nobody asked for, and closes with 1000",
-    "close": "closes with close_code: 1005 has no code in it, 1006 drops the connection",
+    "terminate": "sends an unrequested Termination and closes with 1000",
+    "close": "closes with close_code; 1005 sends no code, 1006 drops the connection",
     "cut": "drops the connection",
-    "stop_answering": "sends nothing any more but heartbeats, not even a Termination",
-    "stop_heartbeats": "sends no Heartbeat any more",
-    "stop_upload": "loses all that the client sends: nothing is heard, nothing acknowledged",
+    "stop_answering": "sends nothing but heartbeats from then on, not even a Termination",
+    "stop_heartbeats": "sends no more heartbeats",
+    "stop_upload": "loses all that the client sends, without recognising or acknowledging it",
     "stop_reading": "reads one more message off the socket and then nothing, not even pings",
 }
 # What its moment is counted in.
@@ -44,11 +44,11 @@ def _fault(kind: type, low: float, high: float, default: float | str | None = No
 class Faults:
     """What goes wrong: ``Sandbox(faults=Faults(close_after_received=20, close_code=1012))``.
 
-    What goes wrong in a session is named ``<what>_after_<way>``. ``tempkit.sandbox.faults.WHAT``
-    says what there is; it happens once so many messages were ``sent`` (Begin is the first) or
-    ``received``, or so many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
-    many of the next sessions are hit, None all. Raises ValueError for a fault that there is not,
-    and, naming the range, for a bad value.
+    Faults in a session are named ``<what>_after_<way>``. ``tempkit.sandbox.faults.WHAT`` lists
+    them; each happens after that many messages have been ``sent`` (Begin is the first) or
+    ``received``, or that many ``seconds`` or ``audio_seconds`` have passed. ``sessions`` says how
+    many of the next sessions are hit (None: all). Raises ValueError for an unknown fault and,
+    naming the range, for a bad value.
     """
 
     given: Mapping[str, Any]  # what it was made with, by name
@@ -102,7 +102,7 @@ def _rule(name: str) -> Rule:
     rules: dict[str, Rule] = MOMENTS | PLAIN
     if name not in rules:
         moments = f"{'|'.join(WHAT)} + _after_ + {'|'.join(WAYS)}"
-        raise BadValue(f"there is no fault {name!r:.40}; there are {moments}, {', '.join(PLAIN)}")
+        raise BadValue(f"there is no fault {name!r:.40}; use {moments}, {', '.join(PLAIN)}")
     return rules[name]
 
 

@@ -40,7 +40,7 @@ class State:
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong from now on; setting it starts its counts anew."""
+        """What goes wrong from now on; setting it restarts its counts."""
         return self._faults
 
     @faults.setter

@@ -25,20 +25,20 @@ __all__ = ["PUBLIC", "Guard", "Rate", "Request", "TokenServer"]
 class TokenServer(Service):
     """A server for a page that streams speech: ``with TokenServer() as server: server.url``.
 
-    It serves the files of ``directory`` and answers ``GET /token`` with a temporary token for 60
+    It serves the files in ``directory`` and answers ``GET /token`` with a temporary token for 60
     seconds; ``max_session_duration_seconds`` (60 to 10800) caps the session that such a token
-    opens. ``settings`` None takes ``default_settings()``: when that is a sandbox, the page's
-    WebSocket goes through this server's own port. ``port`` None takes 8000, or the next free port
-    when another program holds that.
+    opens. ``settings`` None uses ``default_settings()``: if that is a sandbox, the page's
+    WebSocket goes through this server's own port. ``port`` None uses 8000, or the next free port
+    if another program has taken that.
 
-    The kit's own page has a strict Content-Security-Policy, a ``directory`` of yours none but for
-    frames; ``csp`` is another policy.
+    tempkit's own page has a strict Content-Security-Policy; your own ``directory`` has one only
+    for frames, unless you set ``csp``.
 
-    On a ``host`` that other machines can reach they have to show the access secret that is printed;
-    a microphone there needs TLS: ``certfile`` and ``keyfile``, or an ``ssl`` context.
+    If other machines can reach ``host``, they have to show the access secret that is printed;
+    their microphones need TLS: ``certfile`` and ``keyfile``, or an ``ssl`` context.
 
-    Raises ConfigurationError for a port that is taken, a missing directory or certificate, and
-    ValueError for a cap that is out of range and a policy that is no header.
+    Raises ConfigurationError if the port is taken or a directory or certificate is missing, and
+    ValueError for a cap that is out of range or a policy that is not a valid header.
     """
 
     kind: ClassVar[str] = "token server"
@@ -85,7 +85,7 @@ class TokenServer(Service):
 
     @property
     def access_secret(self) -> str:
-        """What lets in whoever comes by another name, as ``?access=`` in the first address."""
+        """The secret that admits visitors under other names, as ``?access=`` in the address."""
         return self._site.guard.access_secret or ""
 
     def _bind(self, port: int) -> Engine:
@@ -95,10 +95,10 @@ class TokenServer(Service):
         self._site.port, self._place = self.port, None
         lines = [f"Server is running at {self.browser_url}"]
         if not is_loopback(self.host):
-            rule = "whoever opens that address can spend your key."
+            rule = "whoever opens that address can use your key."
             lines.append(f"Other machines can reach {self.host}; {rule}")
             if self._tls is None:
-                lines.append("Without TLS (--tls) their browsers allow no microphone.")
+                lines.append("Without TLS (--tls), their browsers block the microphone.")
         # The proxies of a hub and of Colab speak plain HTTP to it.
         place = self._tls is None and (hub_place(os.environ, self.port) or colab_place(self.port))
         if place:
@@ -117,9 +117,9 @@ class TokenServer(Service):
         lines = [f"In your browser it is at {start}{self.browser_url}"]
         if not place.carries_sockets:
             if self.settings.is_local:
-                lines.append("Colab passes no WebSockets on: the sandbox hears nothing there.")
+                lines.append("Colab does not pass on WebSockets, so the sandbox hears nothing.")
         elif find_spec("jupyter_server_proxy") is None:
-            lines.append("That needs jupyter-server-proxy beside JupyterLab; it is not in here.")
+            lines.append("That needs jupyter-server-proxy beside JupyterLab; it is missing here.")
         return lines
 
     @property
@@ -129,10 +129,10 @@ class TokenServer(Service):
 
     @property
     def browser_url(self) -> str:
-        """The address that opens the page in your browser, through a hub's or Colab's proxy too.
+        """The address that opens the page in your browser, even through a hub's or Colab's proxy.
 
-        A path, where the hub does not say its own name: right as a link in a notebook. Where the
-        server cannot know by which name it is called, the address holds the access secret.
+        If the hub does not give its name, it is a path, which works as a link in a notebook. If
+        the server cannot know under which name it is reached, it contains the access secret.
         """
         if self._place is None:
             shown = "" if is_loopback(self.host) else f"/?{SECRET_PARAMETER}={self.access_secret}"
@@ -149,7 +149,7 @@ class TokenServer(Service):
         return self._place.address if self._place else page
 
     def report(self, most: int = 8) -> Report:
-        """What the server does, and ``most`` of the latest requests: for tokens, and refused."""
+        """What the server does, and the ``most`` latest requests: for tokens, and refused."""
         columns = COLUMNS if self._site.guard.authorize else COLUMNS[:-1]
         rows = tuple(row[: len(columns)] for row in self._site.visits.latest(most))
         return Report(super().report().line, columns, rows)

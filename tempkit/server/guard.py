@@ -36,7 +36,7 @@ Number = TypeVar("Number", int, None)
 class Request:
     """What a client asks for: ``path`` is decoded, header names are in lower case.
 
-    ``client`` is the address that the connection comes from, ``is_secure`` says whether by TLS.
+    ``client`` is the address that the connection comes from, ``is_secure`` whether it uses TLS.
     """
 
     method: str
@@ -59,21 +59,21 @@ class Refusal(NamedTuple):
 UNKNOWN_HOST = Refusal(
     403,
     "unknown_host",
-    "this server answers to localhost; for another name, open the printed address "
-    "(server.browser_url), or any with the access secret (?access=...), or name the "
+    "this server answers to localhost; under another name, open the printed address "
+    "(server.browser_url) or add the access secret (?access=...), or list the "
     "host in Guard(allowed_hosts={...})",
 )
 WRONG_METHOD = Refusal(405, "method", "use GET")
 CROSS_SITE = Refusal(
     403,
     "cross_site",
-    "only this server's own pages may ask for a token; TEMPKIT_ALLOWED_ORIGINS lets in others",
+    "only this server's own pages may ask for a token; TEMPKIT_ALLOWED_ORIGINS lets others in",
 )
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How many tokens a client may take in a minute, and in 10 seconds; and all of them together.
+    """How many tokens a client may get in a minute and in 10 seconds, and all clients in a minute.
 
     ``storage`` is where they are counted: in this process, or ``redis://host:port`` for several.
     ``when_down`` says what happens while that cannot be reached: "refuse" or "allow".
@@ -90,19 +90,21 @@ class Rate:
         for name in ("client", "burst", "overall"):
             expect(name, number := getattr(self, name), int)
             if number < 1:
-                advice = "a rate is 1 token a minute or more; Guard(rate=None): no limit"
+                advice = "a rate must be at least 1 token; for no limit, use Guard(rate=None)"
                 raise ConfigurationError(advice)
         if self.when_down not in ("refuse", "allow"):
-            raise ConfigurationError(f"when_down is 'refuse' or 'allow', not {self.when_down!r}")
+            raise ConfigurationError(
+                f"when_down must be 'refuse' or 'allow', not {self.when_down!r}"
+            )
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets in loopback requests of this machine, ``allowed_hosts``, and who shows the secret.
+    """Admits this machine's own requests, ``allowed_hosts``, and whoever shows the secret.
 
-    A token is for the server's own pages and ``allowed_origins``; for whom ``authorize`` gives an
-    identity, None refuses; and as often as ``rate`` allows that identity, or else the address.
-    ``authorize`` is called in the thread of the request, and the log shows what it gives.
+    Tokens are only for the server's own pages and ``allowed_origins``, for users to whom
+    ``authorize`` gives an identity (None refuses), and as often as ``rate`` allows that identity,
+    or else the address. ``authorize`` runs in the request's thread; the log shows its result.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
@@ -125,13 +127,13 @@ class Guard:
             raise BadType("authorize takes a plain function, not an async one")
         if self.access_secret is not None and not SECRET.fullmatch(self.access_secret):
             raise ConfigurationError(
-                "an access secret is 16 letters, digits, - and _ or more; "
-                "take one from: python -c 'import secrets; print(secrets.token_urlsafe())'"
+                "an access secret has at least 16 letters, digits, - or _; "
+                "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> "Guard":
-        """The guard that TEMPKIT_ variables describe. Raises ConfigurationError."""
+        """The guard that the TEMPKIT_ variables describe. Raises ConfigurationError."""
         # No more than ours, masked: a failing frame should hold nobody's secrets.
         variables = {n: Secret(v) for n, v in variables.items() if v and n.startswith("TEMPKIT_")}
         return cls(
@@ -168,7 +170,7 @@ class Guard:
         who = self.authorize(request) or ""
         if not who:
             return "", Refusal(401, "unauthorized", "sign in first")
-        expect("the identity that authorize gives", who, str)
+        expect("the identity that authorize returns", who, str)
         return who, counter.take(f"id {who}") if counter else None
 
     def check_socket(self, request: Request) -> Refusal | None:
@@ -232,7 +234,7 @@ def whole_number(variables: Mapping[str, str], name: str, otherwise: Number) -> 
     if not value:
         return otherwise
     if not value.isdecimal():
-        raise ConfigurationError(f"{name} is no whole number")
+        raise ConfigurationError(f"{name} is not a whole number")
     return int(value)
 
 

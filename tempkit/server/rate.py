@@ -50,7 +50,7 @@ class TokenCounter:
             storage = storage_from_string(address, wrap_exceptions=True, **options)
         except (UnknownStorage, ValueError, ImportError, TypeError) as error:
             raise ConfigurationError(
-                "the rate limit's storage is memory://, redis:// or valkey://host:port"
+                "the rate limit's storage must be memory://, redis:// or valkey://host:port"
             ) from error
         self._memory = storage if isinstance(storage, MemoryStorage) else None
         self._lock = threading.Lock()
@@ -99,6 +99,8 @@ class TokenCounter:
                 return
             self._is_down = bool(failure)
         if failure:
-            log.error("the rate limit cannot be counted (%s): %s tokens", failure, self._what_then)
+            log.error(
+                "the rate limit cannot count tokens (%s); when_down: %s", failure, self._what_then
+            )
         else:
-            log.warning("the rate limit is counted again")
+            log.warning("the rate limit can count tokens again")

@@ -34,8 +34,8 @@ MOST_OVER = 2.0  # a filter overshoots by less; what is beyond that is no share 
 class Clip:
     """Speech: ``pcm`` is 16-bit little-endian mono at ``sample_rate`` Hz.
 
-    ``Clip.read`` makes one of a sound file, which is decoded while it is sent. What the user should
-    know of it (it is cut off, its rate is not taken) is logged as a warning.
+    ``Clip.read`` opens a sound file, which is decoded while it is sent. Problems with it (it is
+    cut off, or the service does not take its rate) are logged as warnings.
     """
 
     def __init__(self, pcm: bytes, sample_rate: int) -> None:
@@ -46,25 +46,25 @@ class Clip:
 
     @classmethod
     def read(cls, path: "str | PathLike[str]", channel: int | None = None) -> Self:
-        """The speech in a sound file or the first sound track of a film; ``-`` is standard input.
+        """The speech in a sound file or a film's first audio track; ``-`` is standard input.
 
-        All channels are mixed, or ``channel`` is one of them (0, 1 ...). What is not 16-bit PCM in
-        a WAV file needs the ``audio`` extra. Raises AudioError that says what the file is instead,
-        ConfigurationError without that extra.
+        All channels are mixed, unless ``channel`` picks one (0, 1 ...). Anything but 16-bit PCM in
+        a WAV file needs the ``audio`` extra. Raises AudioError, saying what the file is instead,
+        and ConfigurationError without that extra.
         """
         expect("path", path, str, PathLike)
         return cls._of(_recording(Source(path)), channel)
 
     @classmethod
     def sample(cls) -> Self:
-        """Six sentences of English, 23 s of a synthetic voice: to try things with."""
+        """Six English sentences to try things with: 23 s of a synthetic voice."""
         return cls.read(PUBLIC / "sample.wav")
 
     @classmethod
     def from_samples(cls, samples: "ArrayLike", sample_rate: int) -> Self:
         """The speech in an array: int16, or floats from -1 to 1; shape (n,) or (n, channels).
 
-        Raises ValueError for another kind or shape, AudioError for a rate that is not taken.
+        Raises ValueError for another type or shape, AudioError for an unsupported rate.
         """
         require("numpy", "sandbox", "Clip.from_samples")
         import numpy as np
@@ -74,64 +74,64 @@ class Clip:
         if values.ndim not in (1, 2) or not 0 < channels <= MOST_CHANNELS:
             turned = "; pass samples.T" if values.ndim == 2 else ""
             shapes = "the shape (n,) or (n, channels)"
-            raise BadValue(f"samples have {shapes}, not {values.shape}{turned}")
+            raise BadValue(f"samples must have {shapes}, not {values.shape}{turned}")
         if not values.size:
             raise BadValue("there are no samples")
         if np.issubdtype(values.dtype, np.floating):
             if not np.isfinite(values).all():
-                raise BadValue("some of the samples are not numbers")
+                raise BadValue("some samples are not numbers")
             if (loudest := float(np.abs(values).max())) > MOST_OVER:
                 advice = "divide them by 32768, or pass int16"
-                raise BadValue(f"floats run from -1 to 1, and these reach {loudest:g}; {advice}")
+                raise BadValue(f"floats must be -1 to 1, but these reach {loudest:g}; {advice}")
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
-            raise BadValue(f"samples are int16 or floats from -1 to 1, not {values.dtype}")
+            raise BadValue(f"samples must be int16 or floats from -1 to 1, not {values.dtype}")
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
     def _of(cls, sound: Sound, channel: int | None, frames: int = sys.maxsize) -> Self:
         expect("channel", channel, int, None)
         if channel is not None and not 0 <= channel < sound.channels:
-            most = f"0 to {sound.channels - 1}" if sound.channels > 1 else "0"
-            raise BadValue(f"{sound.name} has channel {most}, not {channel}")
+            most = f"channels 0 to {sound.channels - 1}" if sound.channels > 1 else "only channel 0"
+            raise BadValue(f"{sound.name} has {most}, not {channel}")
         clip = cls.__new__(cls)
         clip._sound, clip._channel, clip._frames = sound, channel, frames
         return clip
 
     @property
     def sample_rate(self) -> int:
-        """Hz; a session has to be opened with the same rate."""
+        """In Hz; the session has to be opened with the same rate."""
         return self._sound.sample_rate
 
     @property
     def duration(self) -> float | None:
-        """Seconds of audio; None where the file does not say, as that of a browser's recorder."""
+        """Seconds of audio; None if the file does not say, as with a browser's recordings."""
         whole = self._sound.duration
         return None if whole is None else min(whole, self._frames / self.sample_rate)
 
     @property
     def pcm(self) -> bytes:
-        """All of it, decoded into memory."""
+        """All the audio, decoded into memory."""
         return b"".join(self._pieces(LARGEST_PIECE))
 
     def channels(self) -> list[Self]:
-        """A clip for each channel, all on one clock; for calls with a speaker a side."""
+        """A clip for each channel, all on one clock; for calls with one speaker per channel."""
         if self._channel is not None:
             return [self]
         return [self._of(self._sound, each, self._frames) for each in range(self._sound.channels)]
 
     def first(self, seconds: float) -> Self:
-        """The beginning of it."""
+        """Its first seconds, as a clip."""
         expect("seconds", seconds, Real)
         if seconds <= 0:
-            raise BadValue(f"the beginning of a clip lasts more than 0 seconds, not {seconds}")
+            raise BadValue(f"the length of a clip must be more than 0 seconds, not {seconds}")
         frames = min(self._frames, max(1, round(seconds * self.sample_rate)))
         return self._of(self._sound, self._channel, frames)
 
     def chunks(self, milliseconds: int = 100) -> "Chunks":
         """The audio in pieces of ``milliseconds`` (50 to 1000), the last one filled with silence.
 
-        Iterate it as often as needed, of a pipe once.
+        Iterate over it as often as you like, but only once if it comes from a pipe.
         """
         expect("milliseconds", milliseconds, int)
         check_whole_number("milliseconds", milliseconds, CHUNK_MILLISECONDS)

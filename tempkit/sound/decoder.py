@@ -26,7 +26,7 @@ WINDOWS_MEDIA_KEYS = (  # in the header of Windows Media either says the same
     UUID("2211b3fb-bd23-11d2-b4b7-00a0c955fc6e").bytes_le,
     UUID("298ae614-2622-4c17-b935-dae07ee9289c").bytes_le,
 )
-INDEX_AT_END = "{} is an MP4 file with its index at the end; give the file, not a pipe"
+INDEX_AT_END = "{} is an MP4 file with its index at the end; pass the file, not a pipe"
 MOST_VALUES = 250  # different bytes in a head of 4096: more have only packed or encrypted ones
 CUT_OFF_SECONDS = 0.5  # so much less than the file says it lasts is worth a word
 
@@ -45,14 +45,14 @@ class Decoded(Sound):
             self._duration = _duration(container)
         rate = frame.sample_rate
         if rate < LEAST_RATE:
-            raise AudioError(f"{source.name} is damaged: it says that it has {rate} Hz")
+            raise AudioError(f"{source.name} is damaged: it claims {rate} Hz")
         low, high = SAMPLE_RATE
         taken = LOWEST if rate < low else HIGHEST if rate > high else rate
         super().__init__(source.name, taken, frame.layout.nb_channels)
         self.is_pipe = source.is_pipe
         if rate != taken:
-            allowed = f"the service takes {low} to {high}"
-            self.say(f"{self.name} has {rate} Hz, {allowed}; it is sent as {taken} Hz")
+            allowed = f"but the service takes {low} to {high}"
+            self.say(f"{self.name} has {rate} Hz, {allowed}; it is sent at {taken} Hz")
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The samples, as they are decoded."""
@@ -72,7 +72,7 @@ class Decoded(Sound):
                     done -= filling
                     del rest[-filling:]
         if not done:
-            raise AudioError(f"{self.name} holds no audio")
+            raise AudioError(f"{self.name} contains no audio")
         for start in range(0, len(rest), size):
             yield bytes(rest[start : start + size])
         self._say_what_is_missing(done / self.frame / self.sample_rate, decoding.damages)
@@ -82,8 +82,8 @@ class Decoded(Sound):
         if damages > is_short:  # where a file is cut off, its last packet is damaged, too
             self.say(f"{self.name} is damaged: {damages} of its packets could not be decoded")
         elif is_short:
-            promise = f"it says that it lasts {self.duration:.1f} s"
-            self.say(f"{self.name} is cut off: {promise}, {seconds:.1f} s are there")
+            there = f"only {seconds:.1f} of {self.duration:.1f} s are there"
+            self.say(f"{self.name} is cut off: {there}")
 
 
 class _Decoding:
@@ -171,41 +171,41 @@ def _why_it_cannot_be_opened(source: Source, error: Exception) -> str:
 
     name, head = source.name, source.head()
     if head[4:8] == b"ftyp":
-        cut_off = f"{name} is an MP4 file without an index: its recorder or a copy was cut off"
+        cut_off = f"{name} is an MP4 file without an index: recording or copying it was cut short"
         return INDEX_AT_END.format(name) if source.is_pipe else cut_off
     if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
         return f"{name} cannot be read: {error.strerror}"
     if len(set(head)) > MOST_VALUES:
-        return f"{name} is no sound that FFmpeg's libraries know; it may be packed or encrypted"
-    return f"{name} is no sound that FFmpeg's libraries know, or its beginning is missing"
+        return f"{name} is not audio that FFmpeg knows; it may be compressed or encrypted"
+    return f"{name} is not audio that FFmpeg knows, or its beginning is missing"
 
 
 def _first_frame(source: Source, container: "InputContainer") -> "AudioFrame":
     """The first of the sound. Raises AudioError that says why there is none."""
     name, streams = source.name, container.streams
     if not streams.audio:
-        seen = "pictures and" if streams.video else "data and"
-        raise AudioError(f"{name} holds {seen} no sound ({container.format.long_name})")
+        seen = "pictures" if streams.video else "data"
+        raise AudioError(f"{name} contains {seen} but no audio ({container.format.long_name})")
     codec = streams.audio[0].codec_context
     if codec is None:
-        raise AudioError(f"{name} holds sound of a kind that FFmpeg's libraries cannot decode")
+        raise AudioError(f"{name} contains audio that FFmpeg cannot decode")
     codec_name = codec.name  # PyAV 19.0 crashes when asked after a decoder that could not be opened
     if codec.layout.nb_channels > MOST_CHANNELS:
-        raise AudioError(f"{name} is damaged: it says {codec.layout.nb_channels} channels")
+        raise AudioError(f"{name} is damaged: it claims {codec.layout.nb_channels} channels")
     try:
         is_protected = codec.codec_tag in PROTECTED
     except UnicodeDecodeError:  # a damaged file's tag may be no letters
         is_protected = False
     if is_protected or any(key in source.head() for key in WINDOWS_MEDIA_KEYS):
-        raise AudioError(f"{name} is protected against copying (DRM): only its seller can play it")
+        raise AudioError(f"{name} is copy-protected (DRM): only its seller's app can play it")
     decoding = _Decoding(container)
     frame = next(decoding.frames(), None)
     if frame is None and source.is_pipe and container.format.name.startswith("mov"):
         raise AudioError(INDEX_AT_END.format(name))
     if frame is None and decoding.damages:
-        raise AudioError(f"{name} is damaged or encrypted: none of it is sound in {codec_name}")
+        raise AudioError(f"{name} is damaged or encrypted: none of it decodes as {codec_name}")
     if frame is None:
-        raise AudioError(f"{name} holds no audio: it ends after its header")
+        raise AudioError(f"{name} contains no audio: it ends after its header")
     return frame
 
 

@@ -17,7 +17,7 @@ MOST_CHANNELS = 64  # more of them are samples, or a header that lies
 STEP = 7  # one sample in so many tells how loud a piece is
 FADING = 0.8  # of how loud it was, what counts in the next piece
 CANCELLED = 0.25  # of the power that a mix of unlike channels has
-OF_AN_ARRAY = "of an array, Clip.from_samples makes a clip"
+OF_AN_ARRAY = "for an array, use Clip.from_samples"
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Samples(Sound):
         super().__init__("the clip", sample_rate, channels)
         low, high = SAMPLE_RATE
         if not low <= sample_rate <= high:
-            raise AudioError(f"a clip has {low} to {high} samples a second, not {sample_rate}")
+            raise AudioError(f"a clip's sample_rate must be {low} to {high}, not {sample_rate}")
         if len(pcm) % self.frame:
-            text = f"16-bit samples of {channels} channels fill a multiple of {self.frame} bytes"
+            text = f"16-bit samples of {channels} channels need a multiple of {self.frame} bytes"
             raise AudioError(f"{text}, not {len(pcm)}")
         self._pcm = pcm
         self._duration = len(pcm) / self.frame / sample_rate
@@ -119,8 +119,8 @@ def one_channel(sound: Sound, pieces: Iterable[bytes], channel: int | None) -> I
         if mixed_power < CANCELLED * unlike:
             loudest = powers.index(max(powers))
             sound.say(
-                f"the channels of {sound.name} cancel each other out when they are mixed, so the"
-                f" loudest is taken (now channel {loudest}); channel=0, 1 ... picks one"
+                f"the channels of {sound.name} cancel each other out when mixed, so the"
+                f" loudest is used (now channel {loudest}); channel=0, 1 ... picks one"
             )
             mixed = channels[loudest]
         yield mixed.tobytes()

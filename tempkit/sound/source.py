@@ -18,7 +18,7 @@ SIGNATURES = {
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive or office document",
     b"\x1f\x8b": "a gzip archive",
-    b"\x93NUMPY": "a NumPy array (what np.load makes of it, Clip.from_samples takes)",
+    b"\x93NUMPY": "a NumPy array (pass np.load's result to Clip.from_samples)",
     b"Salted__": "encrypted with a password (OpenSSL)",
 }
 SOUND = (b"RIFF", b"OggS", b"fLaC", b"FORM")  # a file may be cut off after its first letters
@@ -42,7 +42,7 @@ class Source:
             file.close()
         head = self.head()
         if not head:
-            raise AudioError(f"{self.name} is empty: it holds no byte")
+            raise AudioError(f"{self.name} is empty")
         if kind := _what_it_is(head):
             raise AudioError(f"{self.name} is {kind}, not sound")
 
@@ -124,7 +124,7 @@ class _Pipe(io.RawIOBase):
             self._kept += data
             if len(self._kept) > MOST_KEPT:
                 text = f"its first {MOST_KEPT // 2**20} MB do not show what it is"
-                raise AudioError(f"{self._name} is a pipe and {text}; give the file itself")
+                raise AudioError(f"{self._name} is a pipe and {text}; pass the file itself")
         return bytes(data)
 
 

@@ -57,17 +57,17 @@ def read_header(source: Source) -> Header | None:
             size += size % 2
             _skip(file, size - len(beginning))
             at += size
-        raise AudioError(f"{source.name} is a WAV file that is cut off inside its header")
+        raise AudioError(f"{source.name} is a WAV file that ends inside its header")
 
 
 def _header(name: str, form: bytes, riff_size: int, start: int, size: int) -> Header:
     if len(form) < 16:
-        raise AudioError(f"{name} is a WAV file that does not say how its sound is stored")
+        raise AudioError(f"{name} is a WAV file that does not say how its audio is stored")
     kind, channels, rate, speed, frame, bits = struct.unpack("<HHIIHH", form[:16])
     if kind == EXTENSIBLE and len(form) >= 26:
         kind = int.from_bytes(form[24:26], "little")  # the long form of the same numbers
     if not rate or not channels:
-        what = "no channel" if rate else "0 samples a second"
+        what = "no channels" if rate else "0 samples a second"
         raise AudioError(f"{name} is a damaged WAV file: its header says {what}")
     promised = size if 0 < size < ENDLESS else None
     return Header(kind, channels, rate, speed, frame, bits, start, riff_size, promised)
@@ -81,20 +81,20 @@ def sound_size(source: Source, header: Header) -> tuple[int | None, str]:
     there, promised = size - header.start, header.promised
     is_silent = promised is None and _holds_chunks_from(source, header.start, size)
     if there < header.frame or is_silent:
-        raise AudioError(f"{source.name} holds no audio: it ends after its header")
+        raise AudioError(f"{source.name} contains no audio: it ends after its header")
     seconds = header.bytes_per_second or 1
     if promised is None or abs(there - promised) < UNHEARD_SECONDS * seconds:
         return promised, ""
     if there < promised:
-        said = f"its header promises {promised / seconds:.1f} s, {there / seconds:.1f} s are there"
+        said = f"only {there / seconds:.1f} of {promised / seconds:.1f} s are there"
         return promised, f"{source.name} is cut off: {said}"
     if _holds_chunks_from(source, header.start + promised + promised % 2, size):
         return promised, ""
-    extra = f"{(there - promised) / seconds:.1f} s more than its header promises"
+    extra = f"{(there - promised) / seconds:.1f} s more than its header says"
     # Whoever finishes a file writes both sizes; here the outer one is missing, or covers it all.
     if header.riff_size == 0 or header.riff_size >= min(ENDLESS, size - 8):
-        return None, f"{source.name} was not finished by its recorder: it holds {extra}"
-    return promised, f"{source.name} holds {extra}, which are left out: they may be no sound"
+        return None, f"{source.name} was not closed by its recorder: it contains {extra}"
+    return promised, f"{source.name} contains {extra}; they are ignored, as they may not be audio"
 
 
 def _holds_chunks_from(source: Source, at: int, end: int) -> bool:
@@ -152,12 +152,12 @@ class Wav(Sound):
     def _judge_end(self, done: int, left: float, pipe: io.RawIOBase) -> None:
         """Say what only the end of a pipe shows; of a file it is known beforehand."""
         if not done:
-            raise AudioError(f"{self.name} holds no audio: it ends after its header")
+            raise AudioError(f"{self.name} contains no audio: it ends after its header")
         if 0 < left < math.inf:
             missing = left / self.frame / self.sample_rate
             self.say(f"{self.name} is cut off: it ends {missing:.1f} s before its header says")
         elif left == 0 and not _is_chunk(pipe.read(LARGEST_SKIP) or b""):
-            self.say(f"{self.name} goes on after the end that its header gives; that is left out")
+            self.say(f"{self.name} is longer than its header says; the rest is ignored")
 
 
 def _skip(file: io.RawIOBase, size: int) -> None:

@@ -23,7 +23,7 @@ from tempkit.streaming.stream import Stream, paced
 from tempkit.streaming.transcript import Transcript
 from tempkit.tokens import TemporaryToken
 
-HOW_TO_MAKE_A_CLIP = "Clip.read(path) makes one of a file, Clip.from_samples one of an array"
+HOW_TO_MAKE_A_CLIP = "use Clip.read(path) for a file, Clip.from_samples for an array"
 
 
 def connect(
@@ -37,14 +37,14 @@ def connect(
 ) -> "StreamingSession":
     """An open streaming session, as a context manager; leaving it closes the connection.
 
-    ``settings`` None takes ``default_settings()``; ``token`` None takes a new temporary token. When
-    the connection is lost, ``reconnect`` opens another one with a fresh token and sends again what
-    had no final text yet; False ends the session instead. ``record`` names a file for the
-    session's frames in both directions, which ``Sandbox(replay=...)`` plays; without
-    ``record_audio`` it holds how long the audio is, not its sound. Raises what
-    ``generate_temp_token`` raises, ServiceUnreachable, SessionClosed when the service refuses the
-    session, ProtocolError, ValueError for a TemporaryToken that was used before, and OSError for a
-    recording that cannot be written.
+    ``settings`` None uses ``default_settings()``; ``token`` None gets a new temporary token. If
+    the connection is lost, ``reconnect`` opens another one with a fresh token and resends audio
+    that had no final text yet; False ends the session instead. ``record`` names a file for the
+    session's frames in both directions, which ``Sandbox(replay=...)`` replays; without
+    ``record_audio`` it has the length of the audio but not its sound. Raises what
+    ``generate_temp_token`` raises, ServiceUnreachable, SessionClosed if the service refuses the
+    session, ProtocolError, ValueError for a TemporaryToken that was used before, and OSError if
+    the recording cannot be written.
     """
     expect("settings", settings, Settings, None, advice=HOW_TO_MAKE)
     expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
@@ -73,10 +73,10 @@ def transcribe(
     *,
     realtime: bool = True,
 ) -> Transcript:
-    """The transcript of a clip, which is streamed at the speed at which it sounds.
+    """The transcript of a clip, which is streamed at the speed of speech.
 
-    ``realtime`` False sends it at once; the service works at its own pace all the same. Without
-    ``parameters`` the clip's rate is declared. Raises what ``connect`` and ``stream`` raise.
+    ``realtime`` False sends it at once, though the service still works at its own pace. Without
+    ``parameters``, the clip's rate is used. Raises what ``connect`` and ``stream`` raise.
     """
     expect("clip", clip, Clip, advice=HOW_TO_MAKE_A_CLIP)
     expect("parameters", parameters, SessionParameters, None, advice=HOW_TO_ASK)
@@ -92,8 +92,8 @@ def transcribe(
 class StreamingSession:
     """An open session: send audio, iterate over what the service says.
 
-    Made by ``connect``. ``transcript`` grows as messages come in, whether they are read or not. All
-    times are of the session's own clock, which goes on when a lost connection is replaced. Use
+    Made by ``connect``. ``transcript`` grows as messages arrive, whether you read them or not. All
+    times are on the session's own clock, which continues when a lost connection is replaced. Use
     ``stream``, or send from one thread and iterate in another.
     """
 
@@ -121,12 +121,12 @@ class StreamingSession:
 
     @property
     def lost_seconds(self) -> float:
-        """Audio that could not be kept while there was no connection; 0.0 as a rule."""
+        """Audio that was lost while there was no connection; usually 0.0."""
         return self._half.lost_seconds
 
     @property
     def odd_messages(self) -> int:
-        """How many messages of the service could not be read, and were left out; 0 as a rule."""
+        """How many messages from the service were ignored as unreadable; usually 0."""
         return self._half.odd.total()
 
     def send_audio(self, chunk: bytes) -> None:
@@ -136,11 +136,11 @@ class StreamingSession:
             self._conversation.send(piece)
 
     def force_endpoint(self) -> None:
-        """End the current turn now; its final Turn comes among the messages."""
+        """End the current turn now; its final Turn is among the messages."""
         self._command({"type": "ForceEndpoint"})
 
     def keep_alive(self) -> None:
-        """Restart the clock of ``inactivity_timeout``."""
+        """Restart the ``inactivity_timeout``."""
         self._command({"type": "KeepAlive"})
 
     def update_configuration(self, **changes: Json) -> None:
@@ -150,17 +150,17 @@ class StreamingSession:
         """
         for name, value in changes.items():
             if name not in RULES:
-                raise BadType(f"{name} is no session parameter")
+                raise BadType(f"{name} is not a session parameter")
             if name in FIXED:
-                raise BadValue(f"{name} is fixed when a session opens; open another session")
+                raise BadValue(f"{name} is fixed when a session opens; open a new session")
             RULES[name].check(name, value)
         self._half.parameters = replace(self.parameters, **changes)  # type: ignore[arg-type]
         self._command({"type": "UpdateConfiguration", **changes})
 
     def terminate(self) -> Transcript:
-        """End the session: everything said, the last words included. Raises SessionClosed.
+        """End the session and return its transcript, last words included. Raises SessionClosed.
 
-        Messages that were not read yet are read here; ``transcript`` has them all.
+        This reads any messages that were not read yet; ``transcript`` has them all.
         """
         if not self._half.has_ended_audio:
             self._conversation.end_audio()
@@ -175,8 +175,8 @@ class StreamingSession:
     def stream(self, chunks: Iterable[bytes], *, realtime: bool = True) -> Stream:
         """Send audio, yield every message meanwhile, then terminate and yield the last ones.
 
-        ``chunks`` is audio in pieces of any size, also from a source that blocks; it is sent in 50
-        to 100 ms pieces at the speed at which it sounds, or at once with ``realtime`` False.
+        ``chunks`` is audio in pieces of any size; the source may block. It is sent in 50 to
+        100 ms pieces at the speed of speech, or at once with ``realtime`` False.
         Reconnecting and Reconnected are among the messages; the iterator's ``stop()`` ends the
         audio early, from any thread. Raises SessionClosed, and whatever ``chunks`` raises.
         """
@@ -185,7 +185,7 @@ class StreamingSession:
         return Stream(self, self._conversation, chunks, 1.0 if realtime else math.inf)
 
     def close(self) -> None:
-        """Close the connection; without ``terminate`` before it the last words are lost."""
+        """Close the connection; without ``terminate`` first, the last words are lost."""
         self._conversation.close()
 
     def __enter__(self) -> Self:
@@ -205,7 +205,7 @@ class StreamingSession:
 def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
     """Raises TypeError or ValueError, before any network, for what cannot be meant."""
     if not isinstance(chunks, Iterable) or isinstance(chunks, (str, bytes)):
-        advice = "clip.chunks() makes them of a clip"
+        advice = "for a clip, pass clip.chunks()"
         raise BadType(f"chunks takes audio in pieces, not {type(chunks).__name__}; {advice}")
     if parameters.encoding not in SAMPLE_WIDTH:
         known = " or ".join(SAMPLE_WIDTH)
@@ -217,5 +217,5 @@ def _check(parameters: SessionParameters, chunks: Iterable[bytes] = ()) -> None:
         advice = f"connect with SessionParameters(sample_rate={rate})"
         raise BadValue(f"the audio has {rate} Hz, the session {session_rate}; {advice}")
     if parameters.encoding != "pcm_s16le":
-        text = f"a Clip is sent as pcm_s16le, the session takes {parameters.encoding}"
+        text = f"a Clip is sent as pcm_s16le, but the session takes {parameters.encoding}"
         raise BadValue(f"{text}; connect without encoding")

@@ -124,17 +124,17 @@ def _raise_as_ours(error: Exception, settings: Settings, route: Route) -> NoRetu
         gone.may_pass = is_late  # there was a token a moment ago
         raise gone from error
     if isinstance(error.__cause__, EOFError):
-        raise CloseCode.ABNORMAL.error("the connection broke while it was opened") from None
+        raise CloseCode.ABNORMAL.error("the connection broke while opening") from None
     where = settings.websocket_url
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         if status >= 500:
-            text = f"{where} answered HTTP {status}; the service or a proxy is in trouble"
+            text = f"{where} answered HTTP {status}; the service or a proxy has a problem"
             may_pass = status in PASSING
             raise ServiceUnreachable(f"{text}, try again in a minute", may_pass=may_pass) from error
         text = f"{where} answered HTTP {status} instead of opening a WebSocket"
     else:
-        text = f"{where} speaks no WebSocket: {type(error).__name__}"
+        text = f"{where} does not speak WebSocket: {type(error).__name__}"
     raise ProtocolError(f"{text}; check {URL_VARIABLE}") from None
 
 

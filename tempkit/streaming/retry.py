@@ -26,14 +26,14 @@ MOST_SESSIONS_PER_MINUTE = 10  # of audio, on top
 
 @dataclass(frozen=True)
 class Reconnect:
-    """How a session goes on after its connection was lost.
+    """How a session continues after its connection was lost.
 
-    A new one is tried for ``give_up_after_seconds`` from the first loss that no progress followed:
-    no new words, no more audio that the service has taken; where no heartbeat tells of that, no
-    connection that held for so long. Audio that the service may not have heard is sent again at
-    ``replay_rate`` times the speed at which it sounds; at most ``buffer_seconds`` of it are kept. A
-    connection counts as lost when its heartbeats stop, or when the service takes no more audio, for
-    ``stall_seconds``, and when a pong is ``pong_seconds`` late. Loudness plays no part.
+    The client tries to reconnect until ``give_up_after_seconds`` have passed without progress:
+    no new words, and no more audio accepted by the service (without heartbeats to tell: no
+    connection that lasted that long). Audio that the service may not have heard is resent at
+    ``replay_rate`` times the speed of speech; at most ``buffer_seconds`` of it are kept. A
+    connection counts as lost if for ``stall_seconds`` there is no heartbeat or the service
+    accepts no audio, or if a pong is ``pong_seconds`` late. Silent audio makes no difference.
     """
 
     give_up_after_seconds: float = 60.0
@@ -47,11 +47,11 @@ class Reconnect:
         for each in fields(self):
             expect(each.name, getattr(self, each.name), Real)
         if self.replay_rate <= 1:
-            text = "replay_rate is more than 1, or it never catches up"
-            raise BadValue(f"{text}: {self.replay_rate}")
+            text = "replay_rate must be more than 1 to catch up"
+            raise BadValue(f"{text}, not {self.replay_rate}")
         for name in ("buffer_seconds", "stall_seconds", "pong_seconds"):
             if getattr(self, name) < 1:
-                raise BadValue(f"{name} is at least 1, not {getattr(self, name)}")
+                raise BadValue(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 def pause_before(attempt: int, error: TempkitError, luck: float) -> float | None:

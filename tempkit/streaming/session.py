@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reconnecting:
-    """The connection was lost; another one is tried after ``pause_seconds``.
+    """The connection was lost; the client tries another one after ``pause_seconds``.
 
     ``reason`` says why, ``seconds_at_risk`` how much audio has no final text yet.
     """
@@ -51,9 +51,9 @@ class Reconnecting:
 
 @dataclass(frozen=True)
 class Reconnected:
-    """The session goes on: ``gap_seconds`` without a connection, so much audio is sent again.
+    """The session continues after ``gap_seconds``; ``replayed_seconds`` of audio are resent.
 
-    ``lost_seconds`` of audio could not be kept, counted from the beginning of the session.
+    ``lost_seconds`` of audio are lost, counted from the beginning of the session.
     """
 
     id: str
@@ -118,7 +118,7 @@ class ClientSession:
         session with words in it is not to be ended for them. Raises SessionClosed when the service
         says that the session is over and it is not.
         """
-        kind = "no object"
+        kind = "not an object"
         try:
             if isinstance(text, bytes):
                 raise ProtocolError("text was expected, not binary data")
@@ -130,7 +130,7 @@ class ClientSession:
                 raise
             self.odd[kind] += 1
             if self.odd[kind] == 1:
-                log.warning("left out a message of the service: %s", odd)
+                log.warning("ignored a message from the service: %s", odd)
             return None
         if isinstance(message, Turn):
             return self._receive_turn(message)
@@ -163,7 +163,7 @@ class ClientSession:
         if self.termination is not None:
             return None
         if end.code == CloseCode.ENDED and end.reason in ("", END_REASON):
-            return CloseCode.ENDED.error("closed before everything was said")
+            return CloseCode.ENDED.error("closed before all text had arrived")
         return end
 
     def given_up(self, cut: SessionClosed, why: TempkitError) -> SessionClosed:

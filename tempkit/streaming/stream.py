@@ -22,9 +22,9 @@ WAIT_SECONDS = 0.02  # how often a source that is far ahead looks whether it may
 class Stream(Iterator[Message]):
     """The messages of a session while its audio is sent; made by ``StreamingSession.stream``.
 
-    The audio starts with the first message that is asked for. ``transcript`` is what was said so
-    far, ``is_stopped`` says that ``stop`` was called. Any thread may call ``stop`` and ``close``,
-    and more than once.
+    The audio starts when the first message is requested. ``transcript`` is what was said so far,
+    ``is_stopped`` says that ``stop`` was called. Any thread may call ``stop`` and ``close``, and
+    more than once.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Stream(Iterator[Message]):
 
     @property
     def total_seconds(self) -> float | None:
-        """How long the audio is; None where that is not known beforehand."""
+        """How long the audio is; None if that is not known beforehand."""
         return self._clip.duration if self._clip else None
 
     @property
@@ -52,7 +52,7 @@ class Stream(Iterator[Message]):
         return sent if total is None else min(sent, total)  # what fills the last chunk is no audio
 
     def stop(self) -> None:
-        """End the audio here; what was sent still gets its words, then the messages end."""
+        """End the audio here; the words of what was sent still come, then the messages end."""
         self.is_stopped = True
         with suppress(TempkitError):  # it has ended already
             self._conversation.end_audio()
@@ -60,7 +60,7 @@ class Stream(Iterator[Message]):
     def close(self) -> None:
         """End the stream and its session at once; only ``stop`` waits for the last words.
 
-        Another thread that reads the messages gets those that came by then.
+        Another thread that reads the messages gets those that had arrived by then.
         """
         self._conversation.close()
         try:

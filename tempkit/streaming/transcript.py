@@ -14,8 +14,8 @@ from tempkit.streaming import captions
 class Transcript:
     """What was said: the turns of a session by ``turn_order``, the last message of each.
 
-    ``str(transcript)`` is the text of the turns that are over, a line each. Its length, what it
-    iterates over and its items are those turns.
+    ``str(transcript)`` is the text of the turns that have ended, a line each. As a sequence, it
+    consists of those turns.
     """
 
     settled: int = 0  # the first turn that may still change
@@ -24,42 +24,42 @@ class Transcript:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """The turns that are over, in order."""
+        """The turns that have ended, in order."""
         return tuple(turn for turn in self._in_order() if turn.end_of_turn)
 
     @property
     def text(self) -> str:
-        """All that was said in turns that are over, on one line."""
+        """The text of the turns that have ended, on one line."""
         return " ".join(turn.transcript for turn in self.turns)
 
     @property
     def partial(self) -> str:
-        """What the turn that is still open says so far, or an empty string."""
+        """The text so far of the turn that is still open, or an empty string."""
         return " ".join(turn.text for turn in self._open_turns())
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """Every word of the turns that are over, with its times."""
+        """Every word of the turns that have ended, with its times."""
         return tuple(word for turn in self.turns for word in turn.words)
 
     @property
     def spans(self) -> tuple[tuple[float, float, str, str], ...]:
-        """Each turn that is over: from and to, in seconds of the audio, its text and language.
+        """Start and end (seconds of the audio), text and language of each turn that has ended.
 
-        The language is "" where the service does not tell it.
+        The language is "" if the service does not give it.
         """
         return tuple((*_times(turn), turn.transcript, turn.language_code) for turn in self.turns)
 
     @property
     def open_from(self) -> float | None:
-        """When the turn began that is still open, in seconds; None when there is none."""
+        """When the turn that is still open began, in seconds; None if there is none."""
         return next((_times(turn)[0] for turn in self._open_turns() if turn.words), None)
 
     def add(self, turn: Turn) -> bool:
-        """Take in a Turn message: it replaces what its turn said before. False when it says less.
+        """Add a Turn message, which replaces earlier ones of its turn. False if it says less.
 
-        An end of turn without words takes back a partial one; a partial never replaces a final, nor
-        a plain final a formatted one.
+        An end of turn without words takes back a partial; a partial never replaces a final, nor
+        an unformatted final a formatted one.
         """
         before = self._turns.get(turn.turn_order)
         if before is not None and before.end_of_turn:
@@ -79,7 +79,7 @@ class Transcript:
         return True
 
     def settle(self, turn: Turn, parameters: SessionParameters) -> int | None:
-        """Up to when, in ms, all is said for good; None when this message settles nothing.
+        """Up to when, in ms, the text is settled; None if this message settles nothing.
 
         A turn is settled by its last form, or by a later turn.
         """
@@ -93,11 +93,11 @@ class Transcript:
         return max((word.end for turn in turns for word in turn.words), default=None)
 
     def to_srt(self) -> str:
-        """The turns that are over as SubRip captions."""
+        """The turns that have ended, as SubRip captions."""
         return captions.to_srt(self.turns)
 
     def to_vtt(self) -> str:
-        """The turns that are over as WebVTT captions."""
+        """The turns that have ended, as WebVTT captions."""
         return captions.to_vtt(self.turns)
 
     def turns_from(self, order: int, *, is_over: bool = False) -> tuple[Turn, ...]:
@@ -106,11 +106,11 @@ class Transcript:
         return tuple(turn for turn in self.turns if order <= turn.turn_order < settled)
 
     def to_dict(self) -> dict[str, Json]:
-        """What JSON can hold: the ``text``, and ``turns``, each as the service's own message."""
+        """A dict for JSON: the ``text``, and ``turns``, each as the service's own message."""
         return {"text": self.text, "turns": [json.loads(dump(turn)) for turn in self.turns]}
 
     def words_table(self) -> list[dict[str, str | int | float]]:
-        """A row for each word of the turns that are over: ``pandas.DataFrame`` takes it as it is.
+        """A row for each word of the turns that have ended; pass it to ``pandas.DataFrame``.
 
         ``turn`` is the ``turn_order``; times are seconds of the audio.
         """

@@ -69,14 +69,14 @@ class Watch:
             if now - self._waiting_since >= self._stall_seconds:
                 return lost(f"the service took no audio for {self._stall_seconds:g} s")
             if now - self._doubted_at >= BEAT_SECONDS + LATE_SECONDS:
-                return lost("no heartbeat since the machine was asleep")
+                return lost("no heartbeat since the machine woke up")
         if self._terminating_since < inf:
             waited, quiet = now - self._terminating_since - self._ahead, now - self._heard_at
             most = LONGEST_END_SECONDS if quiet < TERMINATE_SECONDS else TERMINATE_SECONDS
             return lost(f"no Termination within {waited:.0f} s") if waited >= most else None
         lead = min(RENEWAL_SECONDS, RENEWAL_SHARE * (self._ends - self.began))
         if now >= self._ends - (lead if is_between_turns else lead / 3):
-            return CloseCode.EXPIRED.error("the session is near its longest duration")
+            return CloseCode.EXPIRED.error("the session is near its maximum duration")
         return None
 
     def _pass_over(self, now: float, asleep: float) -> None:

@@ -1,4 +1,4 @@
-"""Views for notebooks. They need the ``notebooks`` extra, and say so when it is missing."""
+"""Views for notebooks. They need the ``notebooks`` extra, and say so if it is missing."""
 
 from tempkit.errors import require
 

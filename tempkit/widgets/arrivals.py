@@ -11,7 +11,7 @@ from tempkit.streaming.session import Message, Reconnected, Reconnecting
 WIDTH, HEIGHT = 900, 380
 LEFT, RIGHT, TOP, BOTTOM = 60, 890, 36, 304  # of the plot
 REPLAY_RATE = Reconnect().replay_rate
-TITLE = "When each word came, and when it was said"
+TITLE = "When each word was spoken, and when its text came"
 FINE = "fill:currentColor;font-size:12px"
 DOT = "stroke-width:8;stroke-linecap:round"
 STYLES = {  # of each kind of thing, in the order in which they are drawn

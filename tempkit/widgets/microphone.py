@@ -38,20 +38,20 @@ MAX_SECONDS = (1, 10_000)
 MARGIN_SECONDS = 90  # a session may last longer than a recording, or it would be renewed before
 OVER = ("idle", "failed")
 MOST_AT_ONCE = 8  # tokens and tunnels: a page wants one, and a few may be ending
-TOO_MANY = {"message": "this widget is asked for too many sessions at once", "status": 429}
+TOO_MANY = {"message": "too many sessions at once for this widget", "status": 429}
 
 
 class Microphone(anywidget.AnyWidget):
-    """A microphone in the notebook: the last value of a cell shows it, its button starts and stops.
+    """A microphone with a start/stop button; make it the last value of a cell to show it.
 
-    The browser streams to the service with a temporary token of this kernel; where it cannot reach
-    the service, a sandbox on another machine, the sound goes through the kernel. ``transcript`` and
-    ``turns`` hold what was said since Start was pressed, ``state`` and ``error`` what the browser
-    told last. ``settings`` None takes ``default_settings()``. A recording ends by itself after
-    ``max_seconds``, and with the view: when its cell is run again, its output is cleared or the
-    kernel restarts.
+    The browser streams to the service with a temporary token from this kernel; if it cannot reach
+    the service, such as a sandbox on another machine, the sound goes through the kernel.
+    ``transcript`` and ``turns`` have what was said since Start was pressed, ``state`` and
+    ``error`` what the browser last reported. ``settings`` None uses ``default_settings()``. A
+    recording ends after ``max_seconds``, or with its view: when its cell is run again, its output
+    is cleared or the kernel restarts.
 
-    A cell never waits for what is spoken: read ``turns`` in a later one, or use ``on_turn``.
+    A cell never waits for you to speak: read ``turns`` in a later one, or use ``on_turn``.
     """
 
     _esm = as_one("widget/widget.js")
@@ -93,31 +93,31 @@ class Microphone(anywidget.AnyWidget):
 
     @property
     def transcript(self) -> Transcript:
-        """What was said since Start was pressed, on one clock whatever connections carried it."""
+        """What was said since Start was pressed, on one clock even across reconnections."""
         return self._transcript
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """The turns that are over, in order."""
+        """The turns that have ended, in order."""
         return self._transcript.turns
 
     def on_turn(self, callback: Callable[[Turn], object]) -> Callable[[], object]:
-        """Have ``callback`` called with each turn that is over, once; gives what ends that.
+        """Call ``callback`` once with each turn that has ended; returns a function to end that.
 
-        It runs in the thread that serves the widget, with some versions of ipykernel while a cell
-        runs, with others after it. It should be short; what it raises is logged.
+        It runs in the thread that serves the widget: with some versions of ipykernel while a cell
+        runs, with others afterwards. It should be short; what it raises is logged.
         """
         if not callable(callback):
-            raise BadType("on_turn() takes a function of a turn")
+            raise BadType("on_turn() takes a function that receives a turn")
         key = object()
         self._callbacks[key] = callback
         return lambda: self._callbacks.pop(key, None)
 
     def play(self, clip: Clip) -> Transcript:
-        """Hear a clip in place of the microphone, at the speed at which it sounds; gives its words.
+        """Transcribe a clip in place of the microphone, at the speed of speech.
 
-        This kernel streams, without a browser; to interrupt it stops the clip. Views and callbacks
-        are told. Raises what ``connect`` and ``stream`` raise.
+        The kernel streams it, without a browser; interrupting the kernel stops it. Views and
+        callbacks get the words, too. Raises what ``connect`` and ``stream`` raise.
         """
         expect("clip", clip, Clip)
         run = f"clip {uuid.uuid4().hex}"
@@ -150,14 +150,14 @@ class Microphone(anywidget.AnyWidget):
             self.send({"kind": "played", "run": run, "state": state, "error": error, "turn": turn})
 
     def stop(self) -> None:
-        """Have the recording stopped; returns at once, the last words and "idle" come later."""
+        """Stop the recording; returns at once, while the last words and "idle" come later."""
         if self._playing is not None:
             self._playing.stop()
         elif self.state not in OVER:
             self.send({"kind": "stop", "run": self._run, "message": ""})
 
     def close(self) -> None:
-        """Remove the widget; what it records is over."""
+        """Remove the widget and end its recording."""
         self.stop()
         self._close_tunnel()
         self.layout.close()
@@ -191,12 +191,12 @@ class Microphone(anywidget.AnyWidget):
         try:
             step(**fields)
         except (TypeError, ValueError, ProtocolError, traitlets.TraitError) as error:
-            log.warning("the widget got a message that it cannot use: %s", type(error).__name__)
+            log.warning("the widget got an invalid message: %s", type(error).__name__)
 
     def _start(self, run: str) -> None:
         if self.state not in OVER:
             # The widget is shown in another page, too, which may be gone: the newest one records.
-            text = "The widget is recording in another page now."
+            text = "The widget is now recording on another page."
             self.send({"kind": "stop", "run": self._run, "message": text})
         with self._lock:
             self._run = run
@@ -234,7 +234,7 @@ class Microphone(anywidget.AnyWidget):
                 try:
                     callback(message)
                 except Exception:
-                    log.exception("a callback of on_turn failed")
+                    log.exception("an on_turn callback failed")
 
     def _mint(self) -> TemporaryToken:
         longest = min(MAX_SESSION_DURATION_SECONDS[1], self._max_seconds + MARGIN_SECONDS)
@@ -282,7 +282,7 @@ class Microphone(anywidget.AnyWidget):
 
     def _pass_on(self, id: str, audio: bytes = b"", text: str = "") -> None:  # noqa: A002
         if not isinstance(text, str):
-            raise BadType("text is a string")
+            raise BadType("text must be a string")
         tunnel = self._tunnel
         if tunnel is not None and tunnel.name == id:
             tunnel.send(text or audio)

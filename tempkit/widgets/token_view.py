@@ -13,15 +13,15 @@ TICK_SECONDS = 0.5
 
 
 class TokenView:
-    """How long a temporary token may still be used, and whether it was: ``TokenView(token)``.
+    """How long a temporary token can still be used, and whether it was: ``TokenView(token)``.
 
-    It says so when a session of this process was opened with the token, and why the service refused
-    it if it did. The token itself stays in Python: it is in no widget.
+    It says whether this process has opened a session with the token and, if the service refused
+    it, why. The token itself stays in Python and is in no widget.
     """
 
     def __init__(self, token: TemporaryToken) -> None:
         if not isinstance(token, TemporaryToken):
-            raise BadType("a TokenView shows what generate_temp_token() gives, not a string")
+            raise BadType("TokenView takes what generate_temp_token() returns, not a string")
         self._token = token
         self.widget = HTML(layout={"width": "auto"})
         self._draw()
@@ -42,7 +42,7 @@ class TokenView:
         elif token.is_spent:
             said = pictures.muted("spent: it has opened its one session")
         elif left == 0:
-            said = pictures.muted(f"expired: its {whole} s are over")
+            said = pictures.muted(f"expired: its {whole} s are up")
         else:
             said = pictures.muted(f"{left} of {whole} s left to open a session")
         is_over = token.is_spent or left == 0

@@ -22,20 +22,20 @@ OnMessage = Callable[[Message], object]
 DRAW_SECONDS = 0.1
 NOTES = 6  # the latest of what is said about the connection
 CLOSED_EARLY = (
-    "the session was closed before its end, so words may be missing; "
-    "leave its `with` only after view.wait(), or do without one: the stream closes the session"
+    "the session was closed too early, so words may be missing; call view.wait() inside "
+    "its `with`, or leave out the `with`: the stream closes the session by itself"
 )
 
 _watched: WeakSet[Stream] = WeakSet()
 
 
 class TranscriptView:
-    """What is said in a stream, as it comes: ``TranscriptView().watch(session.stream(chunks))``.
+    """A stream's text as it arrives: ``TranscriptView().watch(session.stream(chunks))``.
 
-    Last in a cell it is shown: the words, what of them may still change, when they were said, how
-    far the audio has got, and a button that stops it. It works in the background, one stream at a
-    time: ``watch`` again, or the same cell again, stops the one before. ``widget`` is what to put
-    into a layout of your own.
+    As the last value of a cell, it shows the words, which of them may still change, when they
+    were said, how far the audio has got, and a button that stops it. It works in the background,
+    one stream at a time: calling ``watch`` or running the cell again stops the previous one. Put
+    ``widget`` into a layout of your own.
     """
 
     def __init__(self) -> None:
@@ -59,15 +59,15 @@ class TranscriptView:
         return self._watching is not None and self._watching.stream.is_stopped
 
     def watch(self, stream: Stream, on_message: OnMessage | None = None) -> Self:
-        """Take over a stream, show what comes of it, and return at once.
+        """Take over a stream, show its text, and return at once.
 
         ``on_message`` is called with each message, in the thread that reads them; what it raises
         ends the stream.
         """
         if not isinstance(stream, Stream):
-            raise BadType("watch() takes what session.stream(...) gives")
+            raise BadType("watch() takes what session.stream(...) returns")
         if stream in _watched:
-            raise BadValue("this stream is watched already; a view can be displayed again")
+            raise BadValue("this stream already has a view; display that one again")
         _watched.add(stream)
         self.stop()
         self._watching = watching = _Watching(stream, on_message)
@@ -85,16 +85,15 @@ class TranscriptView:
         """The transcript, once the stream has ended.
 
         Raises what the stream raised, and TimeoutError. While a cell waits here, some versions of
-        ipykernel hand the Stop button's click over only afterwards; interrupting the kernel stops
-        the stream with all of them.
+        ipykernel pass on a click on Stop only afterwards; interrupting the kernel always stops
+        the stream.
         """
         if self._watching is None:
             raise BadValue("there is nothing to wait for; call watch(session.stream(...)) first")
         try:
             if not self._watching.ended.wait(timeout_seconds):
-                raise TimeoutError(
-                    f"the stream goes on after {timeout_seconds:g} s; wait longer, or stop() it"
-                )
+                text = f"the stream is still running after {timeout_seconds:g} s"
+                raise TimeoutError(f"{text}; wait longer, or stop() it")
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -103,7 +102,7 @@ class TranscriptView:
         return self.transcript
 
     def timeline(self) -> Arrivals:
-        """When each text came and how far the audio was then, losses included, as a picture."""
+        """A picture of when each text arrived, how far the audio was then, and any losses."""
         return self._watching.arrivals if self._watching else Arrivals()
 
     def close(self) -> None:
@@ -188,11 +187,11 @@ class _Watching:
         note = ""
         if isinstance(message, Reconnecting) and not self.arrivals.is_lost:
             reason, _, _ = message.reason.partition(";")  # the advice is being followed
-            kept = f"{message.seconds_at_risk:.1f} s without a final text are kept"
+            kept = f"{message.seconds_at_risk:.1f} s without final text are kept"
             note = f"the connection was lost ({reason}); {kept}"
         elif isinstance(message, Reconnected):
-            note = f"connected again after {message.gap_seconds:.1f} s; "
-            note += f"{message.replayed_seconds:.1f} s are sent again"
+            note = f"reconnected after {message.gap_seconds:.1f} s; "
+            note += f"resending {message.replayed_seconds:.1f} s"
             note += f", {message.lost_seconds:.1f} s are lost" if message.lost_seconds else ""
         elif isinstance(message, Termination):
             self._is_complete = True

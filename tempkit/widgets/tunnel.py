@@ -58,7 +58,7 @@ class Tunnel:
         """
         most = self._audio.size(CHUNK_MILLISECONDS[1])
         if len(data) > most:
-            raise ValueError(f"a message holds {most} bytes at the most, not {len(data)}")
+            raise ValueError(f"a message may have at most {most} bytes, not {len(data)}")
         try:
             self._queue.put_nowait(data)
         except queue.Full:
@@ -91,7 +91,7 @@ class Tunnel:
             try:
                 data = self._queue.get(timeout=IDLE_SECONDS)
             except queue.Empty:
-                log.warning("a tunnel is closed: its page sent nothing for %s s", IDLE_SECONDS)
+                log.warning("closing a tunnel: its page sent nothing for %s s", IDLE_SECONDS)
                 return
             # What waited while a cell kept the kernel busy comes at once, and the service refuses
             # that.

@@ -5,9 +5,9 @@ import { Microphone } from '../../public/sound/microphone.js';
 import { settle } from './doubles.mjs';
 
 const SENTENCES = {
-  call: /^A call or another app has the microphone/,
-  restart: /^No sound comes from the browser/,
-  click: /^The browser does not pass the sound on. Click/,
+  call: /^A call or another app is using the microphone/,
+  restart: /^No sound is coming from the browser/,
+  click: /^The browser is holding the sound back. Click/,
   silent: /^Your microphone is silent: Phone\./,
   muted: /^Phone is muted/,
 };

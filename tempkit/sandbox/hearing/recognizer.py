@@ -99,17 +99,17 @@ class Recognizer(Protocol):
 
 
 class Scripted:
-    """A recogniser that hears a loud stretch of audio and says the next line of a script.
+    """A recogniser that returns the next line of a script for each loud stretch of audio.
 
-    Each turn gets one line; a word is heard for every ``word_milliseconds`` of sound, all of them
-    at the end of the turn. Every session starts at the first line; after the last it starts over.
+    Each turn gets one line: a word for every ``word_milliseconds`` of sound, and the rest at the
+    end of the turn. Every session starts at the first line; after the last it starts over.
     """
 
     def __init__(
         self, lines: Sequence[str], *, word_milliseconds: int = 250, loudness: float = 0.01
     ) -> None:
         if not lines or not all(line.split() for line in lines):
-            raise BadValue("a script holds one line of words or more, none of them empty")
+            raise BadValue("a script needs at least one line, and no line may be empty")
         self.lines = tuple(lines)
         self.word_milliseconds = word_milliseconds
         self.loudness = loudness  # root mean square, 1.0 is full scale

@@ -132,7 +132,7 @@ def updated(
         raise bad_input(error) from None
     check_model(new)
     kept = ", ".join(name for name in FIXED if name in given)
-    fixed = [Warning(NO_UPDATE, f"{kept}: fixed for a whole session")] if kept else []
+    fixed = [Warning(NO_UPDATE, f"{kept}: fixed for the whole session")] if kept else []
     return new, [*fixed, *without_effect(changes, "")]
 
 
@@ -174,7 +174,7 @@ def without_effect(given: Mapping[str, object], model: str) -> Iterator[Warning]
             verb = "has" if len(asked) == 1 else "have"
             yield Warning(code, f"{', '.join(asked)} {verb} no effect in the sandbox")
     if "multilingual" in model:
-        yield Warning(ENGLISH_ONLY, f"the sandbox recognises English only, with {model} too")
+        yield Warning(ENGLISH_ONLY, f"the sandbox recognises only English, even with {model}")
 
 
 def configuration(parameters: SessionParameters) -> dict[str, Json]:

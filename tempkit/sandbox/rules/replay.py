@@ -105,11 +105,11 @@ class ReplaySession(ServerSession):
         for name in COMPARED:
             now, then = getattr(self._parameters, name), getattr(asked_then, name)
             if now != then:
-                raise differing(f"{name} is {now}, the recording was made with {then}")
+                raise differing(f"{name} is {now}, but {then} in the recording")
         for name, sent in query.items():
             asked = self._query.get(name, "not given")
             if asked != sent and name not in COMPARED:
-                yield Note(DIFFERS, f"{name} is {asked}, the recording was made with {sent}")
+                yield Note(DIFFERS, f"{name} is {asked}, but {sent} in the recording")
         self._rate, encoding = self._parameters.sample_rate, self._parameters.encoding
         self._scores = [Score(recording, encoding) for recording in self._recordings]
         self._samples = PcmDecoder(RATE, encoding)  # as they are, whatever their rate
@@ -138,7 +138,7 @@ class ReplaySession(ServerSession):
             then = self._score.samples / self._rate
             now = self._position / self._rate
             if abs(then - now) > TAIL_SECONDS:
-                text = f"the client ended after {now:.1f} s, then it was {then:.1f} s of audio"
+                text = f"the client ended after {now:.1f} s, the recording after {then:.1f} s"
                 raise differing(text)
             self._has_ended = True  # all answers may come
         yield from self._play()
@@ -168,7 +168,7 @@ class ReplaySession(ServerSession):
             if not score.has_sound or is_like(score.sound[start:], heard):
                 self._start_at(score, start, len(heard))
                 return score
-        raise differing("the audio is not that of the recording")
+        raise differing("the audio is not the recording's")
 
     def _start_at(self, score: Score, start: int, heard: int) -> None:
         self._score, self._position = score, start + heard

@@ -89,7 +89,7 @@ def _answer(request: HttpRequest, state: State, url: str) -> HttpAnswer:
     if request.path in TOKENS:
         status = state.faults.token_status
         if status is not None and state.is_hit("token_failures"):
-            return _json(status, {"error": "A fault that was asked for"})
+            return _json(status, {"error": "A simulated fault"})
         return (_token if request.path == TOKEN else _unified_token)(request, state)
     if request.path == OLD_TOKEN:
         return _json(404, {"error": "This route is gone; tokens come from GET /v3/token"})
@@ -190,7 +190,7 @@ def _unified_token(request: HttpRequest, state: State) -> HttpAnswer:
     except (ProtocolError, ValueError) as error:
         return _json(400, {"error": str(error)})
     if (product := asked.get("product", "")) in OTHER_PRODUCTS:
-        return _json(400, {"error": f"the sandbox has streaming alone, not {product}"})
+        return _json(400, {"error": f"the sandbox offers only streaming, not {product}"})
     return _granted(state, [int(str(n)) for n in given.values()], key, is_reusable=True)
 
 
@@ -223,7 +223,7 @@ def _page(state: State, url: str) -> HttpAnswer:
         ways=", ".join(WAYS),
         whats="".join(f"<li><code>{name}</code> {what}</li>" for name, what in WHAT.items()),
         faults_alone=", ".join(PLAIN),
-        pace="at the pace at which it sounds" if state.switches.realtime else "as fast as it comes",
+        pace="at the speed of speech" if state.switches.realtime else "as fast as it arrives",
     )
     return HttpAnswer(200, text.encode(), "text/html; charset=utf-8")
 
@@ -233,5 +233,5 @@ def _json(status: int, body: object) -> HttpAnswer:
 
 
 EXAMPLE = "POST /sandbox/faults?cut_after_received=20"
-NO_BODY = f"the sandbox reads plain requests without a body; faults come in the query: {EXAMPLE}"
+NO_BODY = f"send a plain request without a body; faults go in the query: {EXAMPLE}"
 NO_REQUEST = _json(400, {"error": NO_BODY})

@@ -11,8 +11,8 @@ const ANSWER_SECONDS = 10;
 const ALIVE_SECONDS = 10; // the kernel takes a page for gone after 30 without a word
 
 export const NO_ANSWER =
-  'The kernel does not answer. Wait for the cell that is running, or run the cell of this widget ' +
-  'again; then press Start.';
+  'The kernel does not answer. Wait for the running cell to end, or run the cell of this ' +
+  'widget again; then press Start.';
 
 const CONNECTING = 0;
 const OPEN = 1;

@@ -7,7 +7,7 @@ import { Transcript } from '../session/transcript.js';
 import { Microphone } from '../sound/microphone.js';
 import { Kernel, newId, NO_ANSWER, Route } from './kernel.js';
 
-const RESTARTED = 'The kernel was restarted, the recording is over. Run the cell of this widget again.';
+const RESTARTED = 'The kernel was restarted, so the recording is over. Run the cell of this widget again.';
 const HEARING = ['connecting', 'live', 'reconnecting']; // the microphone is open
 
 export class Recorder {
@@ -148,4 +148,4 @@ function beacon(onPress) {
 }
 
 const capped = (seconds) =>
-  `Stopped after ${seconds} seconds, the max_seconds of this widget. Press Start to go on.`;
+  `Stopped after ${seconds} seconds, this widget's max_seconds. Press Start to go on.`;
