@@ -47,7 +47,7 @@ class Application:
         if authorize is not None:
             guard = replace(guard, authorize=authorize)
         self._site = Site(
-            settings or Settings.from_env(),
+            lambda: settings or Settings.from_env(),
             Path(directory or os.environ.get("TEMPKIT_DIRECTORY") or PUBLIC),
             guard,
             max_session=session_cap(max_session_duration_seconds, os.environ),

@@ -69,7 +69,7 @@ class TokenServer(Service):
         if guard.access_secret is None:
             guard = replace(guard, access_secret=os.urandom(24).hex())
         self._site = Site(
-            settings or default_settings(),
+            lambda: settings or default_settings(),
             folder,
             guard,
             max_session=max_session_duration_seconds,

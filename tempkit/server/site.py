@@ -5,6 +5,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from http.client import responses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ PRINTABLE = re.compile(r"[ -~]+")
 class Site:
     """The files of a folder, and tokens of a service, past a guard.
 
+    ``find_settings`` is called when all else is right: it may start a sandbox.
     ``max_session`` caps the sessions of its tokens, in seconds; ``relays`` says that whoever serves
     it can hand a connection on to a service on this machine. ``csp`` is the policy of the pages:
     without it the kit's own has a strict one, and others are only kept out of foreign frames.
@@ -45,7 +47,7 @@ class Site:
 
     def __init__(
         self,
-        settings: Settings,
+        find_settings: Callable[[], Settings],
         directory: Path,
         guard: Guard,
         *,
@@ -54,10 +56,11 @@ class Site:
         relays: bool = False,
     ) -> None:
         if csp is not None and not PRINTABLE.fullmatch(csp):
-            raise ValueError("csp is a policy of printable ASCII characters, on one line")
+            raise ValueError("csp must be one line of printable ASCII characters")
         if max_session is not None:
             limits = MAX_SESSION_DURATION_SECONDS
             check_whole_number("max_session_duration_seconds", max_session, limits)
+        settings = find_settings()
         self.settings, self.guard, self.visits = settings, guard, Visits()
         self.port = 0  # where it is served, once that is known
         self._max_session, self._csp = max_session, csp
@@ -128,7 +131,8 @@ class Site:
             return "", json_answer(200, self._told(request))
         file = self._folder.find(path)
         if file is None:
-            return "", text_answer(404, "Not Found")
+            missing = "the served folder has no index.html" if path == "/" else "Not Found"
+            return "", text_answer(404, missing)
         if file.is_unchanged(request.headers):
             return "", Answer(304, file.headers[2:])
         return "", Answer(200, file.headers, file.body)
