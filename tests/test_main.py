@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,13 +68,26 @@ def running(
         assert (code, said) == (0, [])
 
 
-def started(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+class Program(subprocess.Popen):
+    """A command that is over after a minute at the latest, lest one waits for its lines for ever."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self._limit = threading.Timer(60, self.kill)
+        self._limit.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._limit.cancel()
+        super().__exit__(*error)
+
+
+def started(*arguments: str, **variables: str) -> Program:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     env = environment(**variables)
-    return subprocess.Popen([*COMMAND, *arguments], text=True, env=env, **pipes)
+    return Program([*COMMAND, *arguments], text=True, env=env, **pipes)
 
 
-def told(sandbox: Sandbox, *options: str) -> subprocess.Popen[str]:
+def told(sandbox: Sandbox, *options: str) -> Program:
     """A command that hears a sentence and half of the next one; its input stays open."""
     process = started("stream", "-", *options, **at(sandbox.url))
     assert process.stdin is not None
@@ -98,10 +112,7 @@ def line_with(process: subprocess.Popen[str], text: str) -> str:
 
 def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
     process.send_signal(number)
-    try:
-        out, error = process.communicate(timeout=15)
-    finally:
-        process.kill()  # or leaving it would wait for ever
+    out, error = process.communicate(timeout=15)
     return process.returncode, out, error
 
 
