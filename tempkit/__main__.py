@@ -192,6 +192,8 @@ def _notebooks(options: argparse.Namespace) -> int:
     import shutil
     from importlib.util import find_spec
 
+    if options.folder.is_file():
+        raise ConfigurationError(f"{options.folder} is a file; name a folder to copy to")
     options.folder.mkdir(parents=True, exist_ok=True)
     for notebook in sorted(folder("notebooks").glob("*.ipynb")):
         copy = options.folder / notebook.name

@@ -69,7 +69,7 @@ def running(
 
 
 class Program(subprocess.Popen):
-    """A command that is over after a minute at the latest, lest one waits for its lines for ever."""
+    """A command that ends within a minute, lest a test waits for its lines for ever."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)
@@ -390,7 +390,8 @@ def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
         (("--port", "99999"), "port must be 0 to 65535, not 99999"),
         (("serve", "--port", "99999"), "port must be 0 to 65535, not 99999"),
         (("sandbox", "--port", "-1"), "port must be 0 to 65535, not -1"),
-        (("notebooks", __file__), f"{__file__}: "),
+        (("notebooks", __file__), f"{__file__} is a file; name a folder"),
+        (("notebooks", f"{__file__}/below"), f"{__file__}/below: "),
     ],
 )
 def test_an_error_is_one_line_and_a_status(arguments: tuple[str, ...], said: str):
