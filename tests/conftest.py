@@ -42,6 +42,7 @@ SLOW += ("test_microphone", "test_sandbox_wire", "test_handler", "test_halves", 
 BROWSER = ("test_browser", "test_proxy")
 LAB = ("test_lab", "test_kernel", "test_recognition", "test_cuts", "test_parity")
 LAB += ("test_official_sdks",)
+EXPECT_MILLISECONDS = 15_000  # Playwright waits 5 s, which a busy machine can exceed
 SCRIPT = ("Hello there.", "My name is Ada.", "How are you today?")
 
 
@@ -117,8 +118,9 @@ def require_module(name: str) -> None:
 @pytest.fixture(scope="session")
 def launch() -> "Iterator[Callable[..., Browser]]":
     """A function that starts a Chromium with more flags; leaving it with ``with`` ends it."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=EXPECT_MILLISECONDS)
     chromium = require("chromium")
     with sync_playwright() as playwright:
         start = partial(playwright.chromium.launch, executable_path=chromium)

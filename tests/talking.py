@@ -50,7 +50,7 @@ def raw(port: int, said: bytes) -> bytes:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what other threads bring about."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about within 10 s"
+        assert time.monotonic() < deadline, "it did not come about within 30 s"
         threading.Event().wait(0.01)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.test_browser import (
     after_first_token,
     error_rate,
     expect,
+    expect_heard,
     expect_released,
     expect_state,
     let_nobody_back,
@@ -93,8 +95,13 @@ def test_a_service_that_fails_at_once_is_tried_three_times(browser, caplog):
         TokenServer(sandbox.settings, port=0) as server,
         visited(browser, server.url) as page,
     ):
+        held = Held(page)
         press(page, "Start")
+        held.let_go()
+        # Until the next token: the pause before that is a quarter of a second.
         expect(page.get_by_role("status")).to_contain_text(f"The service failed. {KEPT}")
+        held.let_go()
+        held.let_go()
         expect_state(page, "failed")
         expect(page.get_by_role("alert")).to_have_text(
             "The service failed. Wait a moment, then try again."
@@ -145,14 +152,16 @@ def test_a_session_that_runs_out_is_renewed_under_its_own_words(browser, scripte
 
 
 def test_a_page_whose_tokens_are_capped_renews_its_session_and_loses_no_word(browser):
+    ahead = [0.0]
     with (
-        # A minute of its clock is ten seconds: the sample of 23 s takes three sessions.
-        Sandbox(realtime=False, faults=Faults(clock_speed=6)) as sandbox,
+        Sandbox(realtime=False, clock=lambda: time.time() + ahead[0]) as sandbox,
         TokenServer(sandbox.settings, port=0, max_session_duration_seconds=60) as server,
         visited(browser, server.url) as page,
     ):
         press(page, "Try the sample")
-        expect_state(page, "live")
+        for n in (0, 2):  # a minute passes in the second sentence, and in the fourth
+            expect_heard(page, words_of(SENTENCES[n])[-1], 60)
+            ahead[0] += 60
         expect_state(page, "idle", seconds=90)
         said, heard = words_of(" ".join(SENTENCES)), words_of(transcript(page))
         assert error_rate(said, heard) <= 0.1, heard
@@ -174,6 +183,7 @@ def test_too_many_sessions_are_waited_for_and_stop_now_ends_that(browser):
         expect_state(page, "live")
         press(page, "Stop")
         expect_state(page, "idle")
+        page.evaluate("() => { Math.random = () => 0.5; }")  # not 30 s, which would soon be 29
         press(page, "Start")
         expect(page.get_by_role("status")).to_contain_text("Too many concurrent sessions")
         expect(page.get_by_role("timer")).to_have_text(re.compile(r"Next try in [34]\d s\."))
@@ -216,7 +226,9 @@ def test_a_code_that_comes_without_words_has_its_own(browser, server, service, s
 def test_a_code_that_trying_again_may_help_is_told_meanwhile(browser, server, service, sentence):
     with opened(browser, server.url) as page:
         page.route_web_socket("**/v3/ws?*", service)
+        held = Held(page)
         press(page, "Start")
+        held.let_go()
         expect(page.get_by_role("status")).to_contain_text(f"{sentence} {KEPT}")
 
 
@@ -261,14 +273,14 @@ def test_a_key_that_was_revoked_ends_a_reconnect_at_once(browser, scripted, serv
         press(page, "Start")
         expect_state(page, "failed")  # a minute earlier than if it were tried again
         expect(page.get_by_role("alert")).to_contain_text(
-            re.compile(r"No token: .*API key.* The last \d\.\d seconds of sound, from 0:00 on,")
+            re.compile(r"No token: .*API key.* The last \d+\.\d seconds of sound, from 0:00 on,")
         )
         assert page.locator("#log").text_content().count("Again in") == 1
 
 
 def lose_the_line(page, sandbox):
     """The page has heard something; then its connection is cut, and no other is let in."""
-    sandbox.faults = Faults(cut_after_seconds=3, sessions=1)
+    sandbox.faults = Faults(cut_after_audio_seconds=2.5, sessions=1)
     let_nobody_back(page, sandbox)
     press(page, "Start")
     expect_state(page, "reconnecting")
@@ -285,7 +297,7 @@ def test_stop_while_the_line_is_down_delivers_the_last_words_when_it_is_back(
         expect(page.get_by_role("timer")).to_have_text(
             re.compile(
                 r"(Next try in \d s|Trying now), giving up in [45]\d s\. "
-                r"The last \d\.\d seconds of sound, from 0:00 on, have no text yet; “Stop now” .*"
+                r"The last \d+\.\d seconds of sound, from 0:00 on, have no text yet; “Stop now” .*"
             )
         )
         scripted.faults = Faults()
@@ -303,7 +315,7 @@ def test_a_second_stop_ends_at_once_and_says_what_has_no_text(browser, scripted,
         page.keyboard.press("Enter")
         expect_state(page, "idle")
         expect(page.get_by_role("status")).to_contain_text(
-            re.compile(r"^The last \d\.\d seconds of sound, from 0:00 on, have no text\.$")
+            re.compile(r"^The last \d+\.\d seconds of sound, from 0:00 on, have no text\.$")
         )
         expect(page.get_by_role("timer")).to_be_empty()
         scripted.faults = Faults()

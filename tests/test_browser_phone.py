@@ -95,7 +95,7 @@ def test_calls_are_named_and_the_session_goes_on_after_each(browser, scripted, s
 
 
 def test_the_screen_is_kept_on_while_a_session_is_live(browser, scripted, server):
-    scripted.faults = Faults(cut_after_seconds=2, sessions=1)
+    scripted.faults = Faults(cut_after_audio_seconds=2, sessions=1)
     with opened(browser, "about:blank", bypass_csp=True) as page:
         page.add_init_script(LOCKS)
         page.goto(server.url)

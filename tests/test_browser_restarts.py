@@ -58,6 +58,10 @@ def tempkit(port, folder, **variables):
             yield
         finally:
             process.send_signal(signal.SIGINT)
+            try:
+                process.communicate(timeout=30)
+            finally:
+                process.kill()  # or leaving it would wait for ever
 
 
 def test_a_server_that_is_restarted_in_mid_speech_loses_no_word(browser, free_port):

@@ -39,14 +39,14 @@ BEGIN = '{"type": "Begin", "id": "1", "expires_at": 1}'
 
 @contextmanager
 def speaking(
-    handler: Callable[[ServerConnection], None], max_queue: int = 16
+    handler: Callable[[ServerConnection], None], max_queue: int = 16, timeout: float = 10
 ) -> Iterator[Settings]:
     """A WebSocket service that does what ``handler`` does."""
     with serve(handler, "127.0.0.1", 0, max_queue=max_queue, close_timeout=1) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        yield Settings(api_key=KEY, base_url=url, timeout=1)
+        yield Settings(api_key=KEY, base_url=url, timeout=timeout)
         server.shutdown()
         thread.join()
 
@@ -64,17 +64,18 @@ def test_a_stream_yields_turns_and_ends_with_the_termination(settings: Settings)
 
 
 def test_messages_come_while_audio_is_still_being_sent(settings: Settings):
-    sent = []
+    came = threading.Event()
 
     def source() -> Iterator[bytes]:
-        for chunk in chunked(spoken(3)):
-            sent.append(chunk)
-            yield chunk
+        first, *others = chunked(spoken(3), 40 * 3200)
+        yield from chunked(first)
+        assert came.wait(30)
+        yield from chunked(b"".join(others))
 
     with connect(settings) as session:
         stream = session.stream(source())
         next(message for message in stream if isinstance(message, Turn))
-        assert len(sent) < 40
+        came.set()
         stream.close()
 
 
@@ -232,7 +233,7 @@ def test_one_thread_may_send_and_terminate_while_another_reads(settings: Setting
         reader.start()
         session.send_audio(spoken(1))
         assert session.terminate().text == "Hello there."
-        reader.join(5)
+        reader.join(30)
     assert not reader.is_alive()
 
 
@@ -246,7 +247,7 @@ def test_several_readers_come_to_their_end_whoever_brings_it(settings: Settings,
         session.send_audio(spoken(1))
         getattr(session, end)()
         for reader in readers:
-            reader.join(5)
+            reader.join(30)
         assert not any(reader.is_alive() for reader in readers)
         assert sum(isinstance(message, Termination) for message in read) <= 1
         assert list(session) == []
@@ -258,7 +259,7 @@ def test_a_session_that_nobody_closed_ends_when_nobody_holds_it(settings: Settin
     thread = session._conversation._thread
     del session
     gc.collect()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -285,7 +286,7 @@ def test_a_service_that_begins_each_session_and_cancels_it_is_given_up(
     settings: Settings, sandbox: Sandbox
 ):
     sandbox.faults = Faults(cancel_after_sent=1)
-    policy = Reconnect(give_up_after_seconds=2)
+    policy = Reconnect(give_up_after_seconds=4)
     with connect(settings, reconnect=policy) as session, pytest.raises(SessionClosed) as caught:
         list(session.stream(chunked(spoken(20))))
     assert caught.value.code == 3005
@@ -334,7 +335,7 @@ def test_a_service_that_reads_nothing_is_left_and_closing_has_its_bound():
         sender.start()
         until(lambda: is_stuck(session))
         session.close()
-        sender.join(5)
+        sender.join(30)
         assert not sender.is_alive()
         done.set()
 
@@ -362,7 +363,7 @@ def test_a_session_that_does_not_open_leaves_no_recording_open(tmp_path: Path):
 
 
 def test_no_begin_is_reported_after_the_timeout():
-    with speaking(lambda connection: connection.recv()) as settings:
+    with speaking(lambda connection: connection.recv(), timeout=1) as settings:
         with pytest.raises(ServiceUnreachable, match="sent no Begin within 1 s"):
             connect(settings, token="t", reconnect=False)
 

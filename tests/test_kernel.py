@@ -73,17 +73,22 @@ def test_the_start_cell_runs_as_often_as_one_likes(kernel: Kernel, start_cell):
 def test_an_interrupt_in_mid_stream_leaves_no_thread_and_the_transcript(kernel: Kernel, start_cell):
     kernel.run(start_cell[0])
     kernel.client.execute(STREAM)
-    while True:
-        message = kernel.client.get_iopub_msg(timeout=30)
-        if "hearing" in message["content"].get("text", ""):
-            break
+    await_hearing(kernel)
     kernel.manager.interrupt_kernel()
-    reply = kernel.client.get_shell_msg(timeout=10)
+    reply = kernel.client.get_shell_msg(timeout=60)
     assert reply["content"]["ename"] == "KeyboardInterrupt"
     drain(kernel)
     ours = "import threading; print([t.name for t in threading.enumerate() if t.name in"
     assert kernel.run(f"{ours} ('tempkit source', 'tempkit session')])") == "[]\n"
     assert kernel.run("print(session.transcript.partial or session.transcript)").strip()
+
+
+def await_hearing(kernel: Kernel) -> None:
+    """Wait until the stream brings words."""
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=30)
+        if "hearing" in message["content"].get("text", ""):
+            return
 
 
 def drain(kernel: Kernel) -> None:
@@ -99,7 +104,7 @@ def test_a_restart_frees_the_ports_and_the_cells_run_again(kernel: Kernel, start
     kernel.run(cell)
     assert all(is_taken(port) for port in ports)
     kernel.client.execute(STREAM)  # a session is open while the kernel goes down
-    kernel.client.get_iopub_msg(timeout=30)
+    await_hearing(kernel)
     kernel.manager.restart_kernel(now=False)
     kernel.client.wait_for_ready(timeout=60)
     assert not any(is_taken(port) for port in ports)

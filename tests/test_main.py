@@ -112,21 +112,25 @@ def line_with(process: subprocess.Popen[str], text: str) -> str:
 
 def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
     process.send_signal(number)
-    out, error = process.communicate(timeout=15)
+    out, error = process.communicate(timeout=30)
     return process.returncode, out, error
 
 
 @pytest.mark.parametrize("arguments", [(), ("serve",)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_answers_with_a_token_that_opens_a_session_and_ends_cleanly(arguments, number):
-    with running(*arguments, number=number) as process:
+def test_serve_answers_with_a_token_that_opens_a_session_and_ends_cleanly(
+    arguments, number, free_port
+):
+    # Not the default port: another server may have it as soon as this one is gone.
+    with running(*arguments, "--port", str(free_port), number=number) as process:
         url = line_with(process, "Server is running at http://localhost:").split()[-1]
         answer = httpx.get(f"{url}/token", trust_env=False, timeout=10).json()
         assert answer["websocket_url"] == "v3/ws"
         with connect(Settings("any", url), token=answer["token"]) as session:
             assert session.id
         assert "<html" in httpx.get(url, trust_env=False).text
-    assert not is_taken(int(url.rsplit(":", 1)[1]))
+    assert url == f"http://localhost:{free_port}"
+    assert not is_taken(free_port)
 
 
 def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_environment(

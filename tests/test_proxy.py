@@ -51,7 +51,11 @@ def hub(tmp_path_factory):
         yield f"http://hub.example:{port}"
     finally:
         process.terminate()
-        process.wait(15)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
 
 
 def wait_for(url, process, log):
