@@ -430,7 +430,7 @@ def test_a_frame_without_the_microphone_says_to_open_a_tab(browser, server, serv
     with opened(browser, "about:blank") as page:
         frame = framed(page, service, server)
         frame.get_by_role("button", name="Start").click()
-        expect(frame.get_by_role("alert")).to_contain_text("Open this page in a tab of its own.")
+        expect(frame.get_by_role("alert")).to_contain_text("Open this page in its own tab.")
 
 
 def test_a_frame_that_is_given_the_microphone_hears(browser, server, service):

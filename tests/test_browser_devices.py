@@ -109,7 +109,7 @@ def test_a_microphone_that_goes_away_is_replaced_and_the_session_goes_on(browser
     ("script", "sentence"),
     [
         (REFUSE.format("NotFoundError"), "taken away. There is no microphone."),
-        (REFUSE_OTHER_RATE, "another sample rate in the middle of a session. Open a new"),
+        (REFUSE_OTHER_RATE, "another sample rate during a session. Start a new"),
     ],
     ids=["no-other", "another-rate"],
 )
@@ -131,7 +131,7 @@ def test_a_microphone_that_nothing_can_replace_ends_the_session_with_its_words(
     ("script", "sentence"),
     [
         (REFUSE.format("NotReadableError"), "The microphone is busy"),
-        (REFUSE_OTHER_RATE, "another sample rate in the middle of a session."),
+        (REFUSE_OTHER_RATE, "another sample rate during a session."),
     ],
     ids=["busy", "another-rate"],
 )

@@ -60,7 +60,7 @@ WakeLock.prototype.request = async function (type) {
 };
 window.held = () => window.locks.filter(({ sentinel }) => sentinel?.released === false).length;
 """
-CALL = re.compile("^A call or another app has the microphone")
+CALL = re.compile("^A call or another app is using the microphone")
 
 
 def chunks_come(page):
