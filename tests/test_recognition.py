@@ -3,6 +3,8 @@
 import os
 import random
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -131,6 +133,28 @@ def test_final_words_never_change_and_partials_grow(sandbox: Sandbox, clip: Clip
                 final[message.turn_order] = now
                 partials += not message.end_of_turn
     assert partials > 20
+
+
+def test_the_recogniser_tells_nobody_of_itself_or_of_this_machine(tmp_path: Path):
+    code = """if True:
+        from tempkit import Clip, Sandbox, transcribe
+        with Sandbox(realtime=False) as sandbox:
+            clip = Clip.sample().first(3)
+            print(transcribe(clip, settings=sandbox.settings, realtime=False).text)
+    """
+    # In a CI system onnxruntime keeps silent anyway.
+    ours = ("ORT_", "XDG_", "CI")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Laura Bennett" in done.stdout, done.stderr
+    # Before its first report it writes down a number for this machine.
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_no_partial_repeats_itself_wherever_the_audio_ends(clip: Clip):

@@ -91,6 +91,7 @@ class Moonshine:
     """English speech recognition on the CPU; ``Moonshine.load()`` gives the process's one copy."""
 
     def __init__(self) -> None:
+        ort.disable_telemetry_events()  # for Windows, and where the user loaded it before us
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
