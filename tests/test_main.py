@@ -354,6 +354,7 @@ def test_check_says_what_is_missing_with_the_fix(free_port: int):
     assert "the next free one" in lines[3]
 
 
+@pytest.mark.lab
 def test_check_says_where_the_key_comes_from(tmp_path: Path, sandbox: Sandbox):
     file = tmp_path / ".env"
 

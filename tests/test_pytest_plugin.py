@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 UNUSED = """
 import sys
@@ -14,6 +16,7 @@ def test_without_the_fixture_no_sandbox_is_imported():
 """
 
 
+@pytest.mark.lab
 def test_the_documentations_examples_run_and_only_their_fixture_loads_the_sandbox(tmp_path: Path):
     (tmp_path / "test_first.py").write_text(UNUSED)
     for page in ("README.md", ".github/docs/sandbox.md"):

@@ -177,7 +177,12 @@ def test_no_session():
 
 @pytest.mark.parametrize(
     "options",
-    ["", "-l -vv --full-trace", "-l --tb=short", "--tb=native"],
+    [
+        "",
+        pytest.param("-l -vv --full-trace", marks=pytest.mark.lab),
+        "-l --tb=short",
+        "--tb=native",
+    ],
     ids=["plain", "everything", "short", "native"],
 )
 def test_what_pytest_prints_of_a_failing_request_shows_no_secret(tmp_path: Path, options: str):
