@@ -36,9 +36,10 @@ WITHOUT = (
     "PreconnectToSearch"
 )
 KEY = "0123456789abcdef0123456789abcdef"  # the shape of a real key; the secrets test looks for it
-SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_wsgi", "test_recognition")
-SLOW += ("test_proxy", "test_parity", "test_readme", "test_main", "test_views", "test_client")
-SLOW += ("test_microphone", "test_sandbox_wire", "test_handler", "test_halves", "test_sound_files")
+SLOW = ("test_browser", "test_lab", "test_cuts", "test_judgement", "test_heartbeats", "test_wsgi")
+SLOW += ("test_recognition", "test_proxy", "test_parity", "test_readme", "test_main", "test_views")
+SLOW += ("test_client", "test_microphone", "test_sandbox_wire", "test_handler", "test_halves")
+SLOW += ("test_sound_files",)
 BROWSER = ("test_browser", "test_proxy")
 LAB = ("test_lab", "test_kernel", "test_recognition", "test_cuts", "test_parity")
 LAB += ("test_official_sdks",)
