@@ -105,12 +105,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     token = commands.add_parser("token", help="print a temporary token")
-    token.add_argument(
-        "--expires-in", type=int, default=60, metavar="SECONDS", help="use it within 1 to 600"
-    )
-    token.add_argument(
-        "--max-session", type=int, metavar="SECONDS", help="longest session, 60 to 10800"
-    )
+    add = token.add_argument
+    add("--expires-in", type=int, default=60, metavar="SECONDS", help="use it within 1 to 600")
+    add("--max-session", type=int, metavar="SECONDS", help="longest session, 60 to 10800")
     token.set_defaults(command=_token)
 
     stream = commands.add_parser("stream", help="transcribe a sound file while it plays")
@@ -123,11 +120,7 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     model = SPEECH_MODELS[0]
     help_text = f"{model} (default), {DEFAULT_MODEL}, or any other model"
     add("--model", default=model, metavar="MODEL", help=help_text)
-    add(
-        "--record",
-        metavar="FILE",
-        help="record the session to this file, to replay it in a sandbox",
-    )
+    add("--record", metavar="FILE", help="record the session, to replay it in a sandbox")
     stream.set_defaults(command=_stream)
 
     sandbox = commands.add_parser("sandbox", help="run a stand-in for the streaming service")
@@ -138,8 +131,8 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     notebooks.set_defaults(command=_notebooks)
 
     check = commands.add_parser("check", help="check your setup and say how to fix it")
-    help_text = "the port you want to serve on"
-    check.add_argument("--port", type=port_number, default=TokenServer.default_port, help=help_text)
+    port = TokenServer.default_port
+    check.add_argument("--port", type=port_number, default=port, help="the port to serve on")
     check.set_defaults(command=_check)
 
 
