@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s")
-    # The error is printed once, below.
-    logging.getLogger("tempkit.tokens").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     command: Callable[[argparse.Namespace], int] = options.command
+    if command != _serve:  # the error ends the command and is printed below
+        logging.getLogger("tempkit.tokens").setLevel(logging.CRITICAL)
     try:
         return command(options)
     except KeyboardInterrupt:

@@ -36,6 +36,7 @@ NO_PATH = "takes a string or a path, not"
 NO_PARAMETERS = "parameters takes a SessionParameters or None, not"
 SOME = 'use SessionParameters(speech_model="...")'
 OF_AN_ARRAY = "; for an array, use Clip.from_samples"
+NO_ARRAY, OF_BYTES = "takes an array, not", "Clip(pcm, sample_rate) takes bytes"
 
 
 async def who(request: Request) -> str:
@@ -83,7 +84,11 @@ async def who(request: Request) -> str:
         (lambda: Clip(b"", "16000"), "sample_rate takes a whole number, not str"),
         (lambda: Clip.from_samples(SOUND, 16000.0), "sample_rate takes a whole number, not float"),
         (lambda: Clip.read(b"a.wav"), f"path {NO_PATH} bytes"),
-        (lambda: Clip.read(SOUND), f"path {NO_PATH} ndarray"),
+        (lambda: Clip.read(SOUND), f"path {NO_PATH} ndarray{OF_AN_ARRAY}"),
+        (lambda: Clip("a.wav"), "pcm takes bytes, not str; for a file, use Clip.read"),
+        (lambda: Clip(SOUND), f"pcm takes bytes, not ndarray{OF_AN_ARRAY}"),
+        (lambda: Clip.from_samples(16000, SOUND), f"samples {NO_ARRAY} int; {OF_BYTES}"),
+        (lambda: Clip.from_samples(b"", 16000), f"samples {NO_ARRAY} bytes; {OF_BYTES}"),
         (lambda: Clip(b"", 16000).first("1"), "seconds takes a number, not str"),
         (lambda: Clip(b"", 16000).chunks("100"), "milliseconds takes a whole number, not str"),
         (lambda: Microphone(KEY), NO_SETTINGS),

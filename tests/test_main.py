@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -131,6 +132,16 @@ def test_serve_answers_with_a_token_that_opens_a_session_and_ends_cleanly(
         assert "<html" in httpx.get(url, trust_env=False).text
     assert url == f"http://localhost:{free_port}"
     assert not is_taken(free_port)
+
+
+def test_serve_logs_why_there_is_no_token(sandbox: Sandbox, free_port: int):
+    sandbox.faults = Faults(token_status=401)
+    with started("--port", str(free_port), **at(sandbox.url)) as process:
+        url = line_with(process, "Server is running at ").split()[-1]
+        assert httpx.get(f"{url}/token", trust_env=False).status_code == 500
+        code, _, error = end(process, signal.SIGTERM)
+    assert code == 0
+    assert re.fullmatch("Error generating temp token: token refused with HTTP 401: .+\n", error)
 
 
 def test_serve_for_other_machines_prints_the_address_with_the_secret_of_the_environment(

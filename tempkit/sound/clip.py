@@ -7,7 +7,7 @@ from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
-from tempkit.errors import BadValue, expect, require, unfailing
+from tempkit.errors import BadType, BadValue, expect, require, unfailing
 from tempkit.places import PUBLIC
 from tempkit.protocol.messages import CHUNK_MILLISECONDS
 from tempkit.protocol.parameters import check_whole_number
@@ -38,8 +38,10 @@ class Clip:
     cut off, or the service does not take its rate) are logged as warnings.
     """
 
-    def __init__(self, pcm: bytes, sample_rate: int) -> None:
-        expect("pcm", pcm, bytes, bytearray, advice=OF_AN_ARRAY)
+    # Without the default, Python would miss the rate before we see what came in place of bytes.
+    def __init__(self, pcm: bytes, sample_rate: int = 0) -> None:
+        advice = "for a file, use Clip.read" if isinstance(pcm, (str, PathLike)) else OF_AN_ARRAY
+        expect("pcm", pcm, bytes, bytearray, advice=advice)
         self._sound: Sound = Samples(pcm, sample_rate)
         self._channel: int | None = None  # None: all of them, mixed
         self._frames = sys.maxsize  # at the most
@@ -52,7 +54,8 @@ class Clip:
         a WAV file needs the ``audio`` extra. Raises AudioError, saying what the file is instead,
         and ConfigurationError without that extra.
         """
-        expect("path", path, str, PathLike)
+        advice = "" if isinstance(path, bytes) else OF_AN_ARRAY
+        expect("path", path, str, PathLike, advice=advice)
         return cls._of(_recording(Source(path)), channel)
 
     @classmethod
@@ -69,6 +72,9 @@ class Clip:
         require("numpy", "sandbox", "Clip.from_samples")
         import numpy as np
 
+        if isinstance(samples, (str, bytes, Real)):
+            kind = type(samples).__name__
+            raise BadType(f"samples takes an array, not {kind}; Clip(pcm, sample_rate) takes bytes")
         values = np.asarray(samples)
         channels = values.shape[1] if values.ndim == 2 else 1
         if values.ndim not in (1, 2) or not 0 < channels <= MOST_CHANNELS:
@@ -85,7 +91,8 @@ class Clip:
                 raise BadValue(f"floats must be -1 to 1, but these reach {loudest:g}; {advice}")
             values = np.rint(np.clip(values * 32768.0, -32768, 32767)).astype(np.int16)
         if values.dtype != np.int16:
-            raise BadValue(f"samples must be int16 or floats from -1 to 1, not {values.dtype}")
+            kinds = "int16 or floats from -1 to 1"
+            raise BadValue(f"samples must be {kinds}, not {values.dtype}; scale them to floats")
         return cls._of(Samples(values.astype("<i2").tobytes(), sample_rate, channels), None)
 
     @classmethod
