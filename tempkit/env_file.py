@@ -2,10 +2,15 @@
 
 import codecs
 import io
+import logging
+import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "ASSEMBLYAI_API_KEY"
 URL_VARIABLE = "ASSEMBLYAI_BASE_URL"
@@ -46,7 +51,15 @@ def read_env_file(name: str) -> EnvFile:
         names_url = URL_VARIABLE.encode() in data.replace(b"\0", b"")
         return EnvFile(path, {}, dict.fromkeys(VARIABLES if names_url else VARIABLES[:1], said))
     values = _values(text)
+    for variable in values:
+        if variable.startswith("TEMPKIT_") and variable not in os.environ:
+            _say_unread(variable, path)
     return EnvFile(path, values, _slips(path, text, values))
+
+
+@cache
+def _say_unread(variable: str, path: str) -> None:
+    log.warning("%s has no effect in %s; set it in the environment", variable, path)
 
 
 def look_alike(variable: str, variables: Mapping[str, str]) -> str | None:

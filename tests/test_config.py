@@ -40,6 +40,20 @@ def test_an_edited_dotenv_file_takes_effect_at_the_next_call(folder: Path):
         assert Settings.from_env().api_key == key
 
 
+def test_a_variable_of_the_server_in_the_file_is_said_once_to_have_no_effect(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEMPKIT_RATE_BURST", "3")
+    lines = "TEMPKIT_RATE_BURST=3", "TEMPKIT_ACCESS_SECRET=a-secret-of-a-server", "OTHER=1"
+    (folder / ".env").write_text("\n".join(lines))
+    for _ in range(2):
+        Settings.from_env()
+    (record,) = caplog.records
+    path = folder / ".env"
+    said = f"TEMPKIT_ACCESS_SECRET has no effect in {path}; set it in the environment"
+    assert record.getMessage() == said
+
+
 def test_an_unreadable_dotenv_file_is_a_configuration_error(folder: Path):
     (folder / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match=r"\.env cannot be read"):
