@@ -192,6 +192,7 @@ def test_a_phone_is_served_by_tls_from_an_authority_that_stays(sandbox: Sandbox,
         ([], {"TEMPKIT_MAX_SESSION": "10801"}, "60 to 10800"),
         ([], {"TEMPKIT_MAX_SESSION": "ten"}, "TEMPKIT_MAX_SESSION is not a whole number"),
         (["--tls", "--certfile", "a.pem"], {}, "not both"),
+        ([], {"TEMPKIT_RATE_STORAGE": "nowhere://"}, "storage must be memory://"),
     ],
 )
 def test_a_cap_or_certificate_that_cannot_be_is_one_line(arguments, variables, text):

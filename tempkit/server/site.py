@@ -60,8 +60,12 @@ class Site:
         if max_session is not None:
             limits = MAX_SESSION_DURATION_SECONDS
             check_whole_number("max_session_duration_seconds", max_session, limits)
-        settings = find_settings()
-        self.settings, self.guard, self.visits = settings, guard, Visits()
+        self.guard, self.visits = guard, Visits()
+        self._counter: TokenCounter | None = None
+        self._counting = threading.Lock()
+        if guard.rate is not None and guard.rate.storage != Rate.storage:
+            self._ready_counter()  # now, in case there is no such storage
+        self.settings = settings = find_settings()
         self.port = 0  # where it is served, once that is known
         self._max_session, self._csp = max_session, csp
         self._relays = relays and settings.is_local
@@ -76,10 +80,6 @@ class Site:
         self._is_own_page = self._folder.directory == PUBLIC.resolve()
         if trouble := settings.key_trouble:
             log.warning("there will be no tokens: %s", trouble)
-        self._counter: TokenCounter | None = None
-        self._counting = threading.Lock()
-        if guard.rate is not None and guard.rate.storage != Rate.storage:
-            self._ready_counter()  # now, in case there is no such storage
 
     def warm_up(self) -> None:
         """Make ready what the first token would have to wait for."""
