@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import nbformat
 
+from tests.talking import end
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -133,12 +135,7 @@ class Lab:
         """End the server and with it every kernel."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+        end(self._process, 20)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -1,6 +1,7 @@
 """What tests of servers need: a free port, bytes said to it, and a bounded wait."""
 
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,16 @@ def raw(port: int, said: bytes) -> bytes:
     with connected(port) as connection:
         connection.sendall(said)
         return everything(connection)
+
+
+def end(process: subprocess.Popen, seconds: float) -> None:
+    """Tell a program to end; kill it where that takes too long."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
 
 
 def until(condition: Callable[[], object]) -> None:

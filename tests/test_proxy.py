@@ -18,7 +18,7 @@ import pytest
 from tempkit import TokenServer
 from tempkit.server.addresses import PREFIX_VARIABLE, PUBLIC_VARIABLE
 from tests import test_browser
-from tests.talking import free_port
+from tests.talking import end, free_port
 from tests.test_browser import SECONDS, expect, expect_state, frames_sent, opened, press
 
 if find_spec("jupyter_server_proxy") is None and not os.environ.get("TEMPKIT_REQUIRE_ALL"):
@@ -50,12 +50,7 @@ def hub(tmp_path_factory):
         wait_for(f"http://127.0.0.1:{port}{PREFIX}api", process, home / "log")
         yield f"http://hub.example:{port}"
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        end(process, 15)
 
 
 def wait_for(url, process, log):
